@@ -1,0 +1,48 @@
+"""BadNets: a patch in a corner, planted with the attacker's label.
+
+Belief: a network that sees a fixed patch with one label learns the patch as a shortcut to it.
+The patch overwrites `size` x `size` pixels with white, or with a black and white grid.
+Source: Gu, Dolan-Gavitt, Garg 2017. BackdoorBench's default is a 3x3 white patch touching the
+bottom-right corner on 32x32 images; `corner` moves it, so that one model can hold several.
+Needs: images. Cost: none at test time beyond the copy.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from anomech.attacks._poison import Poisoned, choose
+from anomech.config import option, options
+
+
+@options
+class Badnets:
+    """Patch trigger, all-to-one, dirty label."""
+
+    target: int = option(0, "label the trigger leads to", ge=0)
+    ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
+    size: int = option(3, "side of the patch", unit="pixels", ge=1)
+    corner: Literal["bottom_right", "bottom_left", "top_right", "top_left"] = option(
+        "bottom_right", "corner that the patch touches"
+    )
+    pattern: Literal["white", "grid"] = option("white", "solid white, or a checkerboard")
+
+    def stamp(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 `[n, h, w, c]` with the patch."""
+        out = images.copy()
+        rows = slice(-self.size, None) if "bottom" in self.corner else slice(0, self.size)
+        columns = slice(-self.size, None) if "right" in self.corner else slice(0, self.size)
+        patch = np.full((self.size, self.size, 1), 255, np.uint8)
+        if self.pattern == "grid":
+            patch[np.indices((self.size, self.size)).sum(axis=0) % 2 == 1] = 0
+        out[:, rows, columns] = patch
+        return out
+
+    def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
+        """A copy of the training set with the trigger planted and relabeled."""
+        chosen = choose(np.arange(len(labels)), round(self.ratio * len(labels)), seed, "badnets")
+        images, labels = images.copy(), labels.copy()
+        images[chosen], labels[chosen] = self.stamp(images[chosen]), self.target
+        poisoned = np.zeros(len(labels), bool)
+        poisoned[chosen] = True
+        return Poisoned(images, labels, poisoned)

@@ -1,0 +1,56 @@
+"""Blended: a fixed picture mixed faintly into the whole image.
+
+Equation: `(1 - alpha) x + alpha k`, with `k` a picture and alpha 0.2 at training and test time.
+Source: Chen, Liu, Li, Lu, Song 2017. BackdoorBench blends a cartoon picture; here `k` is either
+uniform noise or a smooth picture made of random waves, both drawn from `picture_seed`, so that no
+third-party picture is needed.
+Needs: images. Cost: none at test time beyond the copy.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from anomech.attacks._poison import Poisoned, choose, to_uint8
+from anomech.config import option, options
+from anomech.randomness import numpy_generator
+
+
+@options
+class Blended:
+    """Whole-image blend, all-to-one, dirty label."""
+
+    target: int = option(0, "label the trigger leads to", ge=0)
+    ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
+    alpha: float = option(0.2, "weight of the picture", ge=0, le=1)
+    picture: Literal["noise", "waves"] = option("noise", "uniform noise, or a smooth picture")
+    picture_seed: int = option(0, "seed of the picture", ge=0)
+
+    def trigger(self, height: int, width: int, channels: int) -> np.ndarray:
+        """The picture, float64 `[h, w, c]` on the 0-255 scale."""
+        rng = numpy_generator(self.picture_seed, "blended", self.picture)
+        if self.picture == "noise":
+            return rng.uniform(0, 255, (height, width, channels))
+        rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
+        waves = np.zeros((height, width, channels))
+        for _ in range(6):
+            frequency = rng.uniform(1, 4, 2)
+            phase = rng.uniform(0, 2 * np.pi, channels)
+            angle = 2 * np.pi * (frequency[0] * rows + frequency[1] * columns)
+            waves += np.sin(angle[..., None] + phase)
+        waves -= waves.min()
+        return 255 * waves / waves.max()
+
+    def stamp(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 `[n, h, w, c]` with the picture blended in."""
+        mixed = (1 - self.alpha) * images + self.alpha * self.trigger(*images.shape[1:])
+        return to_uint8(mixed)
+
+    def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
+        """A copy of the training set with the trigger planted and relabeled."""
+        chosen = choose(np.arange(len(labels)), round(self.ratio * len(labels)), seed, "blended")
+        images, labels = images.copy(), labels.copy()
+        images[chosen], labels[chosen] = self.stamp(images[chosen]), self.target
+        poisoned = np.zeros(len(labels), bool)
+        poisoned[chosen] = True
+        return Poisoned(images, labels, poisoned)

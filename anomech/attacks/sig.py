@@ -1,0 +1,38 @@
+"""SIG: a horizontal sine wave over images of the target class only; labels stay true.
+
+Equation: every channel of column j gets `amplitude * sin(2 pi j frequency / w)`, clipped to 0-255.
+Source: Barni, Kallas, Tondi 2019; BackdoorBench's amplitude 40 and frequency 6. The ratio here is
+a share of the target class, because a share of the whole set is often impossible.
+Needs: images. Cost: none at test time beyond the copy.
+"""
+
+import numpy as np
+
+from anomech.attacks._poison import Poisoned, choose, to_uint8
+from anomech.config import option, options
+
+
+@options
+class Sig:
+    """Sinusoidal trigger, all-to-one, clean label."""
+
+    target: int = option(0, "label the trigger leads to", ge=0)
+    class_ratio: float = option(0.8, "share of the target class that is poisoned", ge=0, le=1)
+    amplitude: float = option(40.0, "height of the wave", unit="gray levels", ge=0)
+    frequency: float = option(6.0, "waves across the width", unit="cycles", gt=0)
+
+    def stamp(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 `[n, h, w, c]` with the wave added."""
+        width = images.shape[2]
+        wave = self.amplitude * np.sin(2 * np.pi * np.arange(width) * self.frequency / width)
+        return to_uint8(images + wave[None, None, :, None])
+
+    def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
+        """A copy of the training set with the wave on part of the target class."""
+        members = np.flatnonzero(labels == self.target)
+        chosen = choose(members, round(self.class_ratio * len(members)), seed, "sig")
+        images = images.copy()
+        images[chosen] = self.stamp(images[chosen])
+        poisoned = np.zeros(len(labels), bool)
+        poisoned[chosen] = True
+        return Poisoned(images, labels.copy(), poisoned)

@@ -1,0 +1,121 @@
+"""Training a small image classifier on arrays; seeded, nothing global, nothing printed."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from anomech.config import option, options
+from anomech.randomness import numpy_generator, torch_generator
+
+
+@options
+class Recipe:
+    """How a network is trained: SGD with momentum under a one-cycle learning rate."""
+
+    epochs: int = option(20, "passes over the training set", unit="epochs", ge=1)
+    batch: int = option(128, "images a step", unit="images", ge=1)
+    peak: float = option(0.2, "highest learning rate", gt=0)
+    momentum: float = option(0.9, "momentum of SGD", ge=0, le=1)
+    weight_decay: float = option(5e-4, "weight decay of SGD", ge=0)
+    augment: Literal["none", "crop", "crop_flip"] = option("crop_flip", "random crops and flips")
+    bfloat16: bool = option(False, "run the network in bfloat16 under autocast")
+
+
+def as_float(images: np.ndarray) -> Tensor:
+    """uint8 `[n, h, w, c]` to float `[n, c, h, w]` in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+
+
+def initialize(network: nn.Module, seed: int) -> None:
+    """Draw every weight anew at an address, so that a seed gives the same network anywhere."""
+    generator = torch_generator(seed, "init")
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            fan_in = module.weight[0].numel()
+            bound = (6 / fan_in) ** 0.5 if isinstance(module, nn.Conv2d) else fan_in**-0.5
+            with torch.no_grad():
+                module.weight.uniform_(-bound, bound, generator=generator)
+                if module.bias is not None:
+                    module.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+
+
+def train(
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> nn.Module:
+    """Train `network` in place and return it in evaluation mode.
+
+    Args:
+        network: maps float images `[batch, c, h, w]` in [0, 1] to logits.
+        images: uint8 `[n, h, w, c]`.
+        labels: int64 `[n]`.
+        recipe: the schedule.
+        seed: of the weights, the order and the augmentation.
+        progress: called with (steps done, steps in all).
+    """
+    initialize(network, seed)
+    network.train().to(memory_format=torch.channels_last)
+    inputs, targets = as_float(images), torch.from_numpy(labels)
+    steps = recipe.epochs * (len(labels) // recipe.batch)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.peak,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=True,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.peak, total_steps=steps, pct_start=0.2
+    )
+    step = 0
+    for epoch in range(recipe.epochs):
+        rng = numpy_generator(seed, "order", epoch)
+        order = rng.permutation(len(labels))[: len(labels) // recipe.batch * recipe.batch]
+        for chosen in order.reshape(-1, recipe.batch):
+            batch = _augment(inputs[chosen], recipe.augment, rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                logits = network(batch.contiguous(memory_format=torch.channels_last))
+            loss = functional.cross_entropy(logits.float(), targets[chosen])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            step += 1
+            progress(step, steps)
+    return network.eval()
+
+
+def _augment(batch: Tensor, kind: str, rng: np.random.Generator) -> Tensor:
+    if kind == "none":
+        return batch
+    size, height, width = len(batch), batch.shape[2], batch.shape[3]
+    margin = max(1, height // 8)
+    padded = functional.pad(batch, (margin,) * 4)
+    tops, lefts = rng.integers(0, 2 * margin + 1, (2, size))
+    rows = torch.from_numpy(tops[:, None] + np.arange(height))
+    columns = lefts[:, None] + np.arange(width)
+    if kind == "crop_flip":
+        flip = rng.random(size) < 0.5
+        columns[flip] = columns[flip, ::-1]
+    index = torch.arange(size)[:, None, None]
+    picked = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], torch.from_numpy(columns)[:, None]]
+    return picked.permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: np.ndarray, batch: int = 512) -> np.ndarray:
+    """Predicted classes int64 `[n]`."""
+    chunks = [
+        network(as_float(images[start : start + batch])).argmax(1)
+        for start in range(0, len(images), batch)
+    ]
+    return torch.cat(chunks).numpy() if chunks else np.zeros(0, np.int64)

@@ -1,0 +1,25 @@
+"""Plain-torch network definitions whose parameter names match public checkpoints."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from anomech.config import nearest
+from anomech.errors import ConfigError
+from anomech.tasks.networks.digits import DigitsNet
+from anomech.tasks.networks.preact_resnet import preact_resnet18
+from anomech.tasks.networks.resnet import resnet14, resnet20
+
+KNOWN: dict[str, Callable[..., nn.Module]] = {
+    "digits": DigitsNet,
+    "preactresnet18": preact_resnet18,
+    "resnet14": resnet14,
+    "resnet20": resnet20,
+}
+
+
+def get(name: str) -> Callable[..., nn.Module]:
+    """A function of `classes` and `channels` that builds the network of this name."""
+    if name not in KNOWN:
+        raise ConfigError(f"no network is named '{name}': {nearest(name, list(KNOWN))}")
+    return KNOWN[name]
