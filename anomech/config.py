@@ -29,8 +29,8 @@ def option(
 ) -> Any:
     """A field of an options class: its default, one sentence, its unit and its bounds."""
     extra = {"unit": unit} if unit else None
-    if isinstance(default, (dict, list)):
-        raise TypeError("an option's default must be immutable")
+    if isinstance(default, dict):
+        return pydantic.Field(default_factory=default.copy, description=help)
     return pydantic.Field(
         default=default, description=help, json_schema_extra=extra, ge=ge, le=le, gt=gt
     )
@@ -66,6 +66,13 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     for name in values:
         if name not in known:
             raise ConfigError(f"{where} has no option '{name}': {nearest(name, known)}")
+    nested = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
+    values = {
+        name: build(kind, value, f"{where}.{name}")
+        if isinstance(value, Mapping) and is_dataclass(kind := nested[name])
+        else value
+        for name, value in values.items()
+    }
     try:
         return cls(**values)
     except pydantic.ValidationError as error:
@@ -88,6 +95,8 @@ def resolved(instance: Any) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return resolved(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -103,7 +112,7 @@ def describe(cls: type) -> list[dict[str, str]]:
         rows.append(
             {
                 "name": field.name,
-                "default": repr(_plain(info.default)),
+                "default": repr(_plain(info.get_default(call_default_factory=True))),
                 "unit": unit,
                 "help": info.description or "",
             }

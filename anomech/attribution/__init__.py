@@ -1,0 +1,1 @@
+"""Couplings, scores, profiles and mechanisms: pure functions of traces."""

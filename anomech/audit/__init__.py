@@ -1,0 +1,1 @@
+"""The pipeline: load, score, calibrate, judge, write a run folder."""

@@ -1,0 +1,1 @@
+"""Training, model zoo, metrics and the demo: the only place that may see the truth."""

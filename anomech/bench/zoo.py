@@ -89,9 +89,7 @@ def obtain(
     """
     images, labels = train_set
     attacks = subject.attack_objects()
-    model = networks.get(subject.network)(
-        classes=int(labels.max()) + 1, channels=images.shape[-1]
-    )
+    model = networks.get(subject.network)(classes=int(labels.max()) + 1, channels=images.shape[-1])
     path = cache / f"{subject.fingerprint(images, labels)}.safetensors"
     if path.exists():
         model.load_state_dict(load_file(path))

@@ -1,0 +1,1 @@
+"""From rankings to p-values, decisions and findings."""

@@ -1,0 +1,1 @@
+"""Who knows what a file is: readers of examples, and seeded splits."""

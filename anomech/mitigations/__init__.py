@@ -1,0 +1,1 @@
+"""One file per repair: takes a task, returns a new task."""

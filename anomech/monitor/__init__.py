@@ -1,0 +1,1 @@
+"""A fitted profile that judges new inputs."""

@@ -1,0 +1,1 @@
+"""One file per method that judges a whole model."""

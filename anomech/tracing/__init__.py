@@ -1,0 +1,1 @@
+"""How examples respond when parameters move: one file per tracer."""

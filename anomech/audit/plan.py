@@ -1,0 +1,192 @@
+"""The plan of a run: everything that decides its numbers, in one file that replays it.
+
+YAML, `--set a.b=c` and Python keywords are three spellings of the same options.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anomech import plugins
+from anomech.config import build, describe, option, options, resolved
+from anomech.errors import ConfigError
+
+LEAD = "functional_attribution"
+BASELINES = ("confidence", "energy", "loss_level", "mahalanobis", "knn")
+
+
+@options
+class ModelPlan:
+    """Where the model comes from: a factory, or a BackdoorBench result."""
+
+    factory: str = option("", "FILE.py:function that returns the network; the file is run")
+    weights: str = option("", "weights file, loaded without running anything in it")
+    backdoorbench: str = option("", "attack_result.pt of BackdoorBench, instead of a factory")
+
+
+@options
+class TaskPlan:
+    """How inputs reach the model, and which of its parameters move."""
+
+    mean: tuple[float, ...] = option((0.0,), "subtracted from images in [0, 1], per channel")
+    std: tuple[float, ...] = option((1.0,), "divided by afterwards, per channel")
+    watch: str = option("all", "parameters that move: all, last or a glob of names")
+    device: str = option("", "such as cpu or cuda; empty means cpu")
+
+
+@options
+class Plan:
+    """An audit."""
+
+    model: ModelPlan = option(ModelPlan(), "the model under audit")
+    reference: str = option("", "trusted examples with labels: class folders or .npz")
+    inputs: str = option("", "inputs to judge: a folder of images or .npz")
+    task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
+    budget: float = option(0.01, "false-positive rate that flags may have", gt=0, le=0.5)
+    seed: int = option(0, "of everything random", ge=0)
+    anchor_share: float = option(0.5, "share of the trusted set to learn from", gt=0, le=0.95)
+    per_class: bool = option(False, "p-values within a class where it has enough examples")
+    lead: str = option(LEAD, "the detector that gives the verdicts")
+    detectors: Mapping[str, Mapping[str, Any]] = option(
+        {name: {} for name in (LEAD, *BASELINES)}, "detectors with their options"
+    )
+    chunk: int = option(1024, "inputs between two saves", unit="examples", ge=1)
+    gallery: int = option(60, "flagged inputs shown with pictures", unit="examples", ge=0)
+
+
+def from_mapping(values: Mapping[str, Any]) -> Plan:
+    """A plan with every option of every detector resolved.
+
+    Raises:
+        ConfigError: an unknown key, a wrong value, or a lead that is not among the detectors.
+    """
+    plan = build(Plan, values, "plan")
+    if plan.lead not in plan.detectors:
+        raise ConfigError(
+            f"the lead detector '{plan.lead}' is not among the plan's detectors "
+            f"({', '.join(plan.detectors)}); add it or change lead."
+        )
+    detectors = {
+        name: resolved_detector(name, dict(given or {})) for name, given in plan.detectors.items()
+    }
+    return build(Plan, {**resolved(plan), "detectors": detectors}, "plan")
+
+
+def resolved_detector(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a detector, those of its tracer included."""
+    values = resolved(build(plugins.get("detector", name), given, f"detectors.{name}"))
+    if "tracer" in values:
+        tracer = plugins.get("tracer", values["tracer"])
+        where = f"detectors.{name}.tracer_options"
+        values["tracer_options"] = resolved(build(tracer, values["tracer_options"], where))
+    return values
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The mapping in a plan file.
+
+    Raises:
+        ConfigError: the file is missing or is no YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"there is no plan at {path}; `anomech plan new` writes one.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"{path.name} is not valid YAML ({first}).") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path.name} must hold a mapping; `anomech plan new` shows the form.")
+    return values
+
+
+def assign(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """A copy of `values` with `a.b=c` settings laid over it; c is read as YAML.
+
+    Raises:
+        ConfigError: a setting without `=`, or through something that is no mapping.
+    """
+    result = _copied(values)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"--set takes NAME=VALUE, such as task.watch=last, not '{setting}'.")
+        if "," in text and not text.startswith(("[", "{", "'", '"')):
+            text = f"[{text}]"
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"the value of --set {path} cannot be read: '{text}'.") from None
+        if path in ("task.mean", "task.std") and not isinstance(value, list):
+            value = [value]
+        place = result
+        *parents, last = path.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {path}: '{parent}' holds a value, not options.")
+        place[last] = value
+    return result
+
+
+def as_yaml(plan: Plan) -> str:
+    """The resolved plan; reading it back gives the same plan."""
+    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+
+
+def commented() -> str:
+    """A new plan with every option, its default and a sentence about it."""
+    lines = ["# A plan for `anomech audit --plan FILE`. Every option is at its default.", ""]
+    for row in describe(Plan):
+        if row["name"] in ("model", "task"):
+            lines += [f"{row['name']}:  # {row['help']}"]
+            lines += _entries(ModelPlan if row["name"] == "model" else TaskPlan, "  ")
+        elif row["name"] == "detectors":
+            lines += [f"detectors:  # {row['help']}"]
+            for name in (LEAD, *BASELINES):
+                cls = plugins.get("detector", name)
+                lines += [f"  {name}:" + ("" if fields(cls) else " {}")]
+                lines += _entries(cls, "    ")
+        else:
+            lines += _lines(row, getattr(Plan(), row["name"]), "")
+    return "\n".join(lines) + "\n"
+
+
+def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Dotted names of options in which two plans differ."""
+    left, right = _flat(first), _flat(second)
+    return sorted(name for name in {*left, *right} if left.get(name) != right.get(name))
+
+
+def _entries(cls: type, indent: str) -> list[str]:
+    instance = cls()
+    return [
+        line
+        for row in describe(cls)
+        for line in _lines(row, resolved(instance)[row["name"]], indent)
+    ]
+
+
+def _lines(row: Mapping[str, str], value: Any, indent: str) -> list[str]:
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+    unit = f" [{row['unit']}]" if row["unit"] else ""
+    return [f"{indent}{row['name']}: {text}  # {row['help']}{unit}"]
+
+
+def _copied(values: Any) -> Any:
+    return {k: _copied(v) for k, v in values.items()} if isinstance(values, dict) else values
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        return {prefix: values}
+    if not values:
+        return {prefix: {}}
+    return {
+        name: value
+        for key, each in values.items()
+        for name, value in _flat(each, f"{prefix}.{key}" if prefix else str(key)).items()
+    }

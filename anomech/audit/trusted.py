@@ -1,0 +1,83 @@
+"""Using the trusted set: which examples become anchors, which calibrate, which are left out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomech.data.splits import stratified
+from anomech.errors import DataError, Inconclusive
+from anomech.tracing.observed import Observed, observe
+from anomech.types import Examples, Progress, Task
+
+MISANSWERED = "the model does not answer it as labeled"
+
+
+@dataclass(frozen=True)
+class TrustedSplit:
+    """The trusted set in its two roles.
+
+    Attributes:
+        anchors: examples the model answers as labeled; methods learn from them.
+        calibration: kept out of the anchors and as they come, right or wrong, so that they look
+            like traffic.
+        left_out: ids that are in neither role, with the reason.
+        accuracy: share of all trusted examples that the model answers as labeled.
+    """
+
+    anchors: Observed
+    calibration: Observed
+    left_out: Mapping[str, str]
+    accuracy: float
+
+
+def split_trusted(
+    task: Task, reference: Examples, *, share: float, seed: int, progress: Progress
+) -> TrustedSplit:
+    """Observe the trusted set and split it by label and seed.
+
+    Args:
+        task: the model.
+        reference: trusted examples with labels.
+        share: of each class that goes to the anchors.
+        seed: of the split.
+        progress: told about the forward pass.
+
+    Raises:
+        DataError: the trusted set has no labels, or labels the model cannot give.
+        Inconclusive: the model answers almost no trusted example as labeled.
+    """
+    labels = reference.labels
+    if labels is None:
+        raise DataError(
+            "the trusted set has no labels; give a folder with one sub-folder per class, or an "
+            ".npz with 'labels'."
+        )
+    observed = observe(task, reference, progress=progress)
+    _check_labels(observed, labels)
+    right = task.agrees(observed.answers, labels).numpy()
+    keys = labels if labels.ndim == 1 else observed.groups.numpy()
+    chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
+    anchors = chosen[right[chosen]]
+    if len(anchors) < 2:
+        raise Inconclusive(
+            f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
+            "labeled, too few to learn from; check that the labels follow the order of the "
+            "model's classes and that the normalization is right."
+        )
+    left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
+    return TrustedSplit(
+        observed.take(anchors), observed.take(calibration), left_out, float(right.mean())
+    )
+
+
+def _check_labels(observed: Observed, labels: np.ndarray) -> None:
+    if "logits" not in observed.task.provides:
+        return
+    classes = observed.logits.shape[1]
+    if int(labels.max()) >= classes:
+        raise DataError(
+            f"the trusted set has label {int(labels.max())}, but the model has {classes} classes "
+            "(0 to "
+            f"{classes - 1}); check the labels or the model."
+        )

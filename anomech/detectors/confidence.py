@@ -1,0 +1,43 @@
+"""Confidence: an answer the model is unsure of is suspicious (baseline).
+
+Belief: anomalous inputs get unsure answers; backdoors are the counterexample.
+Equation: `-log_odds` of the model's own answer, the same ranking as one minus the largest softmax.
+Source: Hendrycks, Gimpel 2017 (maximum softmax probability).
+Needs: nothing beyond the answer. Cost: none beyond the forward pass.
+Fails when: the planted mechanism is confident, as backdoors and adversarial inputs are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from anomech.config import options
+from anomech.types import Health, ObservedExamples, Progress, Scores
+
+
+@options
+class Confidence:
+    """Low confidence in the own answer."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Nothing optional."""
+        return frozenset()
+
+    def fit(
+        self, anchors: ObservedExamples, *, seed: int, progress: Progress
+    ) -> "FittedConfidence":
+        """Nothing to learn."""
+        return FittedConfidence()
+
+
+@dataclass(frozen=True)
+class FittedConfidence:
+    """Stateless."""
+
+    health: Health = field(default_factory=Health)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    evaluations: float = 0.0
+
+    def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
+        """`-log_odds`, nats."""
+        return Scores(-observed.log_odds, {})

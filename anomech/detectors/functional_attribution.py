@@ -1,0 +1,227 @@
+"""Functional attribution: how far the trusted set explains the mechanism behind an answer.
+
+Belief: an answer that comes from a planted mechanism moves with the parameters unlike anything
+trusted. No single statistic of that is enough (a patch is under-explained, a warp over-explained by
+the whole network and under-explained by its head), so each part of the network gives a small
+profile of statistics, judged against trusted examples of the same answer.
+Equation: for each part, `s_part = -log P(Mahalanobis distance of its profile is at least this)`;
+the score is `sum_part s_part` (Fisher's combination), calibrated afterwards. Each profile holds the
+statistics of `anomech.attribution.profile`, the log-odds and the energy, so that support is judged
+at the example's own confidence.
+Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
+form, the explained fraction, the profile and the calibration are this project's.
+Needs: what its tracer needs; logits and features are used where the task gives them.
+Cost: that of the tracer (default: one forward and one backward pass over activations).
+Fails when: the same mechanism is in the trusted set, or an attacker trained the triggered responses
+to align with clean ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anomech import plugins
+from anomech.attribution.couplings import unit
+from anomech.attribution.density import (
+    Centers,
+    Density,
+    fit_centers,
+    fit_density,
+    one_sided,
+)
+from anomech.attribution.profile import (
+    STATISTICS,
+    WHOLE,
+    Anchors,
+    fit_anchors,
+    profile,
+    profile_of_anchors,
+    rows_of,
+)
+from anomech.config import build, option, options
+from anomech.detectors._familiarity import Familiarity, fit_familiarity
+from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
+
+UNEXPLAINED = "unexplained mechanism"
+OTHER_CLASS = "mechanism of another class"
+UNFAMILIAR = "unfamiliar input"
+CONFIDENCE = "implausible confidence"
+
+SUPPORT = ("own", "nearest_ten", "explained", "explained_own")
+
+
+@options
+class FunctionalAttribution:
+    """The flagship: a profile of attribution statistics, part by part."""
+
+    tracer: str = option("gradient", "how parameters move: the name of a tracer")
+    tracer_options: Mapping[str, Any] = option({}, "options of the tracer")
+    ridge: float = option(0.1, "lambda of the explained fraction, for unit responses", gt=0)
+    outlier: float = option(
+        5.0,
+        "anchors this far below their class's support are dropped",
+        unit="robust standard deviations",
+        gt=0,
+    )
+    evidence: int = option(3, "nearest anchors given as evidence", unit="anchors", ge=0)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Abilities asked of the task: those of the tracer."""
+        return self._tracer().needs
+
+    def fit(
+        self, anchors: ObservedExamples, *, seed: int, progress: Progress
+    ) -> "FittedFunctionalAttribution":
+        """Trace the anchors, drop those that no other anchor explains, fit the profiles."""
+        source = self._tracer().fit(
+            anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
+        )
+        traces = source(anchors.examples, anchors.answers, progress)
+        first = fit_anchors(traces, anchors.groups, self.ridge)
+        kept = _explained_by_others(profile_of_anchors(first), first, self.outlier)
+        places = torch.nonzero(kept)[:, 0]
+        if bool(kept.all()):
+            span = first
+        else:
+            span = fit_anchors(_rows(traces, places), anchors.groups[places], self.ridge)
+        context = _context(anchors)[places]
+        statistics = profile_of_anchors(span)
+        left_out = {
+            anchors.examples.ids[int(i)]: "no other anchor explains its response"
+            for i in torch.nonzero(~kept)[:, 0]
+        }
+        groups = span.groups
+        return FittedFunctionalAttribution(
+            source=source,
+            span=span,
+            places=places,
+            densities={
+                part: fit_density(torch.cat([block, context], dim=1), groups)
+                for part, block in _blocks(span, statistics).items()
+            },
+            centers=fit_centers(torch.cat([statistics, context], dim=1), groups),
+            familiarity=fit_familiarity(anchors, places),
+            evidence=self.evidence,
+            left_out=left_out,
+        )
+
+    def _tracer(self) -> Any:
+        cls = plugins.get("tracer", self.tracer)
+        return build(cls, dict(self.tracer_options), f"tracer {self.tracer}")
+
+
+@dataclass(frozen=True)
+class FittedFunctionalAttribution:
+    """What was learned from the anchors.
+
+    Attributes:
+        source: the movement of the parameters.
+        span: the kept anchors' responses.
+        places: of the kept anchors among those given.
+        densities: of each part's profile.
+        centers: of all statistics, for the views.
+        familiarity: nearness of the last layer's input, or None if the task gives none.
+        evidence: nearest anchors to name.
+        left_out: anchors dropped, with the reason.
+    """
+
+    source: TraceSource
+    span: Anchors
+    places: Tensor
+    densities: Mapping[str, Density]
+    centers: Centers
+    familiarity: Familiarity | None
+    evidence: int
+    left_out: Mapping[str, str]
+
+    @property
+    def health(self) -> Health:
+        """That of the traces."""
+        return self.source.health
+
+    @property
+    def evaluations(self) -> float:
+        """That of the traces."""
+        return self.source.evaluations
+
+    def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
+        """Scores, views, nearest anchors, explained fractions and residuals."""
+        traces = self.source(observed.examples, observed.answers, progress)
+        groups = observed.groups
+        statistics = profile(self.span, traces, groups)
+        context = _context(observed)
+        surprises = [
+            self.densities[part].surprise(torch.cat([block, context], dim=1), groups)
+            for part, block in _blocks(self.span, statistics).items()
+        ]
+        unfamiliar = torch.zeros(len(groups), dtype=torch.float64)
+        if self.familiarity is not None:
+            surprises.append(self.familiarity.surprise(observed, context))
+            unfamiliar = self.familiarity.distance(observed)
+        directions = unit(rows_of(traces)[WHOLE])
+        coupling = directions @ self.span.parts[WHOLE].rows.T
+        couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
+        return Scores(
+            score=torch.stack(surprises).sum(dim=0),
+            views=self._views(statistics, context, unfamiliar, groups),
+            nearest=self.places[nearest],
+            couplings=couplings.double().clamp(-1, 1),
+            explained={
+                part: block[:, STATISTICS.index("explained_own")].clamp(0, 1)
+                for part, block in _blocks(self.span, statistics).items()
+            },
+            residuals=directions
+            - (coupling @ self.span.parts[WHOLE].inverse.float()) @ self.span.parts[WHOLE].rows,
+        )
+
+    def _views(
+        self, statistics: Tensor, context: Tensor, unfamiliar: Tensor, groups: Tensor
+    ) -> dict[str, Tensor]:
+        """Surprises, one for each cause, from standardized statistics averaged over parts."""
+        all_values = self.centers.standardized(torch.cat([statistics, context], dim=1), groups)
+        blocks = all_values[:, : statistics.shape[1]].unflatten(1, (-1, len(STATISTICS)))
+
+        def over_parts(*names: str) -> Tensor:
+            return blocks[:, :, [STATISTICS.index(name) for name in names]].mean(dim=(1, 2))
+
+        size = over_parts("size")
+        distance = torch.maximum(unfamiliar, size) if self.familiarity is not None else size
+        log_odds = all_values[:, statistics.shape[1]]
+        return {
+            UNEXPLAINED: one_sided(-over_parts(*SUPPORT)),
+            OTHER_CLASS: one_sided(over_parts("other")),
+            UNFAMILIAR: one_sided(distance),
+            CONFIDENCE: one_sided(log_odds.abs()),
+        }
+
+
+def _blocks(span: Anchors, statistics: Tensor) -> dict[str, Tensor]:
+    """Statistics `[n, parts * statistics]` by part."""
+    width = len(STATISTICS)
+    return {
+        part: statistics[:, place * width : (place + 1) * width]
+        for place, part in enumerate(span.parts)
+    }
+
+
+def _context(observed: ObservedExamples) -> Tensor:
+    """Log-odds and, where there are logits, the energy `logsumexp(logits)`, `[n, 1 or 2]`."""
+    columns = [observed.log_odds]
+    if "logits" in observed.task.provides:
+        columns.append(observed.logits.logsumexp(dim=1))
+    return torch.stack(columns, dim=1)
+
+
+def _explained_by_others(statistics: Tensor, span: Anchors, outlier: float) -> Tensor:
+    """Anchors whose own class explains them no worse than `outlier` spreads below its median."""
+    own = _blocks(span, statistics)[WHOLE][:, [STATISTICS.index("explained_own")]]
+    standardized = fit_centers(own, span.groups).standardized(own, span.groups)[:, 0]
+    return standardized > -outlier
+
+
+def _rows(traces: Traces, places: Tensor) -> Traces:
+    return Traces(traces.values[places], traces.blocks, traces.centered)

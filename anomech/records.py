@@ -1,0 +1,284 @@
+"""What a run leaves on disk. A run is a folder; these are its files.
+
+run.json        `Run`: status, provenance, what was asked, what was left out, costs
+plan.yaml       the resolved plan; `anomech audit --plan plan.yaml` replays the run
+examples.jsonl  `ExampleRow` for every trusted example and input
+scores/X.jsonl  `ScoreRow` of detector X for every input and calibration example
+verdicts.jsonl  `Verdict` for every input
+findings.json   `Finding`s about the model and the run
+previews/       small pictures or texts of what the report shows
+report.html     made from the files above alone
+
+Written whole or not at all; numbers are finite or absent, never NaN.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import pydantic
+
+from anomech.errors import RunError
+
+SCHEMA_VERSION = 1
+
+Decision = Literal["flag", "clear", "inconclusive"]
+Status = Literal["running", "interrupted", "complete", "inconclusive", "failed"]
+Severity = Literal["high", "medium", "low", "info"]
+
+
+class Record(pydantic.BaseModel):
+    """Base of all records: immutable, nothing unknown, nothing that is not a finite number."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ExampleRow(Record):
+    """One example: `role` is where it was used; `reason` says why it was left out of a role."""
+
+    id: str
+    role: Literal["anchor", "calibration", "input"]
+    digest: str
+    answer: str
+    label: str | None = None
+    used: bool = True
+    reason: str | None = None
+    preview: str | None = None
+    """Path of its preview inside the run folder, with the suffix .png or .txt."""
+
+
+class ScoreRow(Record):
+    """One detector's judgment of one example (`role` is "calibration" or "input")."""
+
+    id: str
+    role: Literal["calibration", "input"]
+    score: float
+    p_value: float
+    decision: Decision
+
+
+class Evidence(Record):
+    """An anchor near to an input: coupling in [-1, 1]; 1 is the same mechanism."""
+
+    anchor: str
+    answer: str
+    coupling: float
+
+
+class Verdict(Record):
+    """The verdict on one input by the lead detector."""
+
+    id: str
+    answer: str
+    score: float | None
+    p_value: float | None
+    decision: Decision
+    cause: str | None = None
+    """Of a flag: "unexplained mechanism", "mechanism of another class", "unfamiliar input" or
+    "implausible confidence"."""
+    views: dict[str, float] = {}
+    """The p-value of each view, by cause."""
+    reason: str
+    """One plain sentence."""
+    mechanism: int | None = None
+    """Number of the mechanism a flagged input belongs to; None if it stands alone."""
+    evidence: tuple[Evidence, ...] = ()
+    explained: dict[str, float] = {}
+    """Explained fraction by part of the network, in the order of the forward pass."""
+
+
+class Finding(Record):
+    """Something a person should know. `code` is stable; `action` says what to do."""
+
+    code: str
+    severity: Severity
+    title: str
+    detail: str
+    action: str
+
+
+class Mechanism(Record):
+    """Flagged inputs that respond alike."""
+
+    number: int
+    size: int
+    answers: dict[str, int]
+    """How often each answer occurs among its inputs."""
+    causes: dict[str, int]
+    cohesion: float
+    """Mean coupling between its inputs, of the parts that trusted data leaves unexplained."""
+    examples: tuple[str, ...]
+    """Ids of its most central inputs, first the most central."""
+    explained: dict[str, float]
+    """Mean explained fraction of its inputs by part of the network."""
+
+
+class DetectorSummary(Record):
+    """One detector over the whole run, calibrated at the run's budget."""
+
+    name: str
+    lead: bool
+    flagged: int
+    inputs: int
+    threshold: float | None
+    evaluations: float
+    """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""
+    fit_seconds: float
+    score_seconds: float
+    problems: tuple[str, ...] = ()
+    facts: dict[str, float] = {}
+
+
+class Trusted(Record):
+    """How the trusted set was used."""
+
+    total: int
+    anchors: int
+    calibration: int
+    misanswered: int
+    dropped: int
+    needed: int
+    """Calibration examples that the budget needs at least."""
+    explained: dict[str, float] = {}
+    """Mean explained fraction of calibration examples by part of the network."""
+
+
+class Provenance(Record):
+    """Where the numbers come from; no user names, no absolute paths."""
+
+    anomech: str
+    python: str
+    torch: str
+    numpy: str
+    device: str
+    threads: int
+    seed: int
+    model: str
+    """Fingerprint of the model's tensors."""
+    parameters: int
+    watched: int
+    reference: str
+    """Hash of the trusted examples' digests."""
+    inputs: str
+
+
+class Truth(Record):
+    """How detection did where the truth is known (demo and bench only)."""
+
+    triggered: int
+    true_positives: int
+    false_positives: int
+    auroc: dict[str, float]
+    """By detector."""
+    note: str
+
+
+class Run(Record):
+    """The top record of a run."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Status
+    title: str
+    task: str
+    budget: float
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    classes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+    trusted: Trusted | None = None
+    detectors: tuple[DetectorSummary, ...] = ()
+    mechanisms: tuple[Mechanism, ...] = ()
+    truth: Truth | None = None
+    message: str = ""
+    """Why it is not complete, if it is not."""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(
+            f"{path.name} could not be written ({error.strerror}); free some space or choose "
+            "another folder with --out, then run the same command again: finished work is kept."
+        ) from None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write one record as indented JSON."""
+    write_text(path, record.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Record]) -> None:
+    """Write records as JSON lines."""
+    write_text(path, "".join(row.model_dump_json(exclude_none=True) + "\n" for row in rows))
+
+
+def write_findings(path: Path, findings: Iterable[Finding]) -> None:
+    """Write findings as one JSON list."""
+    rows = [finding.model_dump(exclude_none=True) for finding in findings]
+    write_text(path, json.dumps(rows, indent=2) + "\n")
+
+
+def read_record(path: Path, cls: type[AnyRecord]) -> AnyRecord:
+    """Read one record.
+
+    Raises:
+        RunError: the file is missing or is not such a record.
+    """
+    return _parse(path, cls, _read(path))
+
+
+def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
+    """Read JSON lines of records."""
+    return list(iterate_rows(path, cls))
+
+
+def iterate_rows(path: Path, cls: type[AnyRecord]) -> Iterator[AnyRecord]:
+    """Read JSON lines of records one by one."""
+    for line in _read(path).splitlines():
+        if line:
+            yield _parse(path, cls, line)
+
+
+def read_findings(path: Path) -> list[Finding]:
+    """Read a list of findings."""
+    return [_parse(path, Finding, json.dumps(row)) for row in json.loads(_read(path))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise RunError(
+            f"{path.parent.name or '.'} has no readable {path.name}; is it a run folder?"
+        ) from None
+
+
+def _parse(path: Path, cls: type[AnyRecord], text: str) -> AnyRecord:
+    try:
+        return cls.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path.name} does not have the form of this version ({place}: {first['msg']}); "
+            "run the audit again with this version of anomech."
+        ) from None

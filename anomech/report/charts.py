@@ -1,0 +1,230 @@
+"""Histograms as SVG: two groups over one axis, with the line that decides.
+
+Drawn 480 units wide, so that the letters stay readable on a phone and in two columns on a laptop.
+Colors come from the page's style sheet by class, so that they follow light, dark and print.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from anomech.report.words import clean, number
+
+WIDTH = 480
+_LEFT, _RIGHT = 46, 14
+_PANEL, _GAP, _TOP, _BOTTOM = 84, 30, 40, 44
+
+
+@dataclass(frozen=True)
+class Series:
+    """One group of a histogram.
+
+    Attributes:
+        label: its words.
+        color: class of its bars.
+        values: what is counted.
+        beyond: class of the bars to the right of the line, "" for the same color.
+    """
+
+    label: str
+    color: str
+    values: Sequence[float]
+    beyond: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis.
+
+    Attributes:
+        low: value at the left end.
+        high: value at the right end.
+        log: whether steps are equal in the logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Where a value lies, from 0 (left end) to 1 (right end); values beyond are at the end."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Round values along the axis, at most about six."""
+        if not self.log:
+            return round_steps(self.low, self.high, 6)
+        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        steps = (1,) if len(powers) > 4 else (1, 3)
+        values = [step * 10.0**power for power in powers for step in steps]
+        inside = [value for value in values if self.low <= value <= self.high]
+        return inside[:: math.ceil(len(inside) / 6)] if len(inside) > 6 else inside
+
+
+def round_steps(low: float, high: float, parts: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten between two values."""
+    rough = (high - low) / parts
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.99)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
+
+
+def axis_for(groups: Sequence[Series], threshold: float | None) -> Axis:
+    """An axis that shows the bulk of all groups and the threshold; strays fall into the end bins.
+
+    Positive scores whose tail is long are drawn on a logarithmic axis: the trusted bulk would
+    otherwise be one bar.
+    """
+    values = np.concatenate([np.asarray(group.values, dtype=np.float64) for group in groups])
+    values = np.clip(values, -1e15, 1e15)  # beyond it, steps of an axis run out of digits
+    low, high = (float(end) for end in np.quantile(values, (0.002, 0.998)))
+    if threshold is not None and abs(threshold) < 1e15:
+        low, high = min(low, threshold), max(high, threshold)
+    if not high > low:
+        margin = abs(low) or 1.0
+        return Axis(low - margin / 2, high + margin / 2)
+    middle = float(np.median(values))
+    if low > 0 and high > 25 * middle:
+        return Axis(low * 0.95, high * 1.05, log=True)
+    margin = 0.02 * (high - low)
+    return Axis(low - margin, high + margin)
+
+
+def histogram(
+    name: str,
+    title: str,
+    x_label: str,
+    groups: Sequence[Series],
+    axis: Axis,
+    *,
+    bins: int,
+    threshold: float | None,
+    threshold_label: str,
+    even: bool = False,
+) -> Markup:
+    """Histograms of groups, one above the other, as shares of each group.
+
+    Args:
+        name: unique on the page, for the ids of title and description.
+        title: what the picture shows, for readers who cannot see it.
+        x_label: what the axis measures.
+        groups: drawn from top to bottom; empty ones are left out.
+        axis: from `axis_for`, or fixed.
+        bins: number of bars.
+        threshold: where the line stands, None for no line.
+        threshold_label: what the line means.
+        even: also draw the height at which all bars would be equal.
+    """
+    groups = [group for group in groups if group.values]
+    shares = [_shares(group.values, axis, bins) for group in groups]
+    top = max((max(share) for share in shares), default=1.0)
+    height = _TOP + len(groups) * (_PANEL + _GAP) - _GAP + _BOTTOM
+    base = height - _BOTTOM
+    line = None if threshold is None else axis.place(threshold)
+    parts = [
+        _panel(group, share, _TOP + index * (_PANEL + _GAP), top, even, line)
+        for index, (group, share) in enumerate(zip(groups, shares, strict=True))
+    ]
+    parts.append(_x_axis(axis, base, x_label))
+    if line is not None:
+        parts.append(_line(line, base, threshold_label))
+    description = "; ".join(_in_words(group, threshold) for group in groups)
+    return frame(name, title, description, height, parts)
+
+
+def frame(
+    name: str, title: str, description: str, height: float, parts: Sequence[Markup]
+) -> Markup:
+    """An SVG with its title and description for readers who cannot see it."""
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {:.0f}" role="img" aria-labelledby="{}-t {}-d">'
+        '<title id="{}-t">{}</title><desc id="{}-d">{}</desc>\n{}</svg>'
+    ).format(
+        WIDTH, height, name, name, name, clean(title), name, clean(description),
+        Markup("\n").join(parts),
+    )  # fmt: skip
+
+
+def text(x: float, y: float, words: str, anchor: str = "start", color: str = "") -> Markup:
+    """One line of text in a chart."""
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>').format(
+        x, y, anchor, color, clean(words)
+    )
+
+
+def _shares(values: Sequence[float], axis: Axis, bins: int) -> list[float]:
+    places = np.array([axis.place(value) for value in values])
+    counts, _ = np.histogram(places, bins=bins, range=(0.0, 1.0))
+    return [float(count) / len(values) for count in counts]
+
+
+def _panel(
+    group: Series, shares: Sequence[float], y: float, top: float, even: bool, line: float | None
+) -> Markup:
+    span = WIDTH - _LEFT - _RIGHT
+    width = span / len(shares)
+    base = y + _PANEL
+    parts = [
+        _panel_label(f"{group.label} ({len(group.values):,})", y - 7, line),
+        text(_LEFT - 6, y + 10, f"{100 * top:.0f}\N{NO-BREAK SPACE}%", "end"),
+        text(_LEFT - 6, base, "0", "end"),
+    ]
+    bar = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
+    for index, share in enumerate(shares):
+        if share > 0:
+            tall = max(1.5, _PANEL * share / top)  # one example among thousands stays visible
+            x = _LEFT + index * width
+            flagged = line is not None and index / len(shares) >= line
+            color = group.beyond if flagged and group.beyond else group.color
+            parts.append(bar.format(color, x + 0.5, base - tall, width - 1, tall))
+    if even:
+        level = base - _PANEL / (len(shares) * top)
+        parts.append(_rule(_LEFT, level, WIDTH - _RIGHT, level, "even"))
+    parts.append(_rule(_LEFT, base, WIDTH - _RIGHT, base, "axis"))
+    return Markup("").join(parts)
+
+
+def _panel_label(words: str, y: float, line: float | None) -> Markup:
+    """A label at the side where the line does not run through it."""
+    if line is not None and line < 0.5:
+        return text(WIDTH - _RIGHT, y, words, "end", "label")
+    return text(_LEFT, y, words, "start", "label")
+
+
+def _x_axis(axis: Axis, base: float, label: str) -> Markup:
+    span = WIDTH - _LEFT - _RIGHT
+    parts = []
+    for tick in axis.ticks():
+        x = _LEFT + span * axis.place(tick)
+        parts.append(_rule(x, base, x, base + 4, "axis"))
+        parts.append(text(x, base + 17, number(tick), "middle"))
+    parts.append(text(_LEFT + span / 2, base + 37, label, "middle", "label"))
+    return Markup("").join(parts)
+
+
+def _line(place: float, base: float, label: str) -> Markup:
+    x = _LEFT + (WIDTH - _LEFT - _RIGHT) * place
+    anchor = "start" if place < 0.5 else "end"
+    return _rule(x, 20, x, base, "threshold") + text(
+        x - 4 if anchor == "end" else x, 14, label, anchor, "threshold-label"
+    )
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float, color: str) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+        color, x1, y1, x2, y2
+    )
+
+
+def _in_words(group: Series, threshold: float | None) -> str:
+    middle = number(float(np.median(group.values)))
+    return f"{group.label}: {len(group.values):,} examples, median {middle}" + (
+        f", line at {number(threshold)}" if threshold is not None else ""
+    )

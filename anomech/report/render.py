@@ -1,0 +1,79 @@
+"""The report: one HTML page, made from the files of a run folder alone.
+
+The page asks for nothing outside itself, runs no script, and treats every word of the run as
+hostile: text is escaped, control characters are dropped, pictures are checked. The same folder
+gives the same bytes.
+"""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from anomech import records
+from anomech.report import load, sections, words
+
+FILE = "report.html"
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(run: Path) -> Path:
+    """Write `report.html` into a run folder; an unfinished run gives a page that says so.
+
+    Args:
+        run: a folder written by `anomech audit`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: it is no run folder, one of its files is damaged, or the page cannot be written.
+    """
+    page = sections.build(load.read(Path(run)))
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    template = _environment().get_template("page.html.jinja")
+    html = template.render(
+        page=page,
+        folder=page.folder,
+        run=page.folder.run,
+        style=Markup(style),
+        policy=_policy(style),
+    )
+    path = Path(run) / FILE
+    records.write_text(path, html)
+    return path
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        count=words.count, number=words.number, percent=words.percent, seconds=words.seconds
+    )
+    environment.filters.update(p_value=words.p_value, moment=words.moment, tail=words.tail)
+    environment.filters["clip"] = lambda text, length: words.clip(words.clean(text), length)
+    environment.globals["status_words"] = words.STATUS
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Drop control characters from text on its way into the page; markup was made by us."""
+    return words.clean(value) if type(value) is str else value
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,111 @@
+"""Driving a chain of parameter states over minibatches of trusted examples."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.errors import CapabilityError
+from anomech.randomness import numpy_generator, torch_generator
+from anomech.types import Examples, Overlay, Task, TrainableTask
+
+Normalization = Literal["frozen", "tracked"]
+Tensors = dict[str, Tensor]
+State = Any
+Init = Callable[[Mapping[str, Tensor]], State]
+Step = Callable[[State, Tensors, Tensors], State]
+"""(state, gradients of the mean loss, standard normal noise) to the next state."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain, replayed from its seed at every call.
+
+    Attributes:
+        task: the model.
+        trusted: examples with labels; their true labels drive the chain.
+        answers: the model's own answers, used where there are no labels.
+        init: the first state from the trained parameters; `state.parameters` is its position.
+        step: the transition.
+        draws: kept draws, after `burn_in` steps.
+        burn_in: steps before the first kept draw.
+        every: steps a kept draw.
+        chains: independent chains, one after the other.
+        batch: examples a step.
+        normalization: "tracked" runs in training mode with batch statistics and lets the running
+            statistics drift along the chain, as the published sampler does; "frozen" keeps them.
+        seed: of batches and noise.
+    """
+
+    task: Task
+    trusted: Examples
+    answers: Tensor
+    init: Init
+    step: Step
+    draws: int
+    burn_in: int
+    every: int
+    chains: int
+    batch: int
+    normalization: Normalization
+    seed: int
+
+    def __call__(self) -> Iterator[Overlay]:
+        for chain in range(self.chains):
+            yield from self._run(chain)
+
+    def _run(self, chain: int) -> Iterator[Overlay]:
+        state, buffers = self.init(self.task.watched), dict[str, Tensor]()
+        batches = self._minibatches(chain)
+        for step in range(self.burn_in + self.draws * self.every):
+            gradients, buffers = self._gradients(state.parameters, buffers, next(batches))
+            state = self.step(state, gradients, self._noise(chain, step))
+            done = step + 1 - self.burn_in
+            if done > 0 and done % self.every == 0:
+                yield {**state.parameters, **buffers}
+
+    def _noise(self, chain: int, step: int) -> Tensors:
+        generator = torch_generator(self.seed, "chain", chain, "noise", step)
+        return {
+            name: torch.randn(tensor.shape, generator=generator).to(tensor.device)
+            for name, tensor in self.task.watched.items()
+        }
+
+    def _minibatches(self, chain: int) -> Iterator[np.ndarray]:
+        """Indices; every epoch is reshuffled and its last batch may be short."""
+        epoch = 0
+        while True:
+            rng = numpy_generator(self.seed, "chain", chain, "epoch", epoch)
+            order = rng.permutation(len(self.trusted))
+            for start in range(0, len(order), self.batch):
+                yield order[start : start + self.batch]
+            epoch += 1
+
+    def _gradients(
+        self, parameters: Tensors, buffers: Tensors, indices: np.ndarray
+    ) -> tuple[Tensors, Tensors]:
+        """Gradients of the mean minibatch loss, and the buffers after it."""
+        leaves = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+        raw, targets = self.trusted.load(indices), self._targets(indices)
+        with torch.enable_grad():
+            if self.normalization == "tracked":
+                if not isinstance(self.task, TrainableTask):
+                    raise CapabilityError("tracked normalization needs training statistics.")
+                losses, buffers = self.task.training_losses({**leaves, **buffers}, raw, targets)
+            else:
+                losses = self.task.respond(leaves, raw, targets).losses
+            found = torch.autograd.grad(losses.mean(), list(leaves.values()), allow_unused=True)
+        gradients = {
+            name: torch.zeros_like(leaf) if grad is None else grad
+            for (name, leaf), grad in zip(leaves.items(), found, strict=True)
+        }
+        return gradients, {name: buffer.detach() for name, buffer in buffers.items()}
+
+    def _targets(self, indices: np.ndarray) -> Tensor:
+        labels = self.trusted.labels
+        if labels is not None and isinstance(self.task, TrainableTask):
+            return self.task.targets(labels[indices])
+        return self.answers[torch.from_numpy(indices)]

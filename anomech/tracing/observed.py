@@ -1,0 +1,109 @@
+"""Examples with the model's frozen answers: one forward pass, shared by every method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.data.subset import Subset
+from anomech.errors import CapabilityError
+from anomech.types import Examples, Progress, Response, Task, silent
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the model said about some examples, on the CPU, in their order.
+
+    Attributes:
+        task: the model.
+        examples: what was observed.
+        response: everything the forward pass gave.
+    """
+
+    task: Task
+    examples: Examples
+    response: Response = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def take(self, places: np.ndarray) -> "Observed":
+        """Some of them, in the given order; the model is not asked again."""
+        index = torch.from_numpy(np.asarray(places, np.int64))
+        columns = [None if column is None else column[index] for column in self.response]
+        return Observed(self.task, Subset(self.examples, places), Response(*columns))
+
+    @property
+    def answers(self) -> Tensor:
+        """The model's own answers `[examples, ...]`."""
+        return self.response.answers
+
+    @property
+    def groups(self) -> Tensor:
+        """The coarse kind of each answer, int64 `[examples]`."""
+        return self.task.groups(self.answers)
+
+    @property
+    def log_odds(self) -> Tensor:
+        """Of the own answer, float64 `[examples]`, nats."""
+        return self.response.log_odds.double()
+
+    @property
+    def losses(self) -> Tensor:
+        """Of the own answer, float64 `[examples]`, nats."""
+        return self.response.losses.double()
+
+    @property
+    def logits(self) -> Tensor:
+        """`[examples, classes]`, float64."""
+        if self.response.logits is None:
+            raise CapabilityError("this task does not provide logits.")
+        return self.response.logits.double()
+
+    @property
+    def features(self) -> Tensor:
+        """Input of the last layer `[examples, features]`, float64."""
+        if self.response.features is None:
+            raise CapabilityError("this task does not provide features.")
+        return self.response.features.double()
+
+
+@torch.no_grad()
+def observe(
+    task: Task,
+    examples: Examples,
+    *,
+    batch: int = 256,
+    progress: Progress = silent,
+    answers: Tensor | None = None,
+) -> Observed:
+    """Run the model once over the examples.
+
+    Args:
+        task: the model.
+        examples: at least one.
+        batch: examples in one pass.
+        progress: told the stage "observing".
+        answers: recorded answers `[examples, ...]`; they win over the model's own.
+    """
+    found: list[Response] = []
+    for start in range(0, len(examples), batch):
+        stop = min(start + batch, len(examples))
+        given = None if answers is None else answers[start:stop]
+        found.append(task.respond({}, examples.load(np.arange(start, stop)), given))
+        progress("observing", stop, len(examples))
+    return Observed(task, examples, _joined(found))
+
+
+def _joined(responses: Sequence[Response]) -> Response:
+    def column(values: Sequence[Tensor | None]) -> Tensor | None:
+        kept = [value.cpu() for value in values if value is not None]
+        return torch.cat(kept) if kept else None
+
+    answers, log_odds, losses, logits, features = (
+        column(values) for values in zip(*responses, strict=True)
+    )
+    assert answers is not None and log_odds is not None and losses is not None
+    return Response(answers, log_odds, losses, logits, features)

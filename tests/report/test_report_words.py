@@ -1,0 +1,84 @@
+"""The sentences and numbers of the report."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomech import records
+from anomech.report import load, words
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.01, "1 %"), (0.005, "0.5 %"), (0.1234, "12.3 %"), (1.0, "100 %")]
+)
+def test_percent(share, said):
+    assert words.percent(share).replace("\N{NO-BREAK SPACE}", " ") == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "–"), (0.0, "0"), (3.0, "3"), (0.00012345, "0.000123"), (1234567.0, "1,230,000"),
+     (1e-9, "1e-09"), (-2.5, "-2.5"), (100.0, "100")],
+)  # fmt: skip
+def test_number(value, said):
+    assert words.number(value) == said
+
+
+def test_p_value_keeps_its_decimals():
+    assert [words.p_value(value) for value in (0.73, 0.0002, None)] == ["0.730", "0.0002", "–"]
+
+
+def test_clean_drops_terminal_sequences_and_direction_marks():
+    assert words.clean("a\x1b[31mred\x1b[0m\x07\u202egnp.exe\x9b\nb") == "aredgnp.exe\nb"
+    assert words.clean("\x1b]0;title\x07name") == "name"
+
+
+def test_moment_tail_and_seconds():
+    assert words.moment("2026-03-02T09:14:55.123456+00:00") == "2026-03-02 09:14 UTC"
+    assert words.moment("yesterday") == "yesterday"
+    assert words.tail("a/b/c.png") == "c.png"
+    assert words.seconds(3725).replace("\N{NO-BREAK SPACE}", " ") == "1 h 2 min"
+
+
+def test_chance_agrees_with_simulated_calibration():
+    """Flags among ordinary inputs exceed the bound about as rarely as three deviations mean."""
+    rng = np.random.default_rng(0)
+    inputs, budget, calibration = 1_000, 0.05, 199
+    expected, rarely = words.chance(inputs, budget, calibration)
+    allowed = math.floor(budget * (calibration + 1))
+    flags = []
+    for _ in range(2_000):
+        threshold = np.sort(rng.random(calibration))[allowed - 1]
+        flags.append(int((rng.random(inputs) < threshold).sum()))
+    assert np.mean(flags) == pytest.approx(expected, rel=0.03)
+    assert np.mean(flags) + 3 * np.std(flags) == pytest.approx(rarely, rel=0.05)
+
+
+def test_alarm_calm_and_few_alike(maker, tmp_path):
+    alarm = words.answer(load.read(maker(groups=(10, 5)).write(tmp_path / "alarm")))
+    assert alarm.level == "alarm"
+    assert alarm.headline == "18 of 60 inputs were flagged."
+    assert "about 1 would be expected by chance alone" in alarm.chance
+    assert any("15 of the 18 respond alike, in 2 groups" in text for text in alarm.meaning)
+    calm = words.answer(load.read(maker(groups=(), lone=1).write(tmp_path / "calm")))
+    assert calm.level == "calm"
+    assert calm.headline == "1 of 60 inputs was flagged."
+    alike = maker(inputs=400, groups=(6,), lone=0, budget=0.02)
+    few = words.answer(load.read(alike.write(tmp_path / "few")))
+    assert few.level == "alarm"
+    assert "within what chance gives" in few.meaning[0]
+
+
+def test_unjudged_inputs_are_not_called_clear(folder: Path):
+    whole = load.read(folder)
+    unsure = [verdict.model_copy(update={"decision": "inconclusive"}) for verdict in whole.verdicts]
+    none = words.answer(dataclasses.replace(whole, verdicts=tuple(unsure)))
+    assert none.level == "open"
+    assert none.headline == "No input could be judged."
+
+
+def test_every_status_has_words():
+    assert set(words.STATUS) == set(records.Status.__args__)
