@@ -8,7 +8,7 @@ object from a plan's mapping and answers bad input with one sentence.
 import difflib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, cast, dataclass_transform
 
 import pydantic
 from pydantic.fields import FieldInfo
@@ -28,7 +28,7 @@ def option(
     gt: float | None = None,
 ) -> Any:
     """A field of an options class: its default, one sentence, its unit and its bounds."""
-    extra = {"unit": unit} if unit else None
+    extra: dict[str, Any] | None = {"unit": unit} if unit else None
     if isinstance(default, dict):
         return pydantic.Field(default_factory=default.copy, description=help)
     return pydantic.Field(
@@ -36,13 +36,13 @@ def option(
     )
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option,))
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def options(cls: type[Options]) -> type[Options]:
     """Make `cls` a frozen keyword-only dataclass whose values are checked when it is built."""
     made = pydantic.dataclasses.dataclass(
         frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid")
     )(cls)
-    return made
+    return cast(type[Options], made)
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -69,7 +69,7 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     nested = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
     values = {
         name: build(kind, value, f"{where}.{name}")
-        if isinstance(value, Mapping) and is_dataclass(kind := nested[name])
+        if isinstance(value, Mapping) and is_dataclass(kind := cast(type, nested[name]))
         else value
         for name, value in values.items()
     }
@@ -104,9 +104,7 @@ def describe(cls: type) -> list[dict[str, str]]:
     """Rows `{name, default, unit, help}` of a class made by `options`."""
     rows = []
     for field in fields(cls):
-        info = field.default
-        if not isinstance(info, FieldInfo):
-            info = pydantic.Field(default=info)
+        info = cast(FieldInfo, field.default)
         extra = info.json_schema_extra
         unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
         rows.append(

@@ -253,14 +253,18 @@ def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
 
 def iterate_rows(path: Path, cls: type[AnyRecord]) -> Iterator[AnyRecord]:
     """Read JSON lines of records one by one."""
-    for line in _read(path).splitlines():
+    for line in _read(path).split("\n"):  # ids may hold other line separators
         if line:
             yield _parse(path, cls, line)
 
 
 def read_findings(path: Path) -> list[Finding]:
     """Read a list of findings."""
-    return [_parse(path, Finding, json.dumps(row)) for row in json.loads(_read(path))]
+    try:
+        rows = pydantic.TypeAdapter(list[Finding]).validate_json(_read(path))
+    except pydantic.ValidationError:
+        raise RunError(f"{path.name} is not a list of findings; run the audit again.") from None
+    return rows
 
 
 def _read(path: Path) -> str:

@@ -81,6 +81,10 @@ class Task(Protocol):
         """Each answer as a person would read it."""
         ...
 
+    def label_words(self, labels: np.ndarray) -> list[str]:
+        """Each label as a person would read it."""
+        ...
+
 
 @runtime_checkable
 class LayeredTask(Protocol):

@@ -1,8 +1,10 @@
-"""How unusual a vector of statistics is among trusted examples.
+"""How unusual a vector of statistics is among trusted examples of the same answer and confidence.
 
-Statistics are centered per group of answers (the median, shrunk to the common one where a group is
-small), scaled, and measured by a Mahalanobis distance with Ledoit-Wolf shrinkage. The covariance is
-not trimmed: hard but honest examples are what an anomaly must be told from, and they make its tails.
+Statistics are centered per group of answers, then standardized at the example's own confidence:
+honest answers scatter widely where the model is unsure and hardly at all where it is sure, so one
+scale for all would hide a confident anomaly behind hard but honest examples. What remains is
+measured by a Mahalanobis distance with Ledoit-Wolf shrinkage.
+
 The distance of trusted examples is close to log-normal; its upper tail turns a distance into a
 surprise, `-log P(a trusted example is at least this far)`, so that several parts can be summed
 (Fisher's combination) and compared beyond the largest trusted value. Surprises rank; calibration
@@ -18,6 +20,13 @@ from torch import Tensor
 SHRINK = 10.0
 """A group's center counts as much as this many examples of the common center."""
 
+KNOTS = 9
+WINDOW = 0.1
+"""Confidences at which location and scale are learned, and the share of examples around each."""
+
+POOLED = 0.1
+"""Share of the variance over all confidences that is mixed into each scale."""
+
 NORMAL_90 = 1.2815515655446004
 MAD_TO_STD = 1.4826
 
@@ -31,12 +40,50 @@ class Centers:
     common: Tensor
     spread: Tensor
 
-    def standardized(self, values: Tensor, groups: Tensor) -> Tensor:
-        """Values `[n, d]` less their group's median, in units of the spread."""
+    def centered(self, values: Tensor, groups: Tensor) -> Tensor:
+        """Values `[n, d]` less their group's median."""
         same = groups[:, None] == self.groups
         place = same.to(torch.int64).argmax(dim=1)
-        center = torch.where(same.any(dim=1)[:, None], self.medians[place], self.common)
-        return (values - center) / self.spread
+        return values - torch.where(same.any(dim=1)[:, None], self.medians[place], self.common)
+
+    def standardized(self, values: Tensor, groups: Tensor) -> Tensor:
+        """Centered values in units of the spread."""
+        return self.centered(values, groups) / self.spread
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Location and scale of centered statistics as functions of the confidence.
+
+    Attributes:
+        knots: log-odds `[knots]`, ascending.
+        location: `[knots, d]`.
+        scale: `[knots, d]`.
+    """
+
+    knots: Tensor
+    location: Tensor
+    scale: Tensor
+
+    def standardized(self, values: Tensor, log_odds: Tensor) -> Tensor:
+        """Values `[n, d]` at their confidence; linear between knots, constant beyond them."""
+        right = torch.searchsorted(self.knots, log_odds.contiguous()).clamp(1, len(self.knots) - 1)
+        width = (self.knots[right] - self.knots[right - 1]).clamp_min(1e-9)
+        weight = ((log_odds - self.knots[right - 1]) / width).clamp(0, 1)[:, None]
+        location = torch.lerp(self.location[right - 1], self.location[right], weight)
+        return (values - location) / torch.lerp(self.scale[right - 1], self.scale[right], weight)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What statistics usually are, given the answer and the confidence."""
+
+    centers: Centers
+    levels: Levels
+
+    def standardized(self, values: Tensor, groups: Tensor, log_odds: Tensor) -> Tensor:
+        """Values `[n, d]` of examples with these answers and log-odds `[n]`."""
+        return self.levels.standardized(self.centers.centered(values, groups), log_odds)
 
 
 @dataclass(frozen=True)
@@ -44,21 +91,21 @@ class Density:
     """A fitted density.
 
     Attributes:
-        centers: what a group's examples look like.
+        usual: what the statistics usually are.
         precision: of the standardized values `[d, d]`.
         location: median of the log distance of trusted examples.
         scale: spread of the log distance, from its median and its 90 % quantile.
     """
 
-    centers: Centers
+    usual: Usual
     precision: Tensor
     location: float
     scale: float
 
-    def surprise(self, values: Tensor, groups: Tensor) -> Tensor:
+    def surprise(self, values: Tensor, groups: Tensor, log_odds: Tensor) -> Tensor:
         """`-log P(at least this far)` `[n]`, nats."""
-        distance = _distance(self.centers.standardized(values, groups), self.precision)
-        return -torch.special.log_ndtr(-(distance.log() - self.location) / self.scale)
+        distance = _distance(self.usual.standardized(values, groups, log_odds), self.precision)
+        return one_sided((distance.log() - self.location) / self.scale)
 
 
 def fit_centers(values: Tensor, groups: Tensor) -> Centers:
@@ -71,21 +118,37 @@ def fit_centers(values: Tensor, groups: Tensor) -> Centers:
         weight = len(own) / (len(own) + SHRINK)
         medians.append(weight * own.median(dim=0).values + (1 - weight) * common)
     centers = Centers(kinds, torch.stack(medians), common, torch.ones_like(common))
-    deviation = centers.standardized(values, groups).abs().median(dim=0).values
+    deviation = centers.centered(values, groups).abs().median(dim=0).values
     spread = (MAD_TO_STD * deviation).clamp_min(1e-9)
     return Centers(kinds, centers.medians, common, spread)
 
 
-def fit_density(values: Tensor, groups: Tensor) -> Density:
-    """Fit to trusted statistics `[n, d]`, float64."""
+def fit_usual(values: Tensor, groups: Tensor, log_odds: Tensor) -> Usual:
+    """Centers and levels of trusted statistics `[n, d]`, float64, at log-odds `[n]`."""
     centers = fit_centers(values, groups)
-    standardized = centers.standardized(values, groups)
+    centered = centers.centered(values, groups)
+    count = len(values)
+    share = torch.linspace(0.03, 0.97, KNOTS, dtype=torch.float64)
+    ranks = (log_odds.argsort().argsort().double() + 0.5) / count
+    weights = torch.exp(-0.5 * ((share[:, None] - ranks) / WINDOW) ** 2)
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    location = weights @ centered
+    variance = (weights @ centered**2 - location**2).clamp_min(0)
+    pooled = centered.var(dim=0, correction=0)
+    scale = ((1 - POOLED) * variance + POOLED * pooled).sqrt().clamp_min(1e-9)
+    return Usual(centers, Levels(torch.quantile(log_odds, share), location, scale))
+
+
+def fit_density(values: Tensor, groups: Tensor, log_odds: Tensor) -> Density:
+    """Fit to trusted statistics `[n, d]`, float64, at log-odds `[n]`."""
+    usual = fit_usual(values, groups, log_odds)
+    standardized = usual.standardized(values, groups, log_odds)
     shrunk = LedoitWolf(assume_centered=True).fit(standardized.numpy())
     precision = torch.from_numpy(shrunk.precision_)
     logs = _distance(standardized, precision).log()
     levels = torch.tensor([0.5, 0.9], dtype=torch.float64)
     middle, high = torch.quantile(logs, levels).tolist()
-    return Density(centers, precision, middle, max((high - middle) / NORMAL_90, 1e-6))
+    return Density(usual, precision, middle, max((high - middle) / NORMAL_90, 1e-6))
 
 
 def one_sided(values: Tensor) -> Tensor:

@@ -93,5 +93,3 @@ def _tightest(null: np.ndarray, size: int, seed: int, draws: int) -> float:
     rng = numpy_generator(seed, "mechanisms", size)
     size = min(size, len(null))
     return max(_inner(null, rng.permutation(len(null))[:size]) for _ in range(draws))
-
-

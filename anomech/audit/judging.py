@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomech.calibration.conformal import Calibration, needed, threshold
+from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
 from anomech.records import Decision
 from anomech.tracing.observed import Observed
 from anomech.types import FittedMethod, Method, Progress, Scores
@@ -67,6 +67,15 @@ class Calibrated:
     def threshold(self) -> float | None:
         """The pooled score that a flag must pass."""
         return threshold(self.reference.score, self.budget)
+
+    @property
+    def own_p_values(self) -> Tensor:
+        """p-values of the calibration examples among themselves, `[calibration]`."""
+        count = len(self.reference.score)
+        # Each example is one of those that score at least as high as itself.
+        return tail_probability(self.reference.score, self.reference.score) * (
+            count + 1
+        ) / count - (1 / count)
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""

@@ -22,12 +22,14 @@ class TrustedSplit:
         calibration: kept out of the anchors and as they come, right or wrong, so that they look
             like traffic.
         left_out: ids that are in neither role, with the reason.
-        accuracy: share of all trusted examples that the model answers as labeled.
+        everything: the whole trusted set, in its order.
+        accuracy: share of it that the model answers as labeled.
     """
 
     anchors: Observed
     calibration: Observed
     left_out: Mapping[str, str]
+    everything: Observed
     accuracy: float
 
 
@@ -67,7 +69,11 @@ def split_trusted(
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
     return TrustedSplit(
-        observed.take(anchors), observed.take(calibration), left_out, float(right.mean())
+        observed.take(anchors),
+        observed.take(calibration),
+        left_out,
+        observed,
+        float(right.mean()),
     )
 
 
@@ -77,7 +83,6 @@ def _check_labels(observed: Observed, labels: np.ndarray) -> None:
     classes = observed.logits.shape[1]
     if int(labels.max()) >= classes:
         raise DataError(
-            f"the trusted set has label {int(labels.max())}, but the model has {classes} classes "
-            "(0 to "
-            f"{classes - 1}); check the labels or the model."
+            f"the trusted set has label {int(labels.max())}, but the model has {classes} classes, "
+            f"0 to {classes - 1}; check the labels or the model."
         )

@@ -32,8 +32,8 @@ def reason(
     if decision == "inconclusive":
         return f"No verdict: {problems[0] if problems else 'too little evidence.'}"
     if decision == "clear":
-        return f"{p_value:.1%} of normal inputs look at least this unusual; the budget is {budget:g}."
+        return (
+            f"{p_value:.1%} of normal inputs look at least this unusual; the budget is {budget:g}."
+        )
     because = BECAUSE.get(cause or "", "its score is beyond those of trusted examples")
-    return (
-        f"Flagged because {because}; at most {p_value:.2%} of normal inputs look this unusual."
-    )
+    return f"Flagged because {because}; at most {p_value:.2%} of normal inputs look this unusual."

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class Subject:
     """Everything that determines one attacked network.
 
     Attributes:
-        attacks: attack names with their options, planted one after the other; empty is a clean twin.
+        attacks: attack names with their options, planted one after the other; none is a clean twin.
         network: name of a function in `anomech.tasks.networks`.
         recipe: how it is trained.
         seed: of the weights, the poisoned images and the order.
@@ -33,7 +33,7 @@ class Subject:
 
     attacks: tuple[tuple[str, Mapping[str, Any]], ...]
     network: str = "resnet14"
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = Recipe()
     seed: int = 0
 
     def attack_objects(self) -> list[Any]:

@@ -30,7 +30,7 @@ class Familiarity:
         """`-log P(at least this unusual)` `[n]`, nats."""
         near = neighbor_distance(self.rows, unit(observed.features))
         values = _statistics(near, observed.features, context)
-        return self.density.surprise(values, observed.groups)
+        return self.density.surprise(values, observed.groups, observed.log_odds)
 
     def distance(self, observed: ObservedExamples) -> Tensor:
         """Standardized distance to the nearest trusted features `[n]`; higher is less familiar."""
@@ -50,7 +50,7 @@ def fit_familiarity(anchors: ObservedExamples, places: Tensor) -> Familiarity | 
     near = neighbor_distance(rows, rows, skip_self=True)
     return Familiarity(
         rows,
-        fit_density(_statistics(near, features, context), groups),
+        fit_density(_statistics(near, features, context), groups, anchors.log_odds[places]),
         fit_centers(near[:, None], groups),
     )
 

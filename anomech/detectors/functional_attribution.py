@@ -3,7 +3,7 @@
 Belief: an answer that comes from a planted mechanism moves with the parameters unlike anything
 trusted. No single statistic of that is enough (a patch is under-explained, a warp over-explained by
 the whole network and under-explained by its head), so each part of the network gives a small
-profile of statistics, judged against trusted examples of the same answer.
+profile of statistics, judged against trusted examples of the same answer and confidence.
 Equation: for each part, `s_part = -log P(Mahalanobis distance of its profile is at least this)`;
 the score is `sum_part s_part` (Fisher's combination), calibrated afterwards. Each profile holds the
 statistics of `anomech.attribution.profile`, the log-odds and the energy, so that support is judged
@@ -28,8 +28,10 @@ from anomech.attribution.couplings import unit
 from anomech.attribution.density import (
     Centers,
     Density,
+    Usual,
     fit_centers,
     fit_density,
+    fit_usual,
     one_sided,
 )
 from anomech.attribution.profile import (
@@ -94,16 +96,17 @@ class FunctionalAttribution:
             anchors.examples.ids[int(i)]: "no other anchor explains its response"
             for i in torch.nonzero(~kept)[:, 0]
         }
-        groups = span.groups
+        groups, log_odds = span.groups, anchors.log_odds[places]
         return FittedFunctionalAttribution(
             source=source,
             span=span,
             places=places,
             densities={
-                part: fit_density(torch.cat([block, context], dim=1), groups)
+                part: fit_density(torch.cat([block, context], dim=1), groups, log_odds)
                 for part, block in _blocks(span, statistics).items()
             },
-            centers=fit_centers(torch.cat([statistics, context], dim=1), groups),
+            usual=fit_usual(statistics, groups, log_odds),
+            confidence=fit_centers(log_odds[:, None], groups),
             familiarity=fit_familiarity(anchors, places),
             evidence=self.evidence,
             left_out=left_out,
@@ -123,7 +126,8 @@ class FittedFunctionalAttribution:
         span: the kept anchors' responses.
         places: of the kept anchors among those given.
         densities: of each part's profile.
-        centers: of all statistics, for the views.
+        usual: what all statistics usually are, for the views.
+        confidence: what log-odds usually are, by answer.
         familiarity: nearness of the last layer's input, or None if the task gives none.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
@@ -133,7 +137,8 @@ class FittedFunctionalAttribution:
     span: Anchors
     places: Tensor
     densities: Mapping[str, Density]
-    centers: Centers
+    usual: Usual
+    confidence: Centers
     familiarity: Familiarity | None
     evidence: int
     left_out: Mapping[str, str]
@@ -155,10 +160,12 @@ class FittedFunctionalAttribution:
         statistics = profile(self.span, traces, groups)
         context = _context(observed)
         surprises = [
-            self.densities[part].surprise(torch.cat([block, context], dim=1), groups)
+            self.densities[part].surprise(
+                torch.cat([block, context], dim=1), groups, observed.log_odds
+            )
             for part, block in _blocks(self.span, statistics).items()
         ]
-        unfamiliar = torch.zeros(len(groups), dtype=torch.float64)
+        unfamiliar = None
         if self.familiarity is not None:
             surprises.append(self.familiarity.surprise(observed, context))
             unfamiliar = self.familiarity.distance(observed)
@@ -167,7 +174,7 @@ class FittedFunctionalAttribution:
         couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
         return Scores(
             score=torch.stack(surprises).sum(dim=0),
-            views=self._views(statistics, context, unfamiliar, groups),
+            views=self._views(statistics, observed, unfamiliar),
             nearest=self.places[nearest],
             couplings=couplings.double().clamp(-1, 1),
             explained={
@@ -179,23 +186,24 @@ class FittedFunctionalAttribution:
         )
 
     def _views(
-        self, statistics: Tensor, context: Tensor, unfamiliar: Tensor, groups: Tensor
+        self, statistics: Tensor, observed: ObservedExamples, unfamiliar: Tensor | None
     ) -> dict[str, Tensor]:
         """Surprises, one for each cause, from standardized statistics averaged over parts."""
-        all_values = self.centers.standardized(torch.cat([statistics, context], dim=1), groups)
-        blocks = all_values[:, : statistics.shape[1]].unflatten(1, (-1, len(STATISTICS)))
+        groups, log_odds = observed.groups, observed.log_odds
+        values = self.usual.standardized(statistics, groups, log_odds)
+        blocks = values.unflatten(1, (-1, len(STATISTICS)))
 
         def over_parts(*names: str) -> Tensor:
             return blocks[:, :, [STATISTICS.index(name) for name in names]].mean(dim=(1, 2))
 
         size = over_parts("size")
-        distance = torch.maximum(unfamiliar, size) if self.familiarity is not None else size
-        log_odds = all_values[:, statistics.shape[1]]
+        distance = size if unfamiliar is None else torch.maximum(unfamiliar, size)
+        surprise = self.confidence.standardized(log_odds[:, None], groups)[:, 0]
         return {
             UNEXPLAINED: one_sided(-over_parts(*SUPPORT)),
             OTHER_CLASS: one_sided(over_parts("other")),
             UNFAMILIAR: one_sided(distance),
-            CONFIDENCE: one_sided(log_odds.abs()),
+            CONFIDENCE: one_sided(surprise.abs()),
         }
 
 

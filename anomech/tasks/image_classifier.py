@@ -94,6 +94,10 @@ class ImageClassifier:
         names = self.class_names
         return [names[i] if i < len(names) else str(i) for i in answers.tolist()]
 
+    def label_words(self, labels: np.ndarray) -> list[str]:
+        """As `words`."""
+        return self.words(torch.tensor(labels))
+
     def targets(self, labels: np.ndarray) -> Tensor:
         """Labels as a tensor on the model's device."""
         return torch.tensor(labels, device=self._device)

@@ -131,4 +131,3 @@ def effective_draws(values: Tensor) -> float:
     stop = int(negative[0]) if len(negative) else len(pairs)
     time = max(float(2 * pairs[:stop].sum() - 1), 1 / draws)
     return min(draws / time, float(draws))
-

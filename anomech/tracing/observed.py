@@ -32,8 +32,12 @@ class Observed:
     def take(self, places: np.ndarray) -> "Observed":
         """Some of them, in the given order; the model is not asked again."""
         index = torch.from_numpy(np.asarray(places, np.int64))
-        columns = [None if column is None else column[index] for column in self.response]
-        return Observed(self.task, Subset(self.examples, places), Response(*columns))
+        kept = {
+            name: column[index]
+            for name, column in self.response._asdict().items()
+            if column is not None
+        }
+        return Observed(self.task, Subset(self.examples, places), Response(**kept))
 
     @property
     def answers(self) -> Tensor:

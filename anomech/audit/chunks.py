@@ -1,0 +1,64 @@
+"""Finished chunks of inputs on disk, so that an interrupted run loses at most one.
+
+A chunk is `work/00003.json` (score rows and verdicts) with `work/00003.safetensors` (unexplained
+responses of its flagged inputs). The JSON is written last: where it is, the chunk is whole.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from anomech.errors import RunError
+from anomech.records import Record, ScoreRow, Verdict, read_record, write_text
+
+
+class Chunk(Record):
+    """What was found for one chunk of inputs."""
+
+    digests: tuple[str, ...]
+    scores: dict[str, tuple[ScoreRow, ...]]
+    """By detector."""
+    verdicts: tuple[Verdict, ...]
+    seconds: dict[str, float]
+    """By detector."""
+
+
+def bounds(count: int, size: int) -> list[np.ndarray]:
+    """Indices of each chunk."""
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def save(folder: Path, number: int, chunk: Chunk, residuals: Tensor | None) -> None:
+    """Write a chunk.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    if residuals is not None:
+        path = folder / f"{number:05d}.safetensors"
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file({"residuals": residuals.contiguous()}, temporary)
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise RunError(
+                f"{path.name} could not be written ({error}); free some space, then run the same "
+                "command again: finished work is kept."
+            ) from None
+    write_text(folder / f"{number:05d}.json", chunk.model_dump_json(exclude_none=True))
+
+
+def load(folder: Path, number: int) -> tuple[Chunk, Tensor] | None:
+    """A finished chunk with its residuals `[flagged, features]`, or None."""
+    path = folder / f"{number:05d}.json"
+    if not path.exists():
+        return None
+    tensors = path.with_suffix(".safetensors")
+    residuals = load_file(tensors)["residuals"] if tensors.exists() else torch.zeros(0, 0)
+    return read_record(path, Chunk), residuals

@@ -1,0 +1,98 @@
+"""What a person should know of a run, as findings with stable codes."""
+
+from collections.abc import Sequence
+
+from anomech.calibration.excess import LEVEL, chance_of_excess, tolerated
+from anomech.records import Finding, Mechanism, Verdict
+
+
+def excess(verdicts: Sequence[Verdict], calibration: int, budget: float) -> Finding:
+    """The model-level rule: more flags than chance gives, by the exact beta-binomial bound."""
+    flags = sum(verdict.decision == "flag" for verdict in verdicts)
+    limit = tolerated(len(verdicts), calibration, budget)
+    chance = chance_of_excess(flags, len(verdicts), calibration, budget)
+    rule = (
+        f"With {calibration} calibration examples and a budget of {budget:.2%}, up to {limit} flags "
+        f"among {len(verdicts)} normal inputs happen by chance in all but {LEVEL:.1%} of runs."
+    )
+    if flags > limit:
+        return Finding(
+            code="excess-flags",
+            severity="high",
+            title=f"{flags} of {len(verdicts)} inputs are flagged, more than chance allows",
+            detail=f"{rule} So many have a probability of {chance:.1g} if all inputs are normal.",
+            action="Hold these inputs back, look at the mechanisms below, and do not rely on the "
+            "model for inputs like them until the cause is known.",
+        )
+    return Finding(
+        code="no-excess",
+        severity="info",
+        title="No more flags than chance gives",
+        detail=f"{rule} There are {flags}.",
+        action="Nothing is needed; single flagged inputs may still deserve a look.",
+    )
+
+
+def mechanisms(found: Sequence[Mechanism]) -> list[Finding]:
+    """One finding for each group of flagged inputs that respond alike."""
+    return [
+        Finding(
+            code="shared-mechanism",
+            severity="high",
+            title=f"{each.size} flagged inputs share one mechanism (number {each.number})",
+            detail=f"Their unexplained responses agree (mean coupling {each.cohesion:.2f}); "
+            f"most are answered '{_most(each.answers)}'.",
+            action="Look at what these inputs have in common: a shared pattern points to a trigger.",
+        )
+        for each in found
+    ]
+
+
+def overlapping(count: int, example: str) -> Finding:
+    """Inputs that are also trusted."""
+    return Finding(
+        code="overlap",
+        severity="medium",
+        title=f"{count} inputs are also in the trusted set",
+        detail=f"Their content is identical, for instance '{example}'. They look more normal than "
+        "they should.",
+        action="Remove them from one of the two sets.",
+    )
+
+
+def inaccurate(accuracy: float, total: int) -> Finding:
+    """A model that answers few trusted examples as labeled."""
+    return Finding(
+        code="low-accuracy",
+        severity="medium",
+        title=f"The model answers only {accuracy:.0%} of {total} trusted examples as labeled",
+        detail="Only examples answered as labeled can explain others, so support is thin.",
+        action="Check the order of the classes and the normalization (task.mean, task.std).",
+    )
+
+
+def poor_health(detector: str, problem: str) -> Finding:
+    """Traces that cannot be trusted."""
+    return Finding(
+        code="poor-traces",
+        severity="medium",
+        title=f"{detector} gives no verdicts",
+        detail=problem,
+        action="Change the tracer's options as the sentence says, or use the gradient tracer.",
+    )
+
+
+def unsafe(names: Sequence[str]) -> Finding:
+    """A checkpoint that wants to run code."""
+    return Finding(
+        code="unsafe-checkpoint",
+        severity="high",
+        title="The weights file asks to run code when it is loaded",
+        detail=f"It names {', '.join(names) or 'objects that are not plain tensors'}. Nothing of it "
+        "was run.",
+        action="Do not load it elsewhere. Ask for a safetensors file or a plain state dict.",
+    )
+
+
+def _most(answers: dict[str, int]) -> str:
+    return max(sorted(answers), key=lambda answer: answers[answer])

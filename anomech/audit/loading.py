@@ -1,0 +1,103 @@
+"""From a plan to a model, trusted examples and inputs; everything is read before any compute."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from anomech.audit.plan import Plan, TaskPlan
+from anomech.data.images import ImageExamples, read_images
+from anomech.errors import ConfigError, DataError
+from anomech.tasks.backdoorbench import NORMALIZATION, build_network, read_attack
+from anomech.tasks.checkpoints import apply_state, load_state
+from anomech.tasks.factory import build_model
+from anomech.tasks.image_classifier import ImageClassifier
+from anomech.types import Progress
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an audit works on.
+
+    Attributes:
+        task: the model.
+        reference: trusted examples.
+        inputs: what is judged.
+        title: of the report.
+    """
+
+    task: ImageClassifier
+    reference: ImageExamples
+    inputs: ImageExamples
+    title: str
+
+
+def load(plan: Plan, progress: Progress) -> Loaded:
+    """Read the model, the trusted set and the inputs.
+
+    Raises:
+        ConfigError: the plan names no model or no data.
+        ModelError: the model or its weights cannot be used.
+        DataError: images cannot be read or do not belong together.
+    """
+    for name in ("reference", "inputs"):
+        if not getattr(plan, name):
+            raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
+    model, mean, std, title = _model(plan)
+    reference = read_images(plan.reference, progress=progress)
+    inputs = read_images(plan.inputs, channels=reference.shape[2], progress=progress)
+    if reference.shape != inputs.shape:
+        raise DataError(
+            f"trusted images are {_size(reference)} and inputs {_size(inputs)}; bring them to "
+            "one size and color mode."
+        )
+    names = reference.class_names or ()
+    task = ImageClassifier(
+        model, mean, std, watch=plan.task.watch, device=_device(plan.task), class_names=names
+    )
+    return Loaded(task, reference, inputs, title)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of all tensors, shortened to 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:
+    mean, std = plan.task.mean, plan.task.std
+    if plan.model.backdoorbench:
+        if plan.model.factory or plan.model.weights:
+            raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+        result = read_attack(plan.model.backdoorbench)
+        if (mean, std) == ((0.0,), (1.0,)):
+            # The files do not hold the normalization; the data set's name implies it.
+            mean, std = NORMALIZATION.get(result.dataset, (mean, std))
+        return build_network(result), mean, std, f"{result.model_name} on {result.dataset}"
+    if not plan.model.factory:
+        raise ConfigError("the plan names no model; give --model FILE.py:function.")
+    model = build_model(plan.model.factory)
+    if plan.model.weights:
+        apply_state(model, load_state(plan.model.weights))
+    return model, mean, std, plan.model.factory.rpartition(":")[2]
+
+
+def _device(plan: TaskPlan) -> str:
+    try:
+        device = torch.device(plan.device or "cpu")
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(
+            f"task.device='{plan.device}' is not available here; use cpu, or a device that this "
+            "build of torch can reach."
+        ) from None
+    return str(device)
+
+
+def _size(images: ImageExamples) -> str:
+    height, width, channels = images.shape
+    return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"

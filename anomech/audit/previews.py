@@ -1,0 +1,67 @@
+"""Small pictures of what the report shows."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from anomech.audit.grouping import SHOWN
+from anomech.errors import RunError
+from anomech.records import Verdict
+from anomech.types import Examples, Preview
+
+FOLDER = "previews"
+SUFFIX = {"image": ".png", "text": ".txt"}
+LEFT_OUT = 12
+"""Pictures of trusted examples that were left out."""
+
+
+def save(
+    out: Path,
+    reference: Examples,
+    inputs: Examples,
+    rows: Sequence[Verdict],
+    left_out: Sequence[str],
+    gallery: int,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Write previews of the most anomalous flags, their anchors and some left-out examples.
+
+    Returns:
+        Paths inside the run folder by id, of trusted examples and of inputs.
+
+    Raises:
+        RunError: the disk is full.
+    """
+    flagged = [row for row in rows if row.decision == "flag"]
+    flagged.sort(key=lambda row: (row.p_value or 0.0, -(row.score or 0.0), row.id))
+    central: dict[int | None, int] = {}
+    shown = flagged[:gallery]
+    for row in flagged[gallery:]:
+        # Mechanisms that are small still get pictures.
+        if row.mechanism is not None and central.get(row.mechanism, 0) < SHOWN:
+            central[row.mechanism] = central.get(row.mechanism, 0) + 1
+            shown.append(row)
+    anchors = [near.anchor for row in shown for near in row.evidence]
+    wanted = dict.fromkeys([*anchors, *left_out[:LEFT_OUT]])
+    return (
+        _write(out, reference, list(wanted)),
+        _write(out, inputs, [row.id for row in shown]),
+    )
+
+
+def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:
+    places = {name: place for place, name in enumerate(examples.ids)}
+    return {name: _file(out, examples.preview(places[name])) for name in ids}
+
+
+def _file(out: Path, preview: Preview) -> str:
+    digest = hashlib.blake2b(preview.data, digest_size=12).hexdigest()
+    name = f"{FOLDER}/{digest}{SUFFIX[preview.kind]}"
+    try:
+        (out / FOLDER).mkdir(exist_ok=True)
+        (out / name).write_bytes(preview.data)
+    except OSError as error:
+        raise RunError(
+            f"{name} could not be written ({error.strerror}); free some space, then run the same "
+            "command again: finished work is kept."
+        ) from None
+    return name

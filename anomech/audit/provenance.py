@@ -1,0 +1,42 @@
+"""Where the numbers of a run come from; no user names, no absolute paths."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from anomech.audit.loading import Loaded, fingerprint
+from anomech.records import Provenance
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def collect(loaded: Loaded, seed: int) -> Provenance:
+    """Versions, device, seed and fingerprints."""
+    task = loaded.task
+    return Provenance(
+        anomech=version("anomech"),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        numpy=np.__version__,
+        device=str(next(iter(task.watched.values())).device),
+        threads=torch.get_num_threads(),
+        seed=seed,
+        model=fingerprint(task.network),
+        parameters=sum(tensor.numel() for tensor in task.network.parameters()),
+        watched=sum(tensor.numel() for tensor in task.watched.values()),
+        reference=combined(loaded.reference.digests()),
+        inputs=combined(loaded.inputs.digests()),
+    )
+
+
+def combined(digests: Sequence[str]) -> str:
+    """One short hash of many, in order."""
+    return hashlib.blake2b("\n".join(digests).encode(), digest_size=8).hexdigest()
