@@ -15,6 +15,7 @@ Written whole or not at all; numbers are finite or absent, never NaN.
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -214,7 +215,8 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may not exist or may be read-only
+            temporary.unlink(missing_ok=True)
         raise RunError(
             f"{path.name} could not be written ({error.strerror}); free some space or choose "
             "another folder with --out, then run the same command again: finished work is kept."

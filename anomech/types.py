@@ -257,7 +257,7 @@ class FittedMethod(Protocol):
 
 
 class ObservedExamples(Protocol):
-    """Examples with the model's frozen answers to them; see `anomech.tracing.observed`."""
+    """Examples with the model's frozen answers to them; see `anomech.data.observed`."""
 
     @property
     def task(self) -> Task: ...

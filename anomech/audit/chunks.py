@@ -4,6 +4,7 @@ A chunk is `work/00003.json` (score rows and verdicts) with `work/00003.safetens
 responses of its flagged inputs). The JSON is written last: where it is, the chunk is whole.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ class Chunk(Record):
     """What was found for one chunk of inputs."""
 
     digests: tuple[str, ...]
+    basis: str = ""
+    """Hash of what it was judged with, see `anomech.audit.provenance.basis`."""
     scores: dict[str, tuple[ScoreRow, ...]]
     """By detector."""
     verdicts: tuple[Verdict, ...]
@@ -46,7 +49,8 @@ def save(folder: Path, number: int, chunk: Chunk, residuals: Tensor | None) -> N
             save_file({"residuals": residuals.contiguous()}, temporary)
             temporary.replace(path)
         except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # its folder may not exist or may be read-only
+                temporary.unlink(missing_ok=True)
             raise RunError(
                 f"{path.name} could not be written ({error}); free some space, then run the same "
                 "command again: finished work is kept."
@@ -55,10 +59,13 @@ def save(folder: Path, number: int, chunk: Chunk, residuals: Tensor | None) -> N
 
 
 def load(folder: Path, number: int) -> tuple[Chunk, Tensor] | None:
-    """A finished chunk with its residuals `[flagged, features]`, or None."""
+    """A finished chunk with its residuals `[flagged, features]`; None if absent or damaged."""
     path = folder / f"{number:05d}.json"
     if not path.exists():
         return None
     tensors = path.with_suffix(".safetensors")
-    residuals = load_file(tensors)["residuals"] if tensors.exists() else torch.zeros(0, 0)
-    return read_record(path, Chunk), residuals
+    try:
+        residuals = load_file(tensors)["residuals"] if tensors.exists() else torch.zeros(0, 0)
+        return read_record(path, Chunk), residuals
+    except (RunError, SafetensorError, KeyError):
+        return None  # it is computed again, which also mends the file

@@ -18,9 +18,9 @@ from anomech.audit.wording import reason
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.config import build
+from anomech.data.observed import Observed, observe
 from anomech.errors import CapabilityError, ConfigError
 from anomech.records import Evidence, Verdict
-from anomech.tracing.observed import Observed, observe
 from anomech.types import Examples, Method, Progress, Task, silent
 
 
@@ -67,6 +67,7 @@ class Detector:
         split = split_trusted(
             task, reference, share=self.anchor_share, seed=self.seed, progress=progress
         )
+        require(len(split.calibration), self.budget)
         calibrated = calibrate(
             self.method,
             method,
@@ -96,6 +97,8 @@ class FittedDetector:
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence."""
+        if not len(inputs):
+            return []
         observed = observe(self.task, inputs, progress=progress)
         judged = self.calibrated.judge(observed, progress)
         return verdicts(self.calibrated, judged, observed, self.split.anchors)
@@ -159,10 +162,11 @@ def verdicts(
                     problems=calibrated.problems,
                     finite=finite,
                 ),
-                evidence=_evidence(judged, place, anchors, anchor_answers),
+                evidence=_evidence(judged, place, anchors, anchor_answers) if finite else (),
                 explained={
                     part: float(values[place])
                     for part, values in (judged.scores.explained or {}).items()
+                    if finite
                 },
             )
         )

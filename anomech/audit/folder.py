@@ -13,6 +13,7 @@ from anomech.records import (
     Finding,
     Run,
     Status,
+    read_findings,
     read_record,
     write_findings,
     write_record,
@@ -20,28 +21,46 @@ from anomech.records import (
 )
 from anomech.report.render import render
 
+WORK = "work"
+"""Folder of finished chunks inside a run folder; it goes when the run is complete."""
+
 
 def open_folder(plan: Plan, out: Path) -> Run | None:
     """Make the run folder ready; the finished run, if it already holds this plan's.
+
+    A run that failed before it found anything gives way to another plan, so that a mended command
+    can use the same folder.
 
     Raises:
         RunError: it holds another plan's run, or something that is no run.
     """
     if (out / "plan.yaml").exists():
         changed = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
-        if changed:
+        run = read_record(out / "run.json", Run) if (out / "run.json").exists() else None
+        if changed and not (run is None or _fruitless(out, run)):
             raise RunError(
                 f"{out} holds a run of another plan (it differs in {', '.join(changed[:3])}); "
                 "choose another --out."
             )
-        if (out / "run.json").exists():
-            run = read_record(out / "run.json", Run)
-            if run.status == "complete":
-                return run
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out} is not empty and holds no run; choose another --out.")
+        if not changed and run is not None and run.status == "complete":
+            return run
+    elif out.exists() and not (out.is_dir() and _empty(out)):
+        raise RunError(f"{out} is not an empty folder and holds no run; choose another --out.")
     write_text(out / "plan.yaml", as_yaml(plan))
     return None
+
+
+def _empty(out: Path) -> bool:
+    # Hidden files are leftovers: of a file manager, or of a write that was cut short.
+    return all(path.name.startswith(".") for path in out.iterdir())
+
+
+def _fruitless(out: Path, run: Run) -> bool:
+    """Whether a run ended with an error, and the error is all that it left."""
+    if run.status not in ("failed", "inconclusive") or (out / WORK).exists():
+        return False
+    file = out / "findings.json"
+    return not (out / "verdicts.jsonl").exists() and not (file.exists() and read_findings(file))
 
 
 @contextmanager
@@ -64,6 +83,9 @@ def noted(plan: Plan, out: Path) -> Iterator[None]:
         listed = [findings.unsafe(error.globals)] if isinstance(error, UnsafeCheckpoint) else []
         _note(plan, out, started, "failed", str(error), listed)
         raise
+    except Exception as error:
+        _note(plan, out, started, "failed", f"It stopped with {type(error).__name__}.")
+        raise
 
 
 def _note(
@@ -76,7 +98,7 @@ def _note(
 ) -> None:
     run = Run(
         status=status,
-        title=plan.model.factory.rpartition(":")[2] or "model",
+        title=plan.title,
         task="image classifier",
         budget=plan.budget,
         started=started,

@@ -15,7 +15,7 @@ LARGEST = 2000
 
 
 def group(
-    flagged: Sequence[Verdict], residuals: Tensor, trusted: Tensor, *, seed: int
+    flagged: Sequence[Verdict], residuals: Tensor, trusted: Tensor
 ) -> tuple[list[Mechanism], dict[str, int]]:
     """Mechanisms, numbered from 1 by size, and the number of each flagged input that has one.
 
@@ -23,18 +23,18 @@ def group(
         flagged: verdicts of flagged inputs.
         residuals: their unexplained responses, in the same order.
         trusted: the same of calibration examples.
-        seed: of the null.
     """
     if len(flagged) > LARGEST:
         step = (len(flagged) - 1) / (LARGEST - 1)
         chosen = [round(place * step) for place in range(LARGEST)]
         flagged, residuals = [flagged[place] for place in chosen], residuals[chosen]
-    clusters = find_mechanisms(residuals, trusted, seed=seed)
+    clusters = find_mechanisms(residuals, trusted)
     found = []
     for label, cohesion in enumerate(clusters.cohesion):
         members = np.flatnonzero(clusters.labels == label)
-        central = members[np.argsort(-clusters.centrality[members], kind="stable")]
-        rows = [flagged[place] for place in members]
+        order = np.argsort(-clusters.centrality[members], kind="stable")
+        central = members[order].tolist()
+        rows = [flagged[place] for place in members.tolist()]
         found.append(
             Mechanism(
                 number=label + 1,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
+from anomech.data.observed import Observed
 from anomech.records import Decision
-from anomech.tracing.observed import Observed
 from anomech.types import FittedMethod, Method, Progress, Scores
 
 

@@ -41,9 +41,7 @@ def load(plan: Plan, progress: Progress) -> Loaded:
         ModelError: the model or its weights cannot be used.
         DataError: images cannot be read or do not belong together.
     """
-    for name in ("reference", "inputs"):
-        if not getattr(plan, name):
-            raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
+    check_named(plan)
     model, mean, std, title = _model(plan)
     reference = read_images(plan.reference, progress=progress)
     inputs = read_images(plan.inputs, channels=reference.shape[2], progress=progress)
@@ -56,7 +54,27 @@ def load(plan: Plan, progress: Progress) -> Loaded:
     task = ImageClassifier(
         model, mean, std, watch=plan.task.watch, device=_device(plan.task), class_names=names
     )
+    # Hashing decodes every image, so a damaged one is found now and not after hours of work.
+    for name, examples in (("trusted images", reference), ("inputs", inputs)):
+        progress(f"hashing {name}", 0, len(examples))
+        examples.digests()
+        progress(f"hashing {name}", len(examples), len(examples))
     return Loaded(task, reference, inputs, title)
+
+
+def check_named(plan: Plan) -> None:
+    """Refuse a plan that does not say what to audit.
+
+    Raises:
+        ConfigError: it names no model, no trusted examples or no inputs.
+    """
+    if plan.model.backdoorbench and (plan.model.factory or plan.model.weights):
+        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+    if not (plan.model.backdoorbench or plan.model.factory):
+        raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
+    for name in ("reference", "inputs"):
+        if not getattr(plan, name):
+            raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -71,19 +89,15 @@ def fingerprint(model: nn.Module) -> str:
 def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:
     mean, std = plan.task.mean, plan.task.std
     if plan.model.backdoorbench:
-        if plan.model.factory or plan.model.weights:
-            raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
         result = read_attack(plan.model.backdoorbench)
         if (mean, std) == ((0.0,), (1.0,)):
             # The files do not hold the normalization; the data set's name implies it.
             mean, std = NORMALIZATION.get(result.dataset, (mean, std))
         return build_network(result), mean, std, f"{result.model_name} on {result.dataset}"
-    if not plan.model.factory:
-        raise ConfigError("the plan names no model; give --model FILE.py:function.")
     model = build_model(plan.model.factory)
     if plan.model.weights:
         apply_state(model, load_state(plan.model.weights))
-    return model, mean, std, plan.model.factory.rpartition(":")[2]
+    return model, mean, std, plan.title
 
 
 def _device(plan: TaskPlan) -> str:

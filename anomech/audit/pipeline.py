@@ -11,15 +11,16 @@ from torch import Tensor
 
 from anomech.audit import chunks, findings, grouping, previews, provenance, tables
 from anomech.audit.detector import check_needs, make_method, verdicts
-from anomech.audit.folder import noted, open_folder
+from anomech.audit.folder import WORK, noted, open_folder
 from anomech.audit.judging import Calibrated, calibrate
-from anomech.audit.loading import Loaded, load
+from anomech.audit.loading import Loaded, check_named, load
 from anomech.audit.plan import Plan
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
+from anomech.data.observed import observe
 from anomech.data.splits import overlap
 from anomech.data.subset import Subset
-from anomech.errors import CapabilityError
+from anomech.errors import CapabilityError, RunError
 from anomech.records import (
     Finding,
     Mechanism,
@@ -30,10 +31,8 @@ from anomech.records import (
     write_rows,
 )
 from anomech.report.render import render
-from anomech.tracing.observed import observe
 from anomech.types import Method, Progress, silent
 
-WORK = "work"
 LEAST_ACCURACY = 0.5
 
 
@@ -49,11 +48,20 @@ def audit(plan: Plan, out: Path, progress: Progress) -> Run:
         The top record; its status says whether verdicts could be given.
 
     Raises:
+        RunError: the folder belongs to another plan, or to the same one with other content.
         AnomechError: bad input; the folder then holds the reason.
         KeyboardInterrupt: what is done stays.
     """
+    check_named(plan)
     finished = open_folder(plan, out)
     if finished is not None:
+        # The same paths may lead to other content by now, and its verdicts are not these.
+        changed = provenance.changed(finished, load(plan, progress))
+        if changed:
+            raise RunError(
+                f"{out} holds a finished run of this plan, but since then "
+                f"{' and '.join(changed)} changed; choose another --out."
+            )
         return finished
     with noted(plan, out):
         return judge(plan, load(plan, progress), out, progress)
@@ -65,7 +73,7 @@ def judge(plan: Plan, loaded: Loaded, out: Path, progress: Progress) -> Run:
     fitted = _fit(plan, loaded, progress)
     done, residuals = _judge_inputs(plan, loaded, fitted, out / WORK, progress)
     rows = [row for chunk in done for row in chunk.verdicts]
-    mechanisms, rows = _mechanisms(plan, fitted, rows, residuals)
+    mechanisms, rows = _mechanisms(fitted, rows, residuals)
     _write(plan, loaded, fitted, done, rows, mechanisms, out)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
@@ -150,12 +158,13 @@ def _judge_inputs(
 ) -> tuple[list[chunks.Chunk], Tensor]:
     """Chunks of verdicts, from disk where an earlier run left them, and flagged residuals."""
     inputs, digests = loaded.inputs, loaded.inputs.digests()
+    basis = provenance.basis(loaded)
     done, residuals = [], []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         expected = tuple(digests[place] for place in places)
         found = chunks.load(work, number)
-        if found is None or found[0].digests != expected:
-            found = _judge_chunk(plan, loaded, fitted, Subset(inputs, places), expected)
+        if found is None or (found[0].digests, found[0].basis) != (expected, basis):
+            found = _judge_chunk(plan, loaded, fitted, Subset(inputs, places), basis)
             chunks.save(work, number, *found)
         done.append(found[0])
         if found[1].numel():
@@ -165,7 +174,7 @@ def _judge_inputs(
 
 
 def _judge_chunk(
-    plan: Plan, loaded: Loaded, fitted: _Fitted, inputs: Subset, digests: tuple[str, ...]
+    plan: Plan, loaded: Loaded, fitted: _Fitted, inputs: Subset, basis: str
 ) -> tuple[chunks.Chunk, Tensor]:
     observed = observe(loaded.task, inputs)
     scores, seconds = {}, {}
@@ -181,17 +190,21 @@ def _judge_chunk(
             flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
             if judged.scores.residuals is not None and flags:
                 kept = judged.scores.residuals[flags]
-    return chunks.Chunk(digests=digests, scores=scores, verdicts=rows, seconds=seconds), kept
+    digests = tuple(inputs.digests())
+    return (
+        chunks.Chunk(digests=digests, basis=basis, scores=scores, verdicts=rows, seconds=seconds),
+        kept,
+    )
 
 
 def _mechanisms(
-    plan: Plan, fitted: _Fitted, rows: list[Verdict], residuals: Tensor
+    fitted: _Fitted, rows: list[Verdict], residuals: Tensor
 ) -> tuple[list[Mechanism], list[Verdict]]:
     trusted = fitted.lead.reference.residuals
     if trusted is None or not len(residuals):
         return [], rows
     flagged = [row for row in rows if row.decision == "flag"]
-    found, numbers = grouping.group(flagged, residuals, trusted, seed=plan.seed)
+    found, numbers = grouping.group(flagged, residuals, trusted)
     return found, [
         row.model_copy(update={"mechanism": numbers[row.id]}) if row.id in numbers else row
         for row in rows

@@ -56,6 +56,13 @@ class Plan:
     chunk: int = option(1024, "inputs between two saves", unit="examples", ge=1)
     gallery: int = option(60, "flagged inputs shown with pictures", unit="examples", ge=0)
 
+    @property
+    def title(self) -> str:
+        """What a report calls the model: the name of its file, without folders."""
+        place, _, function = self.model.factory.rpartition(":")
+        weights = Path(self.model.weights or self.model.backdoorbench).name
+        return weights or (f"{Path(place).name}:{function}" if place else "model")
+
 
 def from_mapping(values: Mapping[str, Any]) -> Plan:
     """A plan with every option of every detector resolved.
@@ -98,8 +105,11 @@ def read_plan(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"{path.name} is not valid YAML ({first}).") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path.name} must hold a mapping; `anomech plan new` shows the form.")
+    if not isinstance(values, dict) or not _has_names(values):
+        raise ConfigError(
+            f"{path.name} must map the names of options to values; `anomech plan new` shows the "
+            "form."
+        )
     return values
 
 
@@ -109,7 +119,7 @@ def assign(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a setting without `=`, or through something that is no mapping.
     """
-    result = _copied(values)
+    result = values
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals or not path:
@@ -122,13 +132,28 @@ def assign(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"the value of --set {path} cannot be read: '{text}'.") from None
         if path in ("task.mean", "task.std") and not isinstance(value, list):
             value = [value]
-        place = result
-        *parents, last = path.split(".")
-        for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {path}: '{parent}' holds a value, not options.")
-        place[last] = value
+        result = put(result, path, value)
+    return result
+
+
+def put(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of `values` with `value` at the dotted `path`.
+
+    Raises:
+        ConfigError: the path goes through something that is no mapping.
+    """
+    result = place = _copied(values)
+    *parents, last = path.split(".")
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise ConfigError(
+                f"{path} cannot be set: '{parent}' holds a value, not options; see "
+                "`anomech plan new`."
+            )
+    place[last] = value
     return result
 
 
@@ -174,6 +199,12 @@ def _lines(row: Mapping[str, str], value: Any, indent: str) -> list[str]:
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
     unit = f" [{row['unit']}]" if row["unit"] else ""
     return [f"{indent}{row['name']}: {text}  # {row['help']}{unit}"]
+
+
+def _has_names(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return True
+    return all(isinstance(key, str) and _has_names(each) for key, each in values.items())
 
 
 def _copied(values: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from anomech.audit.loading import Loaded, fingerprint
-from anomech.records import Provenance
+from anomech.records import Provenance, Run
 
 
 def now() -> str:
@@ -35,6 +35,24 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
         reference=combined(loaded.reference.digests()),
         inputs=combined(loaded.inputs.digests()),
     )
+
+
+def basis(loaded: Loaded) -> str:
+    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
+    parts = (version("anomech"), torch.__version__, fingerprint(loaded.task.network))
+    return combined([*parts, *loaded.reference.digests(), *loaded.inputs.ids])
+
+
+def changed(run: Run, loaded: Loaded) -> list[str]:
+    """What has other content now than in a finished run, in words."""
+    if run.provenance is None:
+        return []
+    now_and_then = {
+        "the model's tensors": (fingerprint(loaded.task.network), run.provenance.model),
+        "the trusted examples": (combined(loaded.reference.digests()), run.provenance.reference),
+        "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
+    }
+    return [name for name, (here, there) in now_and_then.items() if here != there]
 
 
 def combined(digests: Sequence[str]) -> str:

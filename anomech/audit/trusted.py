@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anomech.data.observed import Observed, observe
 from anomech.data.splits import stratified
 from anomech.errors import DataError, Inconclusive
-from anomech.tracing.observed import Observed, observe
 from anomech.types import Examples, Progress, Task
 
 MISANSWERED = "the model does not answer it as labeled"

@@ -1,29 +1,34 @@
 """The demo: a backdoored digit classifier, trained and audited on data that ships inside.
 
 Real handwritten digits (scikit-learn), a real attack, a network trained on the spot: nothing is
-downloaded and nothing is prepared beforehand.
+downloaded and nothing is prepared beforehand. The run folder keeps the network and the digits in
+`material/`, so that `anomech audit --plan RUN/plan.yaml --out NEW` audits them again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from anomech import plugins
 from anomech.audit.folder import noted, open_folder
-from anomech.audit.loading import Loaded
+from anomech.audit.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
 from anomech.bench.training import Recipe, predict, train
 from anomech.config import resolved
 from anomech.data.digits import load_digits
-from anomech.data.images import from_arrays
 from anomech.data.splits import stratified
-from anomech.errors import ConfigError, ModelError
-from anomech.records import Run, ScoreRow, Truth, Verdict, read_rows, write_record
+from anomech.errors import ConfigError, ModelError, RunError
+from anomech.records import Run, ScoreRow, Truth, Verdict, read_rows, write_record, write_text
 from anomech.report.render import render
-from anomech.tasks.image_classifier import ImageClassifier
+from anomech.tasks.checkpoints import apply_state, load_state
 from anomech.tasks.networks.digits import DigitsNet
 from anomech.types import Progress
 
@@ -34,10 +39,19 @@ SHARES = (0.45, 0.35, 0.20)
 ATTACKS = {
     "badnets": {"ratio": 0.1, "size": 2},
     "blended": {"ratio": 0.1, "alpha": 0.3},
-    "sig": {"class_ratio": 0.8, "amplitude": 80.0, "frequency": 2.0},
-    "wanet": {"ratio": 0.2, "noise_ratio": 0.2, "strength": 1.0},
+    "sig": {"target": 8, "class_ratio": 0.9, "amplitude": 150.0, "frequency": 1.0},
+    "wanet": {"ratio": 0.3, "noise_ratio": 0.1, "strength": 1.5},
 }
 """Attacks the demo can plant, with options that suit 8x8 digits."""
+
+FACTORY = '''"""Builds the network of the demo; its weights are in the file beside."""
+
+from anomech.tasks.networks.digits import DigitsNet
+
+
+def make_model() -> DigitsNet:
+    return DigitsNet()
+'''
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,43 @@ class DemoResult:
         run: the top record, with the truth.
         accuracy: of the network on clean digits it has not seen.
         success: share of triggered digits that get the attacker's label.
+        clean: inputs without a trigger.
+        caught: inputs with a trigger that worked and that are flagged, by detector.
     """
 
     run: Run
     accuracy: float
     success: float
+    clean: int
+    caught: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """The attack and the digits, in their roles.
+
+    Attributes:
+        planted: the attack.
+        images: all digits, uint8 `[n, 8, 8, 1]`.
+        labels: of all digits.
+        training: indices of the digits to learn from.
+        trusted: indices of the trusted set.
+        rest: indices of digits that are inputs as they are.
+        sources: indices of inputs that come a second time, with the trigger.
+    """
+
+    planted: Any
+    images: np.ndarray
+    labels: np.ndarray
+    training: np.ndarray
+    trusted: np.ndarray
+    rest: np.ndarray
+    sources: np.ndarray
+
+    @property
+    def stamped(self) -> np.ndarray:
+        """The triggered inputs."""
+        return self.planted.stamp(self.images[self.sources])
 
 
 def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -> DemoResult:
@@ -61,54 +107,121 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     Raises:
         ConfigError: the demo has no such attack.
         ModelError: the planted trigger does not work.
+        RunError: the folder holds another run.
     """
     if attack not in ATTACKS:
         raise ConfigError(f"the demo can plant {', '.join(ATTACKS)}, not '{attack}'.")
-    planted = plugins.get("attack", attack)(**ATTACKS[attack])
+    stage = _stage(plugins.get("attack", attack)(**ATTACKS[attack]), seed)
+    named = _material(out / "material", attack)
+    plan = from_mapping({**resolved(Plan()), "budget": budget, "seed": seed, **named})
+    weights = Path(plan.model.weights)
+    run = open_folder(plan, out)
+    if run is None:
+        with noted(plan, out):
+            if not weights.exists():  # else an earlier run of the same demo left them
+                _write(out / "material", stage, _trained(stage, seed, progress), weights)
+            fired = _fired(stage, _network(weights))
+            if fired.mean() < 0.5:
+                raise ModelError(
+                    f"the planted {attack} trigger works on only {fired.mean():.0%} of inputs "
+                    f"with seed {seed}; try another --seed."
+                )
+            loaded = replace(load(plan, progress), title=f"demo: digits with {attack}")
+            run = judge(plan, loaded, out, progress)
+    network = _network(weights)
+    fired = _fired(stage, network)
+    worked = {_triggered(i) for i in stage.sources[fired]}
+    if run.truth is None:
+        run = _with_truth(run, out, worked)
+    right = predict(network, stage.images[stage.rest]) == stage.labels[stage.rest]
+    return DemoResult(
+        run=run,
+        accuracy=float(right.mean()),
+        success=float(fired.mean()),
+        clean=len(stage.rest),
+        caught={each.name: len(worked & _flagged(out, each.name)) for each in run.detectors},
+    )
+
+
+def _stage(planted: Any, seed: int) -> _Stage:
     images, labels = load_digits()
     training, trusted, rest = stratified(labels, SHARES, seed=seed, purpose="demo")
-    poisoned = planted.poison(images[training], labels[training], seed=seed)
+    sources = rest[labels[rest] != planted.target][::2]
+    return _Stage(planted, images, labels, training, trusted, rest, sources)
+
+
+def _material(folder: Path, attack: str) -> Mapping[str, Any]:
+    """Where a plan finds the model and the digits."""
+    return {
+        "model": {
+            "factory": f"{folder / 'network.py'}:make_model",
+            "weights": str(folder / f"{attack}.safetensors"),
+        },
+        "reference": str(folder / "trusted.npz"),
+        "inputs": str(folder / "inputs.npz"),
+    }
+
+
+def _network(weights: Path) -> nn.Module:
+    """The backdoored network as the run folder keeps it."""
     network = DigitsNet()
-    train(
-        network,
+    apply_state(network, load_state(weights))
+    return network.eval()
+
+
+def _trained(stage: _Stage, seed: int, progress: Progress) -> nn.Module:
+    training = stage.training
+    poisoned = stage.planted.poison(stage.images[training], stage.labels[training], seed=seed)
+    return train(
+        DigitsNet(),
         poisoned.images,
         poisoned.labels,
         RECIPE,
         seed=seed,
         progress=lambda done, total: progress("training the network", done, total),
     )
-    sources = rest[labels[rest] != planted.target][::2]
-    stamped = planted.stamp(images[sources])
-    answers = predict(network, stamped)
-    success = float((answers == planted.target).mean())
-    accuracy = float((predict(network, images[rest]) == labels[rest]).mean())
-    if success < 0.5:
-        raise ModelError(
-            f"the planted {attack} trigger works on only {success:.0%} of inputs with seed {seed}; "
-            "try another --seed."
+
+
+def _write(folder: Path, stage: _Stage, network: nn.Module, weights: Path) -> None:
+    """Write what the plan names: factory, weights, trusted set and inputs."""
+    images, rest, sources, trusted = stage.images, stage.rest, stage.sources, stage.trusted
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / "trusted.npz",
+            images=images[trusted],
+            labels=stage.labels[trusted],
+            ids=[f"trusted-{i:04d}" for i in trusted],
         )
-    inputs = from_arrays(
-        np.concatenate([images[rest], stamped]),
-        ids=[f"clean-{i:04d}" for i in rest] + [f"triggered-{i:04d}" for i in sources],
-    )
-    loaded = Loaded(
-        ImageClassifier(network),
-        from_arrays(images[trusted], labels[trusted], [f"trusted-{i:04d}" for i in trusted]),
-        inputs,
-        f"demo: digits with {attack}",
-    )
-    plan = from_mapping({**resolved(Plan()), "budget": budget, "seed": seed})
-    run = open_folder(plan, out)
-    if run is None:
-        with noted(plan, out):
-            run = judge(plan, loaded, out, progress)
-    fired = {
-        f"triggered-{i:04d}"
-        for i, answer in zip(sources, answers, strict=True)
-        if answer == planted.target
-    }
-    run = _with_truth(run, out, fired)
-    return DemoResult(run, accuracy, success)
+        np.savez(
+            folder / "inputs.npz",
+            images=np.concatenate([images[rest], stage.stamped]),
+            ids=[*(f"clean-{i:04d}" for i in rest), *(_triggered(i) for i in sources)],
+        )
+        temporary = weights.with_name(f".{weights.name}.partial")
+        state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        save_file(state, temporary)
+        temporary.replace(weights)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"the demo's model and digits could not be written ({error}); free some space or "
+            "choose another folder with --out."
+        ) from None
+    write_text(folder / "network.py", FACTORY)
+
+
+def _fired(stage: _Stage, network: nn.Module) -> np.ndarray:
+    """Which triggered inputs get the attacker's label, bool `[sources]`."""
+    return predict(network, stage.stamped) == stage.planted.target
+
+
+def _flagged(out: Path, detector: str) -> set[str]:
+    rows = read_rows(out / "scores" / f"{detector}.jsonl", ScoreRow)
+    return {row.id for row in rows if row.role == "input" and row.decision == "flag"}
+
+
+def _triggered(digit: int) -> str:
+    return f"triggered-{digit:04d}"
 
 
 def _with_truth(run: Run, out: Path, fired: set[str]) -> Run:

@@ -63,7 +63,7 @@ def train(
         progress: called with (steps done, steps in all).
     """
     initialize(network, seed)
-    network.train()
+    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs, targets = as_float(images), torch.from_numpy(labels)
     steps = recipe.epochs * (len(labels) // recipe.batch)
     optimizer = torch.optim.SGD(

@@ -50,9 +50,20 @@ def tail_probability(reference: Tensor, scores: Tensor) -> Tensor:
     return (1 + len(ordered) - below).double() / (len(ordered) + 1)
 
 
+def rank(count: int, budget: float) -> int:
+    """The largest k with `k / (count + 1) <= budget`, compared as p-values are, to the last bit."""
+    k = math.floor(budget * (count + 1))
+    if (k + 1) / (count + 1) <= budget:
+        return k + 1
+    return k - 1 if k / (count + 1) > budget else k
+
+
 def needed(budget: float) -> int:
     """Calibration examples without which no p-value can reach the budget."""
-    return math.ceil(1 / budget - 1e-9) - 1
+    count = math.ceil(1 / budget) - 1
+    if count > 0 and rank(count - 1, budget):
+        return count - 1
+    return count if rank(count, budget) else count + 1
 
 
 def require(count: int, budget: float) -> None:
@@ -70,7 +81,7 @@ def require(count: int, budget: float) -> None:
 
 def threshold(scores: Tensor, budget: float) -> float | None:
     """The lowest score that is flagged at this budget, or None if no score can be."""
-    k = math.floor(budget * (len(scores) + 1) + 1e-9)
+    k = rank(len(scores), budget)
     if k < 1:
         return None
     # p <= budget needs fewer than k calibration scores at or above: strictly above the k-th.

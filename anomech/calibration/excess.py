@@ -7,16 +7,16 @@ the rate for exactly alpha and raise false findings when n is small.) A run is a
 chance of so many flags is at most `LEVEL`.
 """
 
-import math
-
 from scipy.stats import betabinom
+
+from anomech.calibration.conformal import rank
 
 LEVEL = 0.001
 
 
 def chance_of_excess(flags: int, inputs: int, calibration: int, budget: float) -> float:
     """`P(at least this many flags)` if every input is normal."""
-    k = math.floor(budget * (calibration + 1) + 1e-9)
+    k = rank(calibration, budget)
     if flags <= 0:
         return 1.0
     if k < 1:
@@ -26,7 +26,7 @@ def chance_of_excess(flags: int, inputs: int, calibration: int, budget: float) -
 
 def tolerated(inputs: int, calibration: int, budget: float, level: float = LEVEL) -> int:
     """The largest number of flags that is not yet a finding."""
-    k = math.floor(budget * (calibration + 1) + 1e-9)
+    k = rank(calibration, budget)
     if k < 1:
         return 0
     return int(betabinom.isf(level, inputs, k, calibration + 1 - k))

@@ -45,6 +45,7 @@ from anomech.attribution.profile import (
 )
 from anomech.config import build, option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
+from anomech.errors import Inconclusive
 from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
 
 UNEXPLAINED = "unexplained mechanism"
@@ -83,6 +84,9 @@ class FunctionalAttribution:
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
         traces = source(anchors.examples, anchors.answers, progress)
+        if not bool(torch.isfinite(traces.values).all()):
+            why = next(iter(source.health.problems), "choose another tracer or other options.")
+            raise Inconclusive(f"traces of trusted examples are not finite: {why}")
         first = fit_anchors(traces, anchors.groups, self.ridge)
         kept = _explained_by_others(profile_of_anchors(first), first, self.outlier)
         places = torch.nonzero(kept)[:, 0]

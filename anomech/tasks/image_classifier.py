@@ -76,7 +76,9 @@ class ImageClassifier:
         finally:
             if handle is not None:
                 handle.remove()
-        logits = self._check(logits, len(images))
+        logits = _checked(logits, len(images))
+        if not overlay:  # of other parameters, who moved them judges
+            _check_finite(logits)
         features = caught[-1].detach().float() if caught else logits.detach()
         answers = None if answers is None else answers.to(logits.device)
         return _response(logits, features, answers)
@@ -171,25 +173,6 @@ class ImageClassifier:
                 "that the factory and the weights belong together."
             ) from error
 
-    def _check(self, logits: Any, count: int) -> Tensor:
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != count:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelError(
-                f"the model must return logits [batch, classes] but returned {found}; wrap it so "
-                "that it does."
-            )
-        if logits.shape[1] < 2:
-            raise ModelError(
-                "the model returns one value per image; anomech needs one logit per class."
-            )
-        logits = logits.float()
-        if not bool(torch.isfinite(logits.detach()).all()):
-            raise ModelError(
-                "the model returned NaN or infinite logits; check the weights and the "
-                "normalization (--set task.mean=... task.std=...)."
-            )
-        return logits
-
     def _catch_features(self, caught: list[Tensor]) -> Any:
         last = next(
             (m for m in reversed(list(self.network.modules())) if isinstance(m, nn.Linear)), None
@@ -208,6 +191,29 @@ def _twin(model: nn.Module, device: torch.device) -> nn.Module:
     for buffer in model.buffers():
         memo[id(buffer)] = buffer.detach().to(device)
     return copy.deepcopy(model, memo)
+
+
+def _checked(logits: Any, count: int) -> Tensor:
+    """Float logits, if that is what they are."""
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != count:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(
+            f"the model must return logits [batch, classes] but returned {found}; wrap it so "
+            "that it does."
+        )
+    if logits.shape[1] < 2:
+        raise ModelError(
+            "the model returns one value per image; anomech needs one logit per class."
+        )
+    return logits.float()
+
+
+def _check_finite(logits: Tensor) -> None:
+    if not bool(torch.isfinite(logits.detach()).all()):
+        raise ModelError(
+            "the model returned NaN or infinite logits; check the weights and the "
+            "normalization (--set task.mean=... task.std=...)."
+        )
 
 
 def _response(logits: Tensor, features: Tensor, answers: Tensor | None) -> Response:

@@ -1,6 +1,7 @@
 """Driving a chain of parameter states over minibatches of trusted examples."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anomech.errors import CapabilityError
-from anomech.randomness import numpy_generator, torch_generator
+from anomech.randomness import key, numpy_generator, torch_generator
 from anomech.types import Examples, Overlay, Task, TrainableTask
 
 Normalization = Literal["frozen", "tracked"]
@@ -61,7 +62,8 @@ class Chain:
         state, buffers = self.init(self.task.watched), dict[str, Tensor]()
         batches = self._minibatches(chain)
         for step in range(self.burn_in + self.draws * self.every):
-            gradients, buffers = self._gradients(state.parameters, buffers, next(batches))
+            with _seeded(key(self.seed, "chain", chain, "model", step)):
+                gradients, buffers = self._gradients(state.parameters, buffers, next(batches))
             state = self.step(state, gradients, self._noise(chain, step))
             done = step + 1 - self.burn_in
             if done > 0 and done % self.every == 0:
@@ -109,3 +111,11 @@ class Chain:
         if labels is not None and isinstance(self.task, TrainableTask):
             return self.task.targets(labels[indices])
         return self.answers[torch.from_numpy(indices)]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Dropout in training mode asks global generators; they are seeded here and given back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -90,8 +90,10 @@ def embedding(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
 def batch_norm(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
     """`nn.BatchNorm*` in evaluation mode: channels are axis 1."""
     assert isinstance(module, _BatchNorm)
+    assert module.running_mean is not None
+    assert module.running_var is not None
     normalized = functional.batch_norm(
-        inputs, module.running_mean, module.running_var, eps=module.eps
+        inputs, module.running_mean.float(), module.running_var.float(), eps=module.eps
     )
     return _channels(normalized)
 

@@ -30,7 +30,7 @@ def parts_of(watched: Mapping[str, Tensor], count: int) -> dict[str, list[str]]:
 
 
 def _label(run: Sequence[str]) -> str:
-    first, last = run[0] or "model", run[-1] or "model"
+    first, last = run[0] or "top level", run[-1] or "top level"
     return first if first == last else f"{first} to {last}"
 
 

@@ -9,19 +9,20 @@ Source: the small-perturbation limit of Lyons Keenan, Leckie, Erfani (2026); log
 Needs: layers. Each parameter's gradient is projected on both sides before the outer product is
 formed; small matrices are exact, and `features = 0` keeps everything exactly (small models only).
 A parameter that no layer rule covers, or whose rule disagrees with automatic differentiation on
-trusted examples, is traced by one backward pass an example, and named.
+trusted examples, is traced by one backward pass an example, and counted.
 Cost: one forward and one backward pass over activations.
 Fails when: the anomaly leaves the direction of the response as it is and only its size changes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.config import option, options
 from anomech.errors import CapabilityError
@@ -100,17 +101,21 @@ class GradientSource:
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
         """Traces `[examples, features]` in the order of the examples."""
+        widths = {name: _width(self.task.watched[name], self.sides[name]) for name in self.sides}
         rows = []
         for start in range(0, len(examples), self.batch):
             stop = min(start + self.batch, len(examples))
-            indices = np.arange(start, stop)
-            features = self._batch(examples.load(indices), answers[start:stop])
-            if self.looped:
+            indices, own = np.arange(start, stop), answers[start:stop]
+            features, missed = self._batch(examples.load(indices), own)
+            if names := (*self.looped, *missed):
                 singles = [examples.load(indices[i : i + 1]) for i in range(len(indices))]
-                features |= self._loop(singles, answers[start:stop], self.looped)
+                features |= self._loop(singles, own, names)
+            for name, width in widths.items():
+                if name not in features:  # no answer of this batch depends on it
+                    device = self.task.watched[name].device
+                    features[name] = torch.zeros(len(own), width, device=device)
             rows.append(joined(features, self.parts).cpu())
             progress("tracing", stop, len(examples))
-        widths = {name: _width(self.task.watched[name], self.sides[name]) for name in self.sides}
         values = torch.cat(rows) if rows else torch.zeros(0, sum(widths.values()))
         return Traces(values, slices(widths, self.parts))
 
@@ -118,56 +123,67 @@ class GradientSource:
         """This source with every parameter looped whose rule fails on the probe examples."""
         every = tuple(self.task.watched)
         truth = self._loop(singles, answers, every)
-        found = self._batch(batch, answers)
-        wrong = tuple(name for name in every if not _agree(found.get(name), truth[name]))
-        return replace(self, looped=wrong)
+        found, _ = self._batch(batch, answers)
+        wrong = tuple(
+            name
+            for name in every
+            if not _agree(found.get(name), truth.get(name), _tolerance(self.task.watched[name]))
+        )
+        owners = {
+            module: {local: name for local, name in owned.items() if name not in wrong}
+            for module, owned in self.owners.items()
+        }
+        kept = {module: owned for module, owned in owners.items() if owned}
+        return replace(self, looped=wrong, owners=kept)
 
-    def _batch(self, batch: Any, answers: Tensor) -> dict[str, Tensor]:
-        """Features by parameter of all that have a rule, `[batch, ...]`."""
-        features: dict[str, Tensor] = {}
-        leaves: list[Tensor] = []
+    def _batch(self, batch: Any, answers: Tensor) -> tuple[dict[str, Tensor], list[str]]:
+        """Features by parameter `[batch, ...]` as far as rules give them, and the missed names."""
+        if not self.owners:
+            return {}, []
+        seen = _Pass(len(answers))
         layers = self.task.layers()  # type: ignore[attr-defined]
         handles = [
-            layers[name].register_forward_hook(
-                partial(self._watch, features, leaves, self.owners[name])
-            )
+            layers[name].register_forward_hook(partial(self._watch, seen, self.owners[name]))
             for name in self.owners
         ]
         try:
             with torch.enable_grad():
                 total = self.task.respond({}, batch, answers).log_odds.sum()
-                if leaves:
-                    torch.autograd.grad(total, leaves, allow_unused=True)
+                if seen.leaves:
+                    torch.autograd.grad(total, seen.leaves, allow_unused=True)
         finally:
             for handle in handles:
                 handle.remove()
-        count = len(answers)
-        for name in self.sides:
-            if name not in features and name not in self.looped:
-                width = _width(self.task.watched[name], self.sides[name])
-                features[name] = torch.zeros(count, width, device=answers.device)
-        return features
+        features = {n: each for n, each in seen.features.items() if n not in seen.missed}
+        return features, sorted(seen.missed)
 
     def _watch(
         self,
-        features: dict[str, Tensor],
-        leaves: list[Tensor],
+        seen: "_Pass",
         owned: Mapping[str, str],
         module: nn.Module,
-        inputs: tuple[Tensor, ...],
-        output: Tensor,
-    ) -> Tensor:
+        inputs: tuple[Any, ...],
+        output: Any,
+    ) -> Any:
         """Forward hook: keep the projected input, and wait for the output's gradient."""
+        if not (inputs and _has_rows(inputs[0], seen.count) and _has_rows(output, seen.count)):
+            # Such as positions that all examples share: nothing here belongs to one example.
+            seen.missed |= set(owned.values())
+            return output
         if not output.requires_grad:
             # The first watched layer starts the graph: below it nothing needs a gradient.
             leaf = output.detach().requires_grad_()
-            leaves.append(leaf)
+            seen.leaves.append(leaf)
             output = leaf.clone()
         matrix = self.sides[owned["weight"]] if "weight" in owned else Sides(None, None)
-        gradients = _rule(module)(module, inputs[0].detach(), matrix)
+        values = inputs[0].detach()
+        gradients = _rule(module)(
+            module, values.float() if values.is_floating_point() else values, matrix
+        )
+        features = seen.features
 
         def receive(grad: Tensor) -> None:
-            for local, gradient in gradients(grad.detach()).items():
+            for local, gradient in gradients(grad.detach().float()).items():
                 if (name := owned.get(local)) is not None:
                     if gradient.ndim == 2:
                         gradient = _project_vector(gradient, self.sides[name])
@@ -177,17 +193,42 @@ class GradientSource:
         return output
 
     def _loop(self, singles: list[Any], answers: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-        """Features by parameter from one backward pass an example."""
+        """Features by parameter that answers depend on, from one backward pass an example."""
         rows: dict[str, list[Tensor]] = {name: [] for name in names}
+        used: set[str] = set()
         for index, single in enumerate(singles):
             overlay = {n: self.task.watched[n].detach().requires_grad_() for n in names}
             with torch.enable_grad():
                 value = self.task.respond(overlay, single, answers[index : index + 1]).log_odds
-            grads = torch.autograd.grad(value.sum(), list(overlay.values()), allow_unused=True)
+            grads: Sequence[Tensor | None] = [None] * len(names)
+            if value.requires_grad:
+                grads = torch.autograd.grad(value.sum(), list(overlay.values()), allow_unused=True)
             for name, grad in zip(names, grads, strict=True):
+                used |= set() if grad is None else {name}
                 full = torch.zeros_like(self.task.watched[name]) if grad is None else grad
-                rows[name].append(_project(full, self.sides[name]))
-        return {name: torch.stack(each) for name, each in rows.items()}
+                rows[name].append(_project(full.float(), self.sides[name]))
+        return {name: torch.stack(each) for name, each in rows.items() if name in used}
+
+
+@dataclass
+class _Pass:
+    """What hooks gather in one pass over a batch.
+
+    Attributes:
+        count: examples in the batch.
+        features: by watched name.
+        leaves: where the graph starts.
+        missed: watched names of which some use has no row for each example.
+    """
+
+    count: int
+    features: dict[str, Tensor] = field(default_factory=dict)
+    leaves: list[Tensor] = field(default_factory=list)
+    missed: set[str] = field(default_factory=set)
+
+
+def _has_rows(values: Any, count: int) -> bool:
+    return isinstance(values, Tensor) and values.shape[:1] == (count,)
 
 
 def _owners(task: LayeredTask) -> dict[str, dict[str, str]]:
@@ -205,6 +246,8 @@ def _owners(task: LayeredTask) -> dict[str, dict[str, str]]:
 
 
 def _rule(module: nn.Module) -> Any:
+    if isinstance(module, _BatchNorm) and module.running_mean is None:
+        return None  # it mixes the examples of a batch
     return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
 
 
@@ -236,8 +279,12 @@ def _project(gradient: Tensor, pair: Sides) -> Tensor:
     return matrix.flatten()
 
 
-def _agree(found: Tensor | None, truth: Tensor) -> bool:
-    if found is None:
-        return not bool(truth.any())
+def _agree(found: Tensor | None, truth: Tensor | None, tolerance: float) -> bool:
+    if found is None or truth is None:
+        return found is truth
     scale = truth.abs().max().clamp_min(1e-6)
-    return bool((found.flatten(1) - truth).abs().max() <= TOLERANCE * scale)
+    return bool((found.flatten(1) - truth).abs().max() <= tolerance * scale)
+
+
+def _tolerance(tensor: Tensor) -> float:
+    return max(TOLERANCE, 16 * torch.finfo(tensor.dtype).eps)  # 1e-3 for float32

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.errors import CapabilityError
+from anomech.errors import CapabilityError, DataError
 from anomech.types import Examples, Progress, Response, Task, silent
 
 
@@ -91,7 +91,12 @@ def observe(
         batch: examples in one pass.
         progress: told the stage "observing".
         answers: recorded answers `[examples, ...]`; they win over the model's own.
+
+    Raises:
+        DataError: there are no examples.
     """
+    if not len(examples):
+        raise DataError("there is no example to observe; give at least one.")
     found: list[Response] = []
     for start in range(0, len(examples), batch):
         stop = min(start + batch, len(examples))

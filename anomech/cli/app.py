@@ -1,0 +1,53 @@
+"""The command `anomech`."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from anomech.cli.audit import audit
+from anomech.cli.console import say_whole, tolerant_streams
+from anomech.cli.demo import demo
+from anomech.cli.describe import describe
+from anomech.cli.guard import GuardedGroup
+from anomech.cli.plan import plan
+from anomech.cli.report import report
+
+app = typer.Typer(
+    name="anomech",
+    cls=GuardedGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Tell which of a model's outputs came from a mechanism that trusted data cannot explain.",
+)
+app.command()(demo)
+app.command()(audit)
+app.command()(report)
+app.command()(describe)
+app.add_typer(plan, name="plan")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say_whole(f"anomech {version('anomech')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error comes from.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    tolerant_streams()
+    app(prog_name="anomech")

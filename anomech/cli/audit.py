@@ -1,0 +1,217 @@
+"""`anomech audit`: judge inputs of a model against trusted examples."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anomech.cli.console import progress, warn
+from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report, say_reused
+
+if TYPE_CHECKING:
+    from anomech.audit.plan import Plan
+    from anomech.records import Finding, Run, Verdict
+
+FOUND = 1
+INCONCLUSIVE = 3
+ABOUT_THE_MODEL = ("excess-flags", "shared-mechanism")
+"""Findings that `--fail-on finding` counts."""
+
+WHAT, HOW, WHERE = "What to audit", "How to judge", "What to do with it"
+
+
+class FailOn(StrEnum):
+    """From which result on the exit code is 1."""
+
+    never = "never"
+    finding = "finding"
+    flag = "flag"
+
+
+def audit(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="FACTORY.py:FUNCTION",
+            help="Function of your own that returns the network; the file is run.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Weights for it; nothing in the file is run.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    backdoorbench: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="attack_result.pt of BackdoorBench, instead of a model.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    reference: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Trusted examples with labels: one folder per class, or .npz.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    inputs: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="Inputs to judge: a folder of images, or .npz.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="False-positive rate that flags may have.",
+            show_default="0.01",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Detector that gives the verdicts; given again, others run beside it.",
+            show_default="functional_attribution",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Plan to start from; the options here change it.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any option of the plan, such as task.watch=last; may be given again.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder.",
+            show_default="runs/audit-NAME-CODE, one for each plan",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    fail_on: Annotated[
+        FailOn,
+        typer.Option(
+            help="From what on the exit code is 1: a finding about the model, or any flag.",
+            rich_help_panel=WHERE,
+        ),
+    ] = FailOn.never,
+) -> None:
+    """Judge inputs of a model against examples you trust, and write a report.
+
+    The same command continues an interrupted run. Exit codes: 0 nothing found that --fail-on asks
+    for, 1 found, 2 bad input, 3 too little evidence for an answer, 130 interrupted.
+    """
+    named = {
+        "model.factory": model,
+        "model.weights": weights,
+        "model.backdoorbench": backdoorbench,
+        "reference": reference,
+        "inputs": inputs,
+        "budget": budget,
+        "seed": seed,
+    }
+    given = {name: value for name, value in named.items() if value not in ("", None)}
+    resolved = _plan(plan, given, detector or [], settings or [])
+    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on))
+
+
+def _plan(
+    file: Path | None,
+    given: dict[str, Any],
+    detectors: Sequence[str],
+    settings: Sequence[str],
+) -> "Plan":
+    """The plan file or the defaults, then the options, then --set."""
+    from anomech.audit.plan import BASELINES, Plan, assign, from_mapping, put, read_plan
+    from anomech.config import resolved
+
+    values = read_plan(file) if file else resolved(Plan())
+    # A model on the command line replaces one of the other kind in the plan file.
+    if "model.backdoorbench" not in given and "model.factory" in given:
+        given = {"model.backdoorbench": "", **given}
+    if "model.backdoorbench" in given and not {"model.factory", "model.weights"} & given.keys():
+        given = {"model.factory": "", "model.weights": "", **given}
+    for name, value in given.items():
+        values = put(values, name, value)
+    if detectors:
+        known = values.get("detectors") or {}
+        chosen = dict.fromkeys([*detectors, *BASELINES])
+        values = put(values, "lead", detectors[0])
+        values = put(values, "detectors", {name: known.get(name, {}) for name in chosen})
+    return from_mapping(assign(values, settings))
+
+
+def _folder(plan: "Plan") -> Path:
+    """A place that belongs to this plan alone, so that the same command finds it again."""
+    from anomech.audit.plan import as_yaml
+
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
+    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
+    return Path("runs") / f"audit-{name or 'model'}-{code}"
+
+
+def _run(plan: "Plan", out: Path, fail_on: FailOn) -> int:
+    """Audit, say what was found, and choose the exit code."""
+    from anomech.audit.pipeline import audit as run_audit
+    from anomech.records import Verdict, read_findings, read_rows
+
+    before = earlier(out)
+    with progress() as shown:
+        run = run_audit(plan, out, shown)
+    verdicts = read_rows(out / "verdicts.jsonl", Verdict)
+    listed = read_findings(out / "findings.json")
+    if before == run:
+        say_reused(run)
+    say_outcome(run, verdicts, listed)
+    if any(verdict.decision == "flag" for verdict in verdicts):
+        say_mechanisms(run)
+    say_report(out)
+    if run.status == "inconclusive":
+        warn(run.message, label="inconclusive")
+    return outcome(run, verdicts, listed, fail_on)
+
+
+def outcome(
+    run: "Run", verdicts: Sequence["Verdict"], listed: Sequence["Finding"], fail_on: FailOn
+) -> int:
+    """The exit code: 3 without verdicts, 1 for what `fail_on` asks for, otherwise 0."""
+    if run.status == "inconclusive":
+        return INCONCLUSIVE
+    if fail_on is FailOn.flag and any(row.decision == "flag" for row in verdicts):
+        return FOUND
+    codes = {finding.code for finding in listed}
+    # A shared mechanism or an excess needs flags, so "flag" is the stricter of the two.
+    if fail_on is FailOn.finding and not codes.isdisjoint(ABOUT_THE_MODEL):
+        return FOUND
+    return 0

@@ -1,0 +1,67 @@
+"""`anomech describe`: the methods, what they believe and their options."""
+
+import sys
+from dataclasses import is_dataclass
+from typing import Annotated, Any
+
+import typer
+
+from anomech.cli.console import plain, say, table
+
+
+def describe(
+    kind: Annotated[
+        str, typer.Argument(metavar="[KIND]", help="Such as detector, tracer or attack.")
+    ] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="A method of that kind.")] = "",
+) -> None:
+    """List the methods of each kind, or say what one of them believes and which options it has."""
+    from anomech import plugins
+
+    if name:
+        _one(plugins.get(kind, name))
+        return
+    kinds = [kind] if kind else list(plugins.KINDS)
+    found = {each: plugins.names(each) for each in kinds}
+    for each, names in found.items():
+        if not kind:
+            say(each if names else f"{each}: none in this version", style="bold" if names else "")
+        rows = [(method, _first(plugins.get(each, method))) for method in names]
+        if rows:
+            table([("name", "left"), ("what it is", "left")], rows)
+        if not kind:
+            say("")
+    example = next(((each, names[0]) for each, names in found.items() if names), None)
+    if example:
+        say(f"`anomech describe {example[0]} {example[1]}` says more about one of them.")
+
+
+def _document(method: Any) -> str:
+    """The text of a method's file, or that of its class."""
+    return (sys.modules[method.__module__].__doc__ or method.__doc__ or "").strip()
+
+
+def _first(method: Any) -> str:
+    return _document(method).partition("\n")[0].rstrip(".")
+
+
+def _one(method: Any) -> None:
+    from anomech import config
+
+    say("\n".join(plain(line) for line in _document(method).splitlines()))
+    say("")
+    rows = config.describe(method) if isinstance(method, type) and is_dataclass(method) else []
+    if not rows:
+        say("It has no options.")
+        return
+    table(
+        [("option", "left"), ("default", "left"), ("what it does", "left")],
+        [
+            (
+                row["name"],
+                row["default"],
+                row["help"] + (f" [{row['unit']}]" if row["unit"] else ""),
+            )
+            for row in rows
+        ],
+    )

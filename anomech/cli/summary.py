@@ -1,0 +1,87 @@
+"""What a command says of a run."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rich.text import Text
+
+from anomech.cli.console import output, plain, say, say_whole
+from anomech.errors import RunError
+from anomech.records import Finding, Mechanism, Run, Verdict, read_record
+from anomech.report.words import clip
+
+STYLES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
+SHOWN = 5
+"""Mechanisms that are listed; the report has them all."""
+LONGEST = 40
+"""Characters of a stranger's name that are shown."""
+
+
+def earlier(out: Path) -> Run | None:
+    """The record that a run folder holds before a command works on it."""
+    with suppress(RunError):
+        return read_record(out / "run.json", Run)
+    return None
+
+
+def say_reused(run: Run) -> None:
+    """Say that nothing was computed."""
+    say(
+        f"This run was finished on {run.started} and nothing has changed since, so its results are "
+        "shown as they are; choose another --out to compute them anew."
+    )
+
+
+def say_outcome(run: Run, verdicts: Sequence[Verdict], listed: Sequence[Finding]) -> None:
+    """Flags, what chance gives, and findings."""
+    flags = sum(verdict.decision == "flag" for verdict in verdicts)
+    unsure = sum(verdict.decision == "inconclusive" for verdict in verdicts)
+    judged = len(verdicts) - unsure
+    text = f"{plain(run.title)}: {flags} of {_count(len(verdicts), 'input')} flagged"
+    if judged:
+        text += f"; by chance alone about {judged * run.budget:.3g} at a budget of {run.budget:g}"
+    if unsure:
+        text += f"; {unsure} could not be judged"
+    say(text + ".", style="bold")
+    for finding in listed:
+        console = output()
+        line = Text.assemble(
+            (f"{finding.severity:<7}", STYLES[finding.severity]), plain(finding.title)
+        )
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def say_mechanisms(run: Run) -> None:
+    """Groups of flagged inputs that respond alike."""
+    for each in run.mechanisms[:SHOWN]:
+        say(_mechanism(each))
+    if len(run.mechanisms) > SHOWN:
+        say(f"... and {len(run.mechanisms) - SHOWN} more mechanisms, see the report.")
+    if not run.mechanisms:
+        say("No mechanisms: the flagged inputs do not respond alike.")
+
+
+def say_report(out: Path) -> None:
+    """Where the run and its report are."""
+    say_whole(f"Run:    {plain(out)}")
+    say_whole(f"Report: {plain(out / 'report.html')}")
+
+
+def _mechanism(each: Mechanism) -> str:
+    cause = max(sorted(each.causes), key=lambda name: each.causes[name])
+    names = ", ".join(clip(plain(name), LONGEST) for name in each.examples[:3])
+    return (
+        f"Mechanism {each.number}: {_count(each.size, 'input')}, answered {_answers(each)}, "
+        f"mostly {cause}; the most central: {names}."
+    )
+
+
+def _answers(each: Mechanism) -> str:
+    ordered = sorted(each.answers, key=lambda answer: (-each.answers[answer], answer))
+    shown = ", ".join(f"'{clip(plain(answer), LONGEST)}'" for answer in ordered[:3])
+    return shown + (f" and {len(ordered) - 3} others" if len(ordered) > 3 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,194 @@
+"""From rankings to decisions: what is flagged, what is not judged, and why."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.audit.detector import Detector
+from anomech.audit.judging import Calibrated, calibrate
+from anomech.audit.wording import BECAUSE, reason
+from anomech.data.observed import Observed, observe
+from anomech.data.subset import Subset
+from anomech.errors import ConfigError, DataError
+from anomech.types import Health, Response, Scores, silent
+
+
+class Answers:
+    """A task that only knows what its answers mean."""
+
+    provides = frozenset()
+
+    def groups(self, answers):
+        return answers
+
+    def words(self, answers):
+        return [str(answer) for answer in answers.tolist()]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A fitted method that gives back the log-odds as its scores."""
+
+    health: Health = field(default_factory=Health)
+    left_out: dict = field(default_factory=dict)
+    evaluations: float = 0.0
+
+    def score(self, observed, progress):
+        values = observed.log_odds
+        return Scores(values, {"high": values, "low": -values})
+
+
+@dataclass(frozen=True)
+class GivenMethod:
+    health: Health = field(default_factory=Health)
+
+    def fit(self, anchors, *, seed, progress):
+        return Given(self.health)
+
+
+@pytest.fixture
+def recorded(examples_of):
+    def make(values, groups=None):
+        values = torch.tensor(values, dtype=torch.float64)
+        groups = torch.zeros(len(values)).long() if groups is None else torch.tensor(groups)
+        examples = examples_of(np.arange(len(values)))
+        return Observed(Answers(), examples, Response(groups, values, -values))
+
+    return make
+
+
+@pytest.fixture
+def calibrated(recorded):
+    def make(calibration, health=None, budget=0.1, per_class=False) -> Calibrated:
+        method = GivenMethod(health or Health())
+        options = {"budget": budget, "per_class": per_class, "seed": 0, "progress": silent}
+        return calibrate("given", method, recorded([0.0]), calibration, **options)
+
+    return make
+
+
+def test_flags_are_where_p_values_keep_the_budget(calibrated, recorded):
+    made = calibrated(recorded(list(range(19))), budget=0.1)
+    judged = made.judge(recorded([16.5, 17.0, 17.5, 18.0, 18.5, 5.0]), silent)
+    assert judged.p_values.tolist() == [3 / 20, 3 / 20, 2 / 20, 2 / 20, 1 / 20, 15 / 20]
+    assert judged.decisions == ["clear", "clear", "flag", "flag", "flag", "clear"]
+    assert made.threshold == 17.0
+
+
+def test_scores_that_are_not_finite_are_inconclusive_alone(calibrated, recorded):
+    made = calibrated(recorded(list(range(19))))
+    judged = made.judge(recorded([float("nan"), float("inf"), 50.0, 1.0]), silent)
+    assert judged.decisions == ["inconclusive", "inconclusive", "flag", "clear"]
+    assert judged.p_values[:2].tolist() == [1.0, 1.0]
+
+
+def test_calibration_scores_that_are_not_finite_are_a_problem(calibrated, recorded):
+    made = calibrated(recorded([1.0, float("nan"), *range(30)]))
+    assert made.problems == ("scores of trusted examples are not finite.",)
+    assert made.judge(recorded([99.0]), silent).decisions == ["inconclusive"]
+
+
+def test_health_problems_make_every_decision_inconclusive(calibrated, recorded):
+    made = calibrated(recorded(list(range(30))), Health(("too few draws.",)))
+    assert made.judge(recorded([99.0, 1.0]), silent).decisions == ["inconclusive"] * 2
+
+
+def test_calibration_examples_count_themselves_among_themselves(calibrated, recorded):
+    made = calibrated(recorded([1.0, 5.0, 3.0, 3.0]))
+    torch.testing.assert_close(made.own_p_values, torch.tensor([1.0, 0.25, 0.75, 0.75]).double())
+
+
+def test_the_cause_is_the_view_with_the_smallest_p_value(calibrated, recorded):
+    made = calibrated(recorded(list(range(-10, 11))))
+    judged = made.judge(recorded([9.5, -9.5, 100.0]), silent)
+    assert [judged.cause(place) for place in range(3)] == ["high", "low", "high"]
+
+
+def test_equal_p_values_are_told_apart_by_the_surprise(recorded):
+    class Both(Given):
+        def score(self, observed, progress):
+            values = observed.log_odds
+            return Scores(values, {"small": values, "large": 3 * values})
+
+    reference = Both().score(recorded(list(range(9))), silent)
+    made = Calibrated("both", Both(), 0.1, reference, torch.zeros(9).long(), False, ())
+    judged = made.judge(recorded([100.0]), silent)
+    assert judged.views["small"] == judged.views["large"]
+    assert judged.cause(0) == "large"
+
+
+def test_no_views_no_cause(recorded):
+    class Plain(Given):
+        def score(self, observed, progress):
+            return Scores(observed.log_odds, {})
+
+    reference = Plain().score(recorded(list(range(9))), silent)
+    made = Calibrated("plain", Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
+    assert made.judge(recorded([100.0]), silent).cause(0) is None
+
+
+def test_p_values_within_a_class_where_it_is_large_enough(calibrated, recorded):
+    calibration = recorded([*range(20), *range(100, 120), 7.0], [0] * 20 + [1] * 20 + [2])
+    queries = recorded([50.0, 50.0, 50.0], [0, 1, 2])
+    pooled = calibrated(calibration).judge(queries, silent).p_values
+    within = calibrated(calibration, per_class=True).judge(queries, silent).p_values
+    assert pooled.tolist() == [21 / 42] * 3
+    assert within.tolist() == [1 / 21, 1.0, 21 / 42]
+
+
+def test_sentences_are_plain_and_whole():
+    for cause in (*BECAUSE, None, "something new"):
+        text = reason("flag", p_value=0.004, budget=0.01, cause=cause)
+        assert text.startswith("Flagged because")
+        assert "0.40%" in text
+    assert "12.0%" in reason("clear", p_value=0.12, budget=0.01, cause=None)
+    assert "too little evidence" in reason("inconclusive", p_value=1.0, budget=0.01, cause=None)
+    assert "not a finite number" in reason(
+        "inconclusive", p_value=1.0, budget=0.01, cause=None, finite=False
+    )
+
+
+@pytest.mark.parametrize("option", ["budget", "anchor_share"])
+@pytest.mark.parametrize("value", [0, 1, -0.5, 2])
+def test_shares_outside_zero_and_one_are_refused(option, value):
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        Detector(**{option: value})
+
+
+def test_unknown_methods_and_options_are_refused_before_any_compute():
+    with pytest.raises(ConfigError, match="did you mean 'energy'"):
+        Detector(method="enrgy").fit(None, None)
+    with pytest.raises(ConfigError, match="did you mean 'ridge'"):
+        Detector(options={"rige": 1}).fit(None, None)
+
+
+def test_nothing_to_observe_is_refused(digits_world, examples_of):
+    with pytest.raises(DataError, match="at least one"):
+        observe(digits_world.task, examples_of(digits_world.clean.values[:0]))
+
+
+def test_observing_in_batches_is_observing_at_once(world):
+    some = Subset(world.clean, np.arange(11))
+    whole, parts = observe(world.task, some), observe(world.task, some, batch=4)
+    assert torch.equal(whole.answers, parts.answers)
+    torch.testing.assert_close(whole.log_odds, parts.log_odds, rtol=1e-4, atol=1e-4)
+
+
+def test_recorded_answers_win_over_the_models_own(world):
+    some = Subset(world.clean, np.arange(8))
+    own = observe(world.task, some)
+    other = own.answers.roll(1, dims=0)
+    given = observe(world.task, some, batch=3, answers=other)
+    assert torch.equal(given.answers, other)
+    different = ~(own.answers == other).reshape(8, -1).all(dim=1)
+    assert (given.log_odds < own.log_odds)[different].all()
+
+
+def test_taking_some_asks_the_model_nothing(world):
+    some = observe(world.task, Subset(world.clean, np.arange(8)))
+    taken = some.take(np.array([5, 2]))
+    assert taken.examples.ids == [world.clean.ids[5], world.clean.ids[2]]
+    assert torch.equal(taken.log_odds, some.log_odds[[5, 2]])
+    assert np.array_equal(taken.examples.load(np.array([1])), world.clean.load(np.array([2])))

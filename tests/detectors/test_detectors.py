@@ -1,0 +1,235 @@
+"""Each detector's mathematics, against numpy, on recorded responses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.attribution.couplings import COUPLINGS
+from anomech.attribution.profile import STATISTICS, profile
+from anomech.attribution.scores import SCORES, explained, span_inverse
+from anomech.audit.detector import make_method
+from anomech.data.observed import Observed
+from anomech.detectors._familiarity import neighbor_distance
+from anomech.detectors.coupling_score import CouplingScore
+from anomech.detectors.functional_attribution import (
+    CONFIDENCE,
+    OTHER_CLASS,
+    UNEXPLAINED,
+    UNFAMILIAR,
+    FunctionalAttribution,
+)
+from anomech.errors import ConfigError
+from anomech.types import Health, Response, Traces, silent
+
+RNG = np.random.default_rng(0)
+
+
+@dataclass
+class Recorded:
+    """A task that only knows what its answers mean."""
+
+    provides = frozenset({"logits", "features", "layers"})
+
+    def groups(self, answers):
+        return answers
+
+
+def observed(examples_of, count=120, seed=0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    answers = torch.from_numpy(np.arange(count) % 3)
+    features = torch.from_numpy(rng.normal(size=(count, 6)) + 4 * np.eye(3, 6)[answers] + shift)
+    logits = features[:, :3] * 2
+    mask = torch.nn.functional.one_hot(answers, 3).bool()
+    odds = logits[mask] - logits.masked_fill(mask, -torch.inf).logsumexp(1)
+    response = Response(answers, odds, torch.nn.functional.softplus(-odds), logits, features)
+    return Observed(Recorded(), examples_of(features.numpy()), response)
+
+
+def scores(name, anchors, queries, **options):
+    return make_method(name, options).fit(anchors, seed=0, progress=silent).score(queries, silent)
+
+
+@pytest.fixture
+def anchors(examples_of):
+    return observed(examples_of)
+
+
+@pytest.fixture
+def queries(examples_of):
+    return observed(examples_of, 30, seed=1)
+
+
+def test_confidence_is_minus_the_log_odds(anchors, queries):
+    p = queries.logits.softmax(1)[torch.arange(30), queries.answers]
+    expected = -(p.log() - (1 - p).log())
+    torch.testing.assert_close(scores("confidence", anchors, queries).score, expected)
+
+
+def test_energy_is_minus_the_log_sum_of_exponentials(anchors, queries):
+    expected = -np.log(np.exp(queries.logits.numpy()).sum(axis=1))
+    np.testing.assert_allclose(scores("energy", anchors, queries).score, expected)
+
+
+def test_knn_is_the_distance_to_the_kth_neighbor(anchors, queries):
+    def unit(rows):
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    a, q = unit(anchors.features.numpy()), unit(queries.features.numpy())
+    distance = np.sort(np.linalg.norm(q[:, None] - a, axis=2), axis=1)
+    for k in (1, 10):
+        np.testing.assert_allclose(scores("knn", anchors, queries, k=k).score, distance[:, k - 1])
+    most = scores("knn", anchors, queries, k=500).score
+    np.testing.assert_allclose(most, distance[:, -1])
+
+
+def test_mahalanobis_is_the_distance_to_the_nearest_class(anchors, queries):
+    fitted = make_method("mahalanobis", {}).fit(anchors, seed=0, progress=silent)
+    features, groups = anchors.features.numpy(), anchors.groups.numpy()
+    means = np.stack([features[groups == g].mean(axis=0) for g in range(3)])
+    np.testing.assert_allclose(fitted.means, means)
+    precision = fitted.precision.numpy()
+    within = features - means[groups]
+    covariance = within.T @ within / len(features)
+    np.testing.assert_allclose(np.linalg.inv(precision), covariance, atol=0.15)
+    expected = [
+        min((f - mean) @ precision @ (f - mean) for mean in means) for f in queries.features.numpy()
+    ]
+    np.testing.assert_allclose(fitted.score(queries, silent).score, expected)
+
+
+def test_loss_level_is_two_sided(examples_of, anchors):
+    middle = float(anchors.log_odds.median())
+    queries = observed(examples_of, 30, seed=1)
+    response = queries.response._replace(
+        log_odds=torch.tensor([middle - 50, middle, middle + 50]).repeat(10)
+    )
+    found = scores("loss_level", anchors, Observed(queries.task, queries.examples, response)).score
+    low, usual, high = found.reshape(10, 3).T
+    assert (low > usual + 5).all()
+    assert (high > usual + 5).all()
+
+
+@pytest.mark.parametrize("name", ["knn", "mahalanobis"])
+def test_far_features_score_higher(name, anchors, queries, examples_of):
+    # Turned by a constant: far in direction too, not only in length.
+    far = observed(examples_of, 30, seed=1, shift=np.array([0, 0, 0, 9, -9, 9]))
+    near = scores(name, anchors, queries).score
+    assert scores(name, anchors, far).score.min() > near.max()
+
+
+def test_neighbors_leave_an_anchor_itself_out():
+    rows = torch.nn.functional.normalize(torch.from_numpy(RNG.normal(size=(12, 4))), dim=1)
+    found = neighbor_distance(rows, rows, skip_self=True)
+    distance = torch.cdist(rows, rows).numpy()
+    expected = [np.sort(np.delete(distance[i], i))[:10].mean() for i in range(12)]
+    np.testing.assert_allclose(found, expected)
+
+
+class FixedTracer:
+    """Responses are the features; a `TraceSource` without a model."""
+
+    health, evaluations = Health(), 0.0
+
+    def __call__(self, examples, answers, progress):
+        values = torch.from_numpy(examples.load(np.arange(len(examples)))).float()
+        blocks = {"body": slice(0, 4), "head": slice(4, values.shape[1])}
+        return Traces(values, blocks)
+
+    def fit(self, task, trusted, answers, *, seed, progress):
+        return self
+
+
+@pytest.fixture
+def flagship(monkeypatch, anchors):
+    monkeypatch.setattr(FunctionalAttribution, "_tracer", lambda self: FixedTracer())
+    return FunctionalAttribution().fit(anchors, seed=0, progress=silent)
+
+
+def test_the_flagship_adds_the_surprises_of_all_parts(flagship, queries):
+    found = flagship.score(queries, silent)
+    assert list(flagship.densities) == ["whole network", "body", "head"]
+    assert list(found.explained) == ["whole network", "body", "head"]
+    assert set(found.views) == {UNEXPLAINED, OTHER_CLASS, UNFAMILIAR, CONFIDENCE}
+    statistics = profile(flagship.span, FixedTracer()(queries.examples, None, None), queries.groups)
+    energy = queries.logits.logsumexp(dim=1)
+    context = torch.stack([queries.log_odds, energy], dim=1)
+    total = flagship.familiarity.surprise(queries, context)
+    for place, density in enumerate(flagship.densities.values()):
+        width = len(STATISTICS)
+        block = statistics[:, place * width : (place + 1) * width]
+        total = total + density.surprise(
+            torch.cat([block, context], dim=1), queries.groups, queries.log_odds
+        )
+    torch.testing.assert_close(found.score, total)
+
+
+def test_the_nearest_anchors_are_the_most_coupled_and_residuals_what_is_left(flagship, queries):
+    found = flagship.score(queries, silent)
+    rows = torch.nn.functional.normalize(flagship.span.parts["whole network"].rows, dim=1)
+    directions = torch.nn.functional.normalize(queries.features.float(), dim=1)
+    cosine = directions @ rows.T
+    best = cosine.topk(3, dim=1)
+    torch.testing.assert_close(found.couplings, best.values.double())
+    assert torch.equal(found.nearest, flagship.places[best.indices])
+    gram = (rows @ rows.T).double() + 0.1 * torch.eye(len(rows))
+    projected = torch.linalg.solve(gram, cosine.double().T).T @ rows.double()
+    torch.testing.assert_close(
+        found.residuals.double(), directions.double() - projected, rtol=1e-3, atol=1e-4
+    )
+
+
+def test_an_anchor_unlike_its_class_is_dropped(monkeypatch, examples_of, anchors):
+    response = anchors.response._replace(features=anchors.response.features.clone())
+    values = anchors.examples.values.copy()
+    values[7] = [0, 0, 0, 0, 0, 40]  # a direction no other anchor of its answer has
+    values[:7, 5] = 0
+    monkeypatch.setattr(FunctionalAttribution, "_tracer", lambda self: FixedTracer())
+    changed = Observed(anchors.task, examples_of(values), response)
+    fitted = FunctionalAttribution(outlier=3.0).fit(changed, seed=0, progress=silent)
+    assert "e7" in fitted.left_out
+    assert 7 not in fitted.places
+    assert len(fitted.places) + len(fitted.left_out) == len(anchors)
+
+
+def test_each_view_answers_to_its_own_cause(flagship, queries, examples_of):
+    """Against the same queries: an unsupported response, another class's, unusual confidence."""
+    base = flagship.score(queries, silent).views
+
+    def changed(values=None, **columns):
+        examples = queries.examples if values is None else examples_of(values)
+        response = queries.response._replace(**columns)
+        return flagship.score(Observed(queries.task, examples, response), silent).views
+
+    values = queries.examples.values
+    strange = changed(np.tile([0, 0, 0, 1.0, -1.0, 1.0], (30, 1)) * 4)
+    assert (strange[UNEXPLAINED] > base[UNEXPLAINED]).double().mean() > 0.9
+    turned = changed(np.roll(values[:, :3], 1, axis=1) @ np.eye(3, 6))
+    assert (turned[OTHER_CLASS] > base[OTHER_CLASS]).double().mean() > 0.9
+    sure = changed(log_odds=queries.log_odds + 60)
+    assert (sure[CONFIDENCE] > base[CONFIDENCE] + 3).all()
+    far = torch.from_numpy(np.tile([0.0, 0, 0, 9, -9, 9], (30, 1)))
+    assert (changed(features=far)[UNFAMILIAR] > base[UNFAMILIAR]).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("score", ["mean", "best_class", "own_class", "nearest", "explained"])
+@pytest.mark.parametrize("coupling", ["cosine", "pearson", "covariance", "concordance"])
+def test_coupling_scores_are_minus_the_support(score, coupling, monkeypatch, anchors, queries):
+    monkeypatch.setattr(CouplingScore, "_tracer", lambda self: FixedTracer())
+    found = scores("coupling_score", anchors, queries, score=score, coupling=coupling)
+    q, a = queries.features.float(), anchors.features.float()
+    if score == "explained":
+        near = COUPLINGS["cosine"](q, a)
+        support = explained(near, span_inverse(COUPLINGS["cosine"](a, a), 0.1))
+    else:
+        support = SCORES[score](COUPLINGS[coupling](q, a), queries.groups, anchors.groups)
+    torch.testing.assert_close(found.score, -support.double(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_tracer_or_option_of_it_is_refused_by_name():
+    with pytest.raises(ConfigError, match="did you mean 'gradient'"):
+        _ = make_method("functional_attribution", {"tracer": "gradeint"}).needs
+    method = make_method("coupling_score", {"tracer_options": {"feature": 3}})
+    with pytest.raises(ConfigError, match=r"tracer gradient has no option 'feature'.*'features'"):
+        _ = method.needs

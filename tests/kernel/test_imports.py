@@ -1,0 +1,101 @@
+"""Imports run one way, and the package alone loads no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anomech
+
+ROOT = Path(anomech.__file__).parent
+KERNEL = {"types", "records", "errors", "plugins", "config", "randomness"}
+METHODS = ("detectors", "scanners", "attacks", "mitigations")
+MATHEMATICS = {"attribution", "calibration"}
+BELOW = {
+    "tasks": set(),
+    "data": set(),
+    "tracing": {"tasks", "data"},
+    "attribution": set(),
+    "calibration": set(),
+    **{name: {"tasks", "data", "tracing"} | MATHEMATICS for name in METHODS},
+    "report": set(),
+}
+BELOW["audit"] = {"tasks", "data", "tracing", "report"} | MATHEMATICS | set(METHODS)
+BELOW["bench"] = BELOW["monitor"] = BELOW["audit"] | {"audit"}
+BELOW["cli"] = BELOW["bench"] | {"bench", "monitor"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def part_of(path):
+    """The package a file is in, or "kernel" for the modules at the root."""
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else "kernel"
+
+
+def imported(path):
+    """Parts of this project that a file imports anywhere, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            pieces = name.split(".")
+            if pieces[0] == "anomech" and len(pieces) > 1:
+                known = (ROOT / pieces[1]).is_dir()
+                found.add(pieces[1] if known else "kernel")
+    return found
+
+
+def test_every_folder_has_its_place():
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders <= set(BELOW), "say in BELOW what the new folder may import"
+    modules = {path.stem for path in ROOT.glob("*.py")} - {"__init__", "__main__"}
+    assert modules <= KERNEL
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    part = part_of(path)
+    if path == ROOT / "__init__.py":
+        return  # the front door names what it opens, and fetches it late
+    if path == ROOT / "__main__.py":
+        part = "cli"
+    allowed = {"kernel", part} | BELOW.get(part, set())
+    assert imported(path) <= allowed
+
+
+def test_methods_of_one_kind_do_not_import_each_other():
+    for kind in METHODS:
+        for path in (ROOT / kind).glob("[!_]*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module.startswith(f"anomech.{kind}."):
+                    assert node.module.rpartition(".")[2].startswith("_"), path
+
+
+@pytest.mark.parametrize(
+    "module", ["anomech", "anomech.errors", "anomech.config", "anomech.records"]
+)
+def test_light_modules_load_no_torch(module):
+    code = f"import {module}, sys; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_the_report_loads_no_torch():
+    code = "import anomech.report.render, sys; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_the_front_door_gives_what_it_names():
+    for name in anomech.__all__:
+        assert getattr(anomech, name).__name__ == name
+        assert name in dir(anomech)
+    with pytest.raises(AttributeError, match="'Nothing'"):
+        _ = anomech.Nothing

@@ -1,0 +1,442 @@
+"""Gradient traces are the per-example gradients of the log-odds, for any layer or none."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anomech.attribution.couplings import cosine
+from anomech.errors import CapabilityError
+from anomech.tracing._parts import joined
+from anomech.tracing.gradient import Gradient
+from anomech.types import silent
+
+COUNT = 7
+
+
+class Head(nn.Module):
+    """A body, whatever it gives flattened, and a linear layer to three logits."""
+
+    def __init__(self, body, width):
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)).flatten(1))
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.layer(torch.relu(self.layer(x)))
+
+
+class TwoPaths(nn.Module):
+    """The first layers lie beside each other, not behind each other."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.left(x) * self.right(x)
+
+
+class Tied(nn.Module):
+    def __init__(self, functionally=False):
+        super().__init__()
+        self.embed = nn.Embedding(9, 5)
+        self.out = nn.Linear(5, 9, bias=False)
+        self.out.weight = self.embed.weight
+        self.functionally = functionally
+
+    def forward(self, tokens):
+        h = torch.tanh(self.embed(tokens))
+        return functional.linear(h, self.embed.weight) if self.functionally else self.out(h)
+
+
+class Bare(nn.Module):
+    def __init__(self, gate=1.0):
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, 6))
+        self.temperature = nn.Parameter(torch.tensor(1.3))
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.layer(x * self.scale) * self.temperature
+
+
+class Gated(nn.Module):
+    """Its bare parameter moves nothing for the first two examples."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(6))
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.layer(x) + torch.relu(x[:, :1] - 10) * self.scale
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)[0]
+
+
+class Doubled(nn.Linear):
+    """A linear layer in name only."""
+
+    def forward(self, x):
+        return 2 * super().forward(x) + x.mean() * 0 + self.weight.sum()
+
+
+class Keyword(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x):
+        return self.layer(input=x)
+
+
+class Positions(nn.Module):
+    """All examples share the rows of one embedding."""
+
+    def __init__(self, keep=False):
+        super().__init__()
+        self.embed, self.positions = nn.Embedding(9, 5), nn.Embedding(4, 5)
+        self.keep = keep
+
+    def forward(self, tokens):
+        places = torch.arange(tokens.shape[1])
+        return self.embed(tokens) + self.positions(places[None] if self.keep else places)
+
+
+class Merged(nn.Module):
+    """Examples and positions become one axis before the layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Rare(nn.Module):
+    """A branch that few batches enter, with rows of some examples only."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.expert = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        y = self.layer(x)
+        chosen = x[:, 0] > 10
+        if chosen.any():
+            y = y.clone()
+            y[chosen] = y[chosen] + self.expert(x[chosen])
+        return y
+
+
+def conv(*args, **options):
+    return lambda: nn.Conv2d(*args, **options)
+
+
+NORMAL, SEQUENCE, IMAGE, SIGNAL = (6,), (4, 6), (4, 7, 8), (4, 9)
+TOKENS = "tokens"
+EXACT = {
+    "linear": (lambda: nn.Linear(6, 5), NORMAL),
+    "linear without bias": (lambda: nn.Linear(6, 5, bias=False), NORMAL),
+    "linear over a sequence": (lambda: nn.Linear(6, 5), SEQUENCE),
+    "linear over a grid": (lambda: nn.Linear(6, 5), (2, 3, 6)),
+    "conv1d": (lambda: nn.Conv1d(4, 3, 3, stride=2, padding=1, dilation=2), SIGNAL),
+    "conv1d circular": (lambda: nn.Conv1d(4, 3, 3, padding=1, padding_mode="circular"), SIGNAL),
+    "conv2d": (conv(4, 6, 3, padding=1), IMAGE),
+    "conv2d without bias": (conv(4, 6, 3, bias=False), IMAGE),
+    "conv2d strided, uneven": (conv(4, 6, (3, 2), stride=(2, 3), padding=(1, 0)), IMAGE),
+    "conv2d dilated": (conv(4, 6, 3, padding=2, dilation=2), IMAGE),
+    "conv2d grouped": (conv(4, 6, 3, padding=1, groups=2), IMAGE),
+    "conv2d depthwise": (conv(4, 8, 3, padding=1, groups=4, stride=2), IMAGE),
+    "conv2d same": (conv(4, 6, (4, 3), padding="same"), IMAGE),
+    "conv2d reflect": (conv(4, 6, 3, padding=1, padding_mode="reflect"), IMAGE),
+    "conv2d same, reflect": (conv(4, 6, 4, padding="same", padding_mode="reflect"), IMAGE),
+    "batch norm 1d": (lambda: nn.BatchNorm1d(6), NORMAL),
+    "batch norm over a signal": (lambda: nn.BatchNorm1d(4), SIGNAL),
+    "batch norm 2d": (lambda: nn.BatchNorm2d(4), IMAGE),
+    "batch norm without affine": (lambda: nn.BatchNorm2d(4, affine=False), IMAGE),
+    "group norm": (lambda: nn.GroupNorm(2, 4), IMAGE),
+    "layer norm": (lambda: nn.LayerNorm(6), SEQUENCE),
+    "layer norm over two axes": (lambda: nn.LayerNorm((7, 8)), IMAGE),
+    "layer norm without bias": (lambda: nn.LayerNorm(6, bias=False), SEQUENCE),
+    "embedding": (lambda: nn.Embedding(9, 5), TOKENS),
+    "embedding with padding": (lambda: nn.Embedding(9, 5, padding_idx=3), TOKENS),
+    "tied embedding": (Tied, TOKENS),
+    "a module used twice": (Twice, NORMAL),
+    "two first layers": (TwoPaths, NORMAL),
+    "relu in place": (lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(inplace=True)), NORMAL),
+    "batch norm, relu in place": (
+        lambda: nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU(inplace=True)),
+        IMAGE,
+    ),
+}
+LOOPED = {
+    "tied without a module": (lambda: Tied(functionally=True), TOKENS, {"embed.weight"}),
+    "bare parameters": (Bare, NORMAL, {"scale", "temperature"}),
+    "a bare parameter that is silent at first": (Gated, NORMAL, {"scale"}),
+    "attention": (
+        Attention,
+        SEQUENCE,
+        {"attention.in_proj_weight", "attention.in_proj_bias"}
+        | {"attention.out_proj.weight", "attention.out_proj.bias"},
+    ),
+    "a forward of its own": (lambda: Doubled(6, 6), NORMAL, {"weight", "bias"}),
+    "input by keyword": (Keyword, NORMAL, {"layer.weight", "layer.bias"}),
+    "shared positions": (Positions, TOKENS, {"positions.weight"}),
+    "shared positions with an axis": (lambda: Positions(keep=True), TOKENS, {"positions.weight"}),
+    "examples merged with positions": (Merged, SEQUENCE, {"layer.weight", "layer.bias"}),
+    "3d convolution": (
+        lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv3d(1, 2, 3)),
+        IMAGE,
+        {"1.weight", "1.bias"},
+    ),
+}
+
+
+def make(build, shape, arrays, seed=0):
+    """A network with a head, random everywhere, and its inputs."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        body = build()
+        if shape == TOKENS:
+            values = np.random.default_rng(seed).integers(0, 9, (COUNT, 4))
+        else:
+            values = arrays(COUNT, *shape, seed=seed)
+        width = body.eval()(torch.from_numpy(values)).flatten(1).shape[1]
+        model = Head(body, width).eval()
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if tensor.is_floating_point():
+                noise = torch.randn(tensor.shape)
+                tensor.data.copy_(noise.abs() + 0.5 if name.endswith("running_var") else noise)
+        for parameter in model.parameters():
+            parameter.data.mul_(0.3)
+    return model, values
+
+
+def fit(model, values, array_task, examples_of, *, seed=0, watch="all", **options):
+    task = array_task(model, watch)
+    examples = examples_of(values)
+    answers = task.respond({}, values).answers
+    source = Gradient(**options).fit(task, examples, answers, seed=seed, progress=silent)
+    return source, source(examples, answers, silent), answers
+
+
+def assert_exact(model, values, fitted, true_gradients):
+    source, traces, answers = fitted
+    truth = joined(true_gradients(model, values, answers), source.parts)
+    assert truth.abs().max() > 0
+    assert traces.values.dtype == torch.float32
+    assert not traces.centered
+    torch.testing.assert_close(
+        traces.values, truth, rtol=1e-4, atol=2e-6 * float(truth.abs().max())
+    )
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_layer_rules_equal_autograd(name, array_task, examples_of, true_gradients, arrays):
+    model, values = make(*EXACT[name], arrays)
+    fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
+    assert fitted[0].looped == ()
+    assert_exact(model, values, fitted, true_gradients)
+
+
+@pytest.mark.parametrize("name", LOOPED)
+def test_what_no_rule_covers_is_looped_and_exact(
+    name, array_task, examples_of, true_gradients, arrays
+):
+    build, shape, looped = LOOPED[name]
+    model, values = make(build, shape, arrays)
+    if name.endswith("silent at first"):
+        values[3:, 0] = 12
+    fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
+    assert set(fitted[0].looped) == {f"body.{each}" for each in looped}
+    assert fitted[0].health.facts["parameters traced one example at a time"] == len(looped)
+    assert_exact(model, values, fitted, true_gradients)
+
+
+def test_a_branch_that_the_probes_do_not_enter_is_exact(
+    array_task, examples_of, true_gradients, arrays
+):
+    model, values = make(Rare, NORMAL, arrays)
+    values[3:5, 0] = 12
+    fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
+    assert_exact(model, values, fitted, true_gradients)
+
+
+def test_a_layer_that_is_never_used_is_zero_and_costs_nothing(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Linear(6, 6), NORMAL, arrays)
+    model.unused = nn.Linear(3, 3)
+    source, traces, _ = fit(model, values, array_task, examples_of, features=0, parts=1)
+    assert source.looped == ()
+    assert not traces.values[:, -12:].any()
+
+
+def test_low_precision_models_are_traced_in_float32(
+    array_task, examples_of, true_gradients, arrays
+):
+    model, values = make(lambda: nn.Sequential(nn.Linear(6, 40), nn.LayerNorm(40)), NORMAL, arrays)
+
+    class Cast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model.bfloat16()
+
+        def forward(self, x):
+            return self.inner(x.bfloat16())
+
+    source, traces, answers = fit(Cast(), values, array_task, examples_of, features=0)
+    assert source.looped == ()
+    assert traces.values.dtype == torch.float32
+    truth = joined(true_gradients(Cast(), values, answers), source.parts)
+    assert float((traces.values - truth).norm() / truth.norm()) < 0.05
+    projected = fit(Cast(), values, array_task, examples_of, features=16)[1]
+    assert torch.isfinite(projected.values).all()
+
+
+def test_watched_layers_alone_are_traced(array_task, examples_of, true_gradients, arrays):
+    model, values = make(lambda: nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6)), NORMAL, arrays)
+    for watch, names in (
+        ("last", ["head.weight", "head.bias"]),
+        ("body.1.*", ["body.1.weight", "body.1.bias"]),
+        ("*.bias", ["body.0.bias", "body.1.bias", "head.bias"]),
+    ):
+        source, traces, answers = fit(
+            model, values, array_task, examples_of, watch=watch, features=0, parts=1
+        )
+        assert list(source.sides) == names
+        truth = true_gradients(model, values, answers)
+        expected = torch.cat([truth[name] for name in names], dim=1)
+        torch.testing.assert_close(traces.values, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_projection_of_loop_and_of_rules_is_the_same(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Linear(6, 40), SEQUENCE, arrays)
+    twin = copy.deepcopy(model)
+    twin.body.__class__ = type("Unknown", (nn.Module,), {"forward": nn.Linear.forward})
+    source, traces, _ = fit(model, values, array_task, examples_of, features=16)
+    looped, again, _ = fit(twin, values, array_task, examples_of, features=16)
+    assert source.looped == ()
+    assert set(looped.looped) == {"body.weight", "body.bias"}
+    assert traces.values.shape[1] < sum(p.numel() for p in model.parameters())
+    torch.testing.assert_close(traces.values, again.values, rtol=1e-4, atol=1e-6)
+
+
+def test_inner_products_are_unbiased_and_errors_shrink(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Conv2d(8, 64, 3), (8, 6, 6), arrays)
+    exact = fit(model, values, array_task, examples_of, features=0, watch="body.weight")[1]
+    truth = exact.values @ exact.values.T
+    scale = exact.values.norm(dim=1)
+    errors = {}
+    for features in (16, 256):
+        products = []
+        for seed in range(60):
+            values_ = fit(
+                model, values, array_task, examples_of, features=features, seed=seed,
+                watch="body.weight",
+            )[1].values  # fmt: skip
+            products.append(values_ @ values_.T)
+        products = (torch.stack(products) - truth) / (scale[:, None] * scale)
+        standard = products.std(dim=0) / len(products) ** 0.5
+        assert (products.mean(dim=0).abs() / standard).max() < 4.5
+        errors[features] = float(products.square().mean().sqrt())
+    # One over the root of the numbers kept: sixteen times as many give a quarter of the error.
+    assert errors[256] < 0.1
+    assert 2.5 < errors[16] / errors[256] < 6.5
+
+
+def test_small_matrices_are_kept_exactly(array_task, examples_of, true_gradients, arrays):
+    model, values = make(lambda: nn.Linear(6, 10), NORMAL, arrays)
+    fitted = fit(model, values, array_task, examples_of, features=15)  # 60 = 4 * 15 entries
+    assert_exact(model, values, fitted, true_gradients)
+
+
+@pytest.mark.parametrize("features", [0, 16])
+def test_batch_size_does_not_matter(features, array_task, examples_of, arrays):
+    model, values = make(
+        lambda: nn.Sequential(nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8)), IMAGE, arrays
+    )
+    whole = fit(model, values, array_task, examples_of, features=features)[1]
+    for batch in (1, 3):
+        parts = fit(model, values, array_task, examples_of, features=features, batch=batch)[1]
+        torch.testing.assert_close(parts.values, whole.values, rtol=1e-5, atol=1e-6)
+
+
+def test_seeds_decide_the_projection(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Linear(6, 60), NORMAL, arrays)
+    first, again, other = (
+        fit(model, values, array_task, examples_of, features=8, seed=seed)[1].values
+        for seed in (3, 3, 4)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+
+
+def test_blocks_cover_all_features_in_the_order_of_the_network(
+    array_task, examples_of, true_gradients, arrays
+):
+    model, values = make(
+        lambda: nn.Sequential(*[nn.Linear(6, 6) for _ in range(6)]), NORMAL, arrays
+    )
+    source, traces, answers = fit(model, values, array_task, examples_of, features=0, parts=4)
+    assert list(traces.blocks) == [
+        "body.0 to body.1",
+        "body.2 to body.3",
+        "body.4 to body.5",
+        "head",
+    ]
+    truth = true_gradients(model, values, answers)
+    for part, place in traces.blocks.items():
+        expected = torch.cat([truth[name] for name in source.parts[part]], dim=1)
+        torch.testing.assert_close(traces.values[:, place], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_log_odds_keep_the_direction_where_the_loss_underflows(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Linear(6, 6), NORMAL, arrays)
+    sure = copy.deepcopy(model)
+    with torch.no_grad():
+        sure.head.weight *= 60
+        sure.head.bias *= 60
+    traces = fit(sure, values, array_task, examples_of, features=0)[1]
+    assert torch.isfinite(traces.values).all()
+    assert (traces.values.norm(dim=1) > 0.1).all()
+    assert cosine(traces.values, traces.values).diagonal().allclose(torch.ones(COUNT))
+
+
+def test_hooks_are_removed_even_after_a_failure(array_task, examples_of, arrays):
+    model, values = make(lambda: nn.Linear(6, 6), NORMAL, arrays)
+    source, _, answers = fit(model, values, array_task, examples_of)
+    bad = examples_of(values[:, :3])
+    with pytest.raises(RuntimeError):
+        source(bad, answers, silent)
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+        assert not module._backward_hooks
+
+
+def test_a_task_without_layers_is_refused(examples_of):
+    with pytest.raises(CapabilityError, match="layers"):
+        Gradient().fit(
+            object(), examples_of(np.zeros((1, 1))), torch.zeros(1), seed=0, progress=silent
+        )
