@@ -75,6 +75,9 @@ class Verdict(Record):
     answer: str
     score: float | None
     p_value: float | None
+    q_value: float | None = None
+    """Share of false flags to expect if this input and all more anomalous ones are flagged
+    (Benjamini-Hochberg over all inputs)."""
     decision: Decision
     cause: str | None = None
     """Of a flag: "unexplained mechanism", "mechanism of another class", "unfamiliar input" or
@@ -184,6 +187,12 @@ class Run(Record):
     title: str
     task: str
     budget: float
+    control: Literal["per_input", "batch"] = "per_input"
+    """What the budget bounds: the share of normal inputs that are flagged, or the expected share
+    of false flags among all flags."""
+    tolerated: int | None = None
+    """Flags at the budget that chance gives in all but one of a thousand runs, if every input is
+    normal."""
     started: str
     """UTC, ISO 8601."""
     seconds: float

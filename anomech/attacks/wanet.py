@@ -1,7 +1,8 @@
 """WaNet: a fixed smooth warp; nothing is added to the image.
 
 Equation: a `grid` x `grid` x 2 uniform field, divided by its mean absolute value, is up-sampled
-bicubically to the image; the sampling grid is `identity + strength * field / h`, clamped to [-1, 1].
+bicubically to the image; the sampling grid is `identity + strength * field / h`, clamped to
+[-1, 1].
 Noise-mode images get the same warp plus uniform jitter of up to one pixel and keep their true
 labels, so that the network must learn this warp and not any warp.
 Source: Nguyen, Tran 2021. WaNet poisons inside each batch; here the poisoned copies are made once,

@@ -139,7 +139,7 @@ def profile_of_anchors(anchors: Anchors) -> Tensor:
 
 
 def _couplings(coupling: Tensor, groups: Tensor, anchor_groups: Tensor) -> list[Tensor]:
-    """Mean, own, other, nearest and nearest ten; NaN couplings (an anchor to itself) are left out."""
+    """Mean, own, other, nearest, nearest ten; NaN couplings (to oneself) are left out."""
     valid = ~coupling.isnan()
     filled = coupling.nan_to_num(0)
     sums, kinds = class_means(filled, anchor_groups)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from anomech import plugins
+from anomech.audit.batch import Control, controlled
 from anomech.audit.judging import Calibrated, Judged, calibrate
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.audit.wording import reason
@@ -32,6 +33,9 @@ class Detector:
         method: name of a detector; `anomech describe detector` lists them.
         options: of the method.
         budget: false-positive rate that flags may have, between 0 and 1.
+        control: what the budget bounds: the share of normal inputs that are flagged
+            ("per_input"), or the expected share of false flags among all flags of one call
+            ("batch", Benjamini-Hochberg).
         anchor_share: share of the trusted set that methods learn from; the rest calibrates.
         per_class: p-values within a class where it has enough calibration examples.
         seed: of the split and of everything random in the method.
@@ -40,6 +44,7 @@ class Detector:
     method: str = "functional_attribution"
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: float = 0.01
+    control: Control = "per_input"
     anchor_share: float = 0.5
     per_class: bool = False
     seed: int = 0
@@ -78,7 +83,7 @@ class Detector:
             seed=self.seed,
             progress=progress,
         )
-        return FittedDetector(task, split, calibrated)
+        return FittedDetector(task, split, calibrated, self.control)
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,13 @@ class FittedDetector:
         task: the model.
         split: how the trusted set was used.
         calibrated: the method with its calibration.
+        control: what the budget bounds.
     """
 
     task: Task
     split: TrustedSplit
     calibrated: Calibrated
+    control: Control = "per_input"
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence."""
@@ -101,14 +108,14 @@ class FittedDetector:
             return []
         observed = observe(self.task, inputs, progress=progress)
         judged = self.calibrated.judge(observed, progress)
-        return verdicts(self.calibrated, judged, observed, self.split.anchors)
+        rows = verdicts(self.calibrated, judged, observed, self.split.anchors)
+        return controlled(rows, self.calibrated.budget, self.control)
 
     def chance(self, verdicts: list[Verdict]) -> float:
-        """How likely so many flags are if every input is normal."""
-        flags = sum(verdict.decision == "flag" for verdict in verdicts)
-        return chance_of_excess(
-            flags, len(verdicts), len(self.calibrated.groups), self.calibrated.budget
-        )
+        """How likely so many inputs pass the budget if every input is normal."""
+        budget = self.calibrated.budget
+        flags = sum(row.p_value is not None and row.p_value <= budget for row in verdicts)
+        return chance_of_excess(flags, len(verdicts), len(self.calibrated.groups), budget)
 
 
 def make_method(name: str, options: Mapping[str, Any]) -> Method:

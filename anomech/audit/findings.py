@@ -8,12 +8,13 @@ from anomech.records import Finding, Mechanism, Verdict
 
 def excess(verdicts: Sequence[Verdict], calibration: int, budget: float) -> Finding:
     """The model-level rule: more flags than chance gives, by the exact beta-binomial bound."""
-    flags = sum(verdict.decision == "flag" for verdict in verdicts)
+    # Counted by p-value, so that the rule holds under false-discovery control too.
+    flags = sum(v.p_value is not None and v.p_value <= budget for v in verdicts)
     limit = tolerated(len(verdicts), calibration, budget)
     chance = chance_of_excess(flags, len(verdicts), calibration, budget)
     rule = (
-        f"With {calibration} calibration examples and a budget of {budget:.2%}, up to {limit} flags "
-        f"among {len(verdicts)} normal inputs happen by chance in all but {LEVEL:.1%} of runs."
+        f"With {calibration} calibration examples and a budget of {budget:.2%}, up to {limit} of "
+        f"{len(verdicts)} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
     )
     if flags > limit:
         return Finding(
@@ -42,7 +43,8 @@ def mechanisms(found: Sequence[Mechanism]) -> list[Finding]:
             title=f"{each.size} flagged inputs share one mechanism (number {each.number})",
             detail=f"Their unexplained responses agree (mean coupling {each.cohesion:.2f}); "
             f"most are answered '{_most(each.answers)}'.",
-            action="Look at what these inputs have in common: a shared pattern points to a trigger.",
+            action="Look at what these inputs have in common: a shared pattern points to a "
+            "trigger.",
         )
         for each in found
     ]
@@ -88,8 +90,8 @@ def unsafe(names: Sequence[str]) -> Finding:
         code="unsafe-checkpoint",
         severity="high",
         title="The weights file asks to run code when it is loaded",
-        detail=f"It names {', '.join(names) or 'objects that are not plain tensors'}. Nothing of it "
-        "was run.",
+        detail=f"It names {', '.join(names) or 'objects that are not plain tensors'}. Nothing of "
+        "it was run.",
         action="Do not load it elsewhere. Ask for a safetensors file or a plain state dict.",
     )
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from anomech.audit import chunks, findings, grouping, previews, provenance, tables
+from anomech.audit.batch import controlled
 from anomech.audit.detector import check_needs, make_method, verdicts
 from anomech.audit.folder import WORK, noted, open_folder
 from anomech.audit.judging import Calibrated, calibrate
@@ -17,6 +18,7 @@ from anomech.audit.loading import Loaded, check_named, load
 from anomech.audit.plan import Plan
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
+from anomech.calibration.excess import tolerated
 from anomech.data.observed import observe
 from anomech.data.splits import overlap
 from anomech.data.subset import Subset
@@ -72,14 +74,22 @@ def judge(plan: Plan, loaded: Loaded, out: Path, progress: Progress) -> Run:
     started, clock = provenance.now(), time.monotonic()
     fitted = _fit(plan, loaded, progress)
     done, residuals = _judge_inputs(plan, loaded, fitted, out / WORK, progress)
-    rows = [row for chunk in done for row in chunk.verdicts]
-    mechanisms, rows = _mechanisms(fitted, rows, residuals)
+    first = [row for chunk in done for row in chunk.verdicts]
+    rows = controlled(first, plan.budget, plan.control)
+    still = [
+        row.decision == "flag"
+        for row, old in zip(rows, first, strict=True)
+        if old.decision == "flag"
+    ]
+    mechanisms, rows = _mechanisms(fitted, rows, residuals[still] if len(residuals) else residuals)
     _write(plan, loaded, fitted, done, rows, mechanisms, out)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
         task="image classifier",
         budget=plan.budget,
+        control=plan.control,
+        tolerated=tolerated(len(rows), len(fitted.split.calibration), plan.budget),
         started=started,
         seconds=time.monotonic() - clock,
         classes=tuple(loaded.reference.class_names or ()),

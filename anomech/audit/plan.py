@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from anomech import plugins
+from anomech.audit.batch import Control
 from anomech.config import build, describe, option, options, resolved
 from anomech.errors import ConfigError
 
@@ -46,6 +47,9 @@ class Plan:
     inputs: str = option("", "inputs to judge: a folder of images or .npz")
     task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
     budget: float = option(0.01, "false-positive rate that flags may have", gt=0, le=0.5)
+    control: Control = option(
+        "per_input", "the budget bounds flags of normal inputs, or (batch) false ones among flags"
+    )
     seed: int = option(0, "of everything random", ge=0)
     anchor_share: float = option(0.5, "share of the trusted set to learn from", gt=0, le=0.95)
     per_class: bool = option(False, "p-values within a class where it has enough examples")

@@ -1,4 +1,4 @@
-"""Split-conformal p-values: how often would normal traffic score at least this high?
+"""Split-conformal p-values: how often normal traffic would score at least this high.
 
 `p = (1 + #{calibration scores >= score}) / (n + 1)`. If normal inputs are exchangeable with the
 calibration examples, `P(p <= alpha) <= alpha` whatever the method and the model (Vovk et al. 2005).

@@ -39,7 +39,9 @@ def say_outcome(run: Run, verdicts: Sequence[Verdict], listed: Sequence[Finding]
     unsure = sum(verdict.decision == "inconclusive" for verdict in verdicts)
     judged = len(verdicts) - unsure
     text = f"{plain(run.title)}: {flags} of {_count(len(verdicts), 'input')} flagged"
-    if judged:
+    if judged and run.control == "batch":
+        text += f"; about {run.budget:.0%} of them at most are expected to be false"
+    elif judged:
         text += f"; by chance alone about {judged * run.budget:.3g} at a budget of {run.budget:g}"
     if unsure:
         text += f"; {unsure} could not be judged"

@@ -114,5 +114,7 @@ def _joined(responses: Sequence[Response]) -> Response:
     answers, log_odds, losses, logits, features = (
         column(values) for values in zip(*responses, strict=True)
     )
-    assert answers is not None and log_odds is not None and losses is not None
+    assert answers is not None
+    assert log_odds is not None
+    assert losses is not None
     return Response(answers, log_odds, losses, logits, features)

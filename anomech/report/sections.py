@@ -110,7 +110,6 @@ def build(folder: Folder) -> Page:
     flagged = folder.flagged
     rows = list(_worth_showing(folder, flagged))
     found = previews.load(folder.path, rows)
-    calibration = folder.run.trusted.calibration if folder.run.trusted else None
     judged = sum(verdict.decision != "inconclusive" for verdict in folder.verdicts)
     return Page(
         folder=folder,
@@ -128,7 +127,7 @@ def build(folder: Folder) -> Page:
         left_out=_left_out(folder, found, inputs=False),
         unjudged=_left_out(folder, found, inputs=True),
         judged=judged,
-        expected=words.chance(judged, folder.run.budget, calibration)[0],
+        expected=judged * folder.run.budget,
     )
 
 

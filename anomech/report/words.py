@@ -103,26 +103,18 @@ def seconds(value: float) -> str:
     )
 
 
-def chance(inputs: int, budget: float, calibration: int | None) -> tuple[float, float]:
-    """Flags expected if nothing is wrong, and the number that is rarely exceeded.
-
-    With n calibration examples the true rate of false flags follows Beta(k, n + 1 - k) with
-    k = floor(budget (n + 1)), so flags among N ordinary inputs are beta-binomial; "rarely" is
-    three standard deviations above the mean. Tested in tests/report/test_report_words.py.
-
-    Args:
-        inputs: number of inputs judged.
-        budget: accepted rate of false flags.
-        calibration: calibration examples, None if unknown (then the rate is taken as exact).
-    """
-    expected = inputs * budget
-    spread = expected * (1 - budget)
-    if calibration:
-        first = max(1, math.floor(budget * (calibration + 1) + 1e-9))
-        total = calibration + 1
-        rate = first / total
-        spread = inputs * rate * (1 - rate) * (total + inputs) / (total + 1)
-    return expected, expected + 3 * math.sqrt(spread)
+def chance(run: Run, inputs: int) -> str:
+    """What chance gives at the run's budget, in one sentence."""
+    if run.control == "batch":
+        return (
+            f"Flags are controlled over all inputs together: about {percent(run.budget)} of them, "
+            "at most, are expected to be false."
+        )
+    rarely = "" if run.tolerated is None else f", and rarely more than {run.tolerated:,}"
+    return (
+        f"At a budget of {percent(run.budget)}, about {_about(inputs * run.budget)} would be "
+        f"expected by chance alone{rarely}."
+    )
 
 
 def answer(folder: Folder) -> Answer:
@@ -173,20 +165,17 @@ def _judged(folder: Folder) -> Answer:
     run, asked, judged = folder.run, _question(folder), len(folder.verdicts)
     flagged = len(folder.flagged)
     unsure = sum(verdict.decision == "inconclusive" for verdict in folder.verdicts)
-    calibration = run.trusted.calibration if run.trusted else None
-    expected, rarely = chance(judged - unsure, run.budget, calibration)
     were = "was" if flagged == 1 else "were"
     headline = f"{flagged:,} of {count(judged, 'input')} {were} flagged."
-    by_chance = (
-        f"At a budget of {percent(run.budget)}, about {_about(expected)} would be expected by "
-        f"chance alone, and rarely more than {math.ceil(rarely):,}."
-    )
+    by_chance = chance(run, judged - unsure)
+    tolerated = 0 if run.control == "batch" else run.tolerated
+    beyond = tolerated is not None and flagged > tolerated
     alike = sum(mechanism.size for mechanism in run.mechanisms)
     meaning = _unfinished(run) + _unsure(unsure)
     if unsure == judged:
         why = meaning or (run.message,)
         return Answer(asked, "No input could be judged.", "", why, _open_steps(run), "open")
-    if flagged > rarely:
+    if beyond:
         meaning = _alarm(flagged, alike, run) + meaning
         return Answer(asked, headline, by_chance, meaning, _ACT, "alarm")
     if alike:

@@ -165,7 +165,7 @@ class ImageClassifier:
     def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Tensor:
         try:
             return functional_call(network, dict(overlay), (images,))
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        except Exception as error:  # whatever a user's forward raises, the remedy is the same
             first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise ModelError(
                 f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "

@@ -16,6 +16,8 @@ Draws = Callable[[], Iterator[Overlay]]
 """Gives the same draws each time it is called, so that any example can be traced later."""
 
 PROBES = 64
+MOST_RISE = 1.0
+"""Mean rise of trusted losses, in nats, beyond which draws have left the model's neighborhood."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,18 @@ class DrawSource:
         return Traces(centered.flatten(1), {"draws": every}, centered=True, levels=levels)
 
     @torch.no_grad()
-    def observe(self, examples: Examples, answers: Tensor, progress: Progress) -> Tensor:
-        """The observable `[examples, draws]`, nats."""
+    def observe(
+        self,
+        examples: Examples,
+        answers: Tensor,
+        progress: Progress,
+        visit: Callable[[Overlay], None] = lambda overlay: None,
+    ) -> Tensor:
+        """The observable `[examples, draws]`, nats; `visit` sees every draw."""
         total = self.count * self.chains
         values = torch.empty(len(examples), total)
         for draw, overlay in enumerate(self.draws()):
+            visit(overlay)
             for start in range(0, len(examples), self.batch):
                 stop = min(start + self.batch, len(examples))
                 raw = examples.load(np.arange(start, stop))
@@ -87,8 +96,11 @@ def check_health(
         least: effective draws below which verdicts are inconclusive.
         progress: told the stage "tracing".
     """
-    count = min(PROBES, len(trusted))
-    values = source.observe(Subset(trusted, np.arange(count)), answers[:count], progress)
+    probe = Subset(trusted, np.arange(min(PROBES, len(trusted))))
+    own, distances = answers[: len(probe)], list[float]()
+    values = source.observe(
+        probe, own, progress, lambda overlay: distances.append(_distance(source.task, overlay))
+    )
     if not bool(torch.isfinite(values).all()):
         bad = int((~torch.isfinite(values)).any(dim=0).sum())
         return Health(
@@ -102,17 +114,43 @@ def check_health(
         return Health(("no draw changed any loss; enlarge the noise.",))
     chains = values[moving].unflatten(1, (source.chains, source.count))
     effective = sum(effective_draws(chains[:, chain]) for chain in range(source.chains))
-    rise = float(values.mean() - values[:, 0].mean())
-    facts = {"effective draws": effective, "mean rise after the first draw, nats": rise}
+    with torch.no_grad():
+        base = observed(
+            source.task.respond({}, probe.load(np.arange(len(probe))), own), source.observable
+        )
+    rise = float(values.mean() - base.mean())
+    facts = {
+        "effective draws": effective,
+        "mean rise of trusted losses, nats": rise,
+        "largest distance from the trained point, relative": max(distances),
+    }
+    if rise > MOST_RISE:
+        return Health(
+            (
+                f"trusted losses rise by {rise:.2g} nats over the draws, which then no longer tell "
+                "of this model; lower the noise or the step size, or strengthen the localization.",
+            ),
+            facts,
+        )
     if effective < least:
         return Health(
             (
-                f"the draws are worth only {effective:.0f} independent ones, fewer than {least:.0f}; "
-                "take more draws.",
+                f"the draws are worth only {effective:.0f} independent ones, fewer than "
+                f"{least:.0f}; take more draws.",
             ),
             facts,
         )
     return Health((), facts)
+
+
+def _distance(task: Task, overlay: Overlay) -> float:
+    """Distance of a draw from the trained point over the length of the latter."""
+    moved = sum(
+        float(((overlay[name] - tensor).double() ** 2).sum())
+        for name, tensor in task.watched.items()
+    )
+    length = sum(float((tensor.double() ** 2).sum()) for tensor in task.watched.values())
+    return float((moved / max(length, 1e-30)) ** 0.5)
 
 
 def effective_draws(values: Tensor) -> float:

@@ -1,7 +1,7 @@
 """Independent Gaussian draws of the parameters around the trained point.
 
-Belief: the published sampler is, at its settings, close to a Gaussian around the checkpoint; drawing
-from that Gaussian directly gives independent draws at no chain.
+Belief: the published sampler is, at its settings, close to a Gaussian around the checkpoint;
+drawing from that Gaussian directly gives independent draws without a chain.
 Equation: `theta_k = theta + sigma xi_k`; antithetic pairs use `+xi` and `-xi`, which takes the
 curvature out of the odd part of a trace. The covariance of two traces tends to `sigma^2 g_i' g_j`.
 Source: the localized Gaussian limit of the local Bayesian influence function (Kreer et al. 2025).

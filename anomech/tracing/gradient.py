@@ -120,7 +120,7 @@ class GradientSource:
         return Traces(values, slices(widths, self.parts))
 
     def checked(self, batch: Any, singles: list[Any], answers: Tensor) -> "GradientSource":
-        """This source with every parameter looped whose rule fails on the probe examples."""
+        """The same source, with every parameter looped whose rule fails on the probe examples."""
         every = tuple(self.task.watched)
         truth = self._loop(singles, answers, every)
         found, _ = self._batch(batch, answers)

@@ -1,8 +1,8 @@
 """Stochastic-gradient Langevin draws around the trained point.
 
 Belief: the posterior near the trained point, not only a Gaussian ball, says how losses couple.
-Equation: `theta <- theta - (eps/2) [nbeta g + gamma (theta - theta0)] + sqrt(eps) xi`, g the gradient
-of the mean minibatch loss; stationary law `exp(-nbeta L - gamma/2 |theta - theta0|^2)`.
+Equation: `theta <- theta - (eps/2) [nbeta g + gamma (theta - theta0)] + sqrt(eps) xi`, g the
+gradient of the mean minibatch loss; stationary law `exp(-nbeta L - gamma/2 |theta - theta0|^2)`.
 Source: Welling, Teh 2011; localization after Lau et al. 2023.
 Needs: "statistics" if normalization is tracked.
 Cost: one forward pass a kept draw, and one training step a step of the chain.

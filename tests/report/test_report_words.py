@@ -1,10 +1,8 @@
 """The sentences and numbers of the report."""
 
 import dataclasses
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from anomech import records
@@ -43,18 +41,13 @@ def test_moment_tail_and_seconds():
     assert words.seconds(3725).replace("\N{NO-BREAK SPACE}", " ") == "1 h 2 min"
 
 
-def test_chance_agrees_with_simulated_calibration():
-    """Flags among ordinary inputs exceed the bound about as rarely as three deviations mean."""
-    rng = np.random.default_rng(0)
-    inputs, budget, calibration = 1_000, 0.05, 199
-    expected, rarely = words.chance(inputs, budget, calibration)
-    allowed = math.floor(budget * (calibration + 1))
-    flags = []
-    for _ in range(2_000):
-        threshold = np.sort(rng.random(calibration))[allowed - 1]
-        flags.append(int((rng.random(inputs) < threshold).sum()))
-    assert np.mean(flags) == pytest.approx(expected, rel=0.03)
-    assert np.mean(flags) + 3 * np.std(flags) == pytest.approx(rarely, rel=0.05)
+def test_chance_says_what_the_budget_bounds(maker, tmp_path):
+    run = load.read(maker().write(tmp_path / "run")).run
+    rarely = run.model_copy(update={"tolerated": 7})
+    assert "rarely more than 7" in words.chance(rarely, 100)
+    assert "rarely" not in words.chance(run.model_copy(update={"tolerated": None}), 100)
+    batch = words.chance(run.model_copy(update={"control": "batch"}), 100)
+    assert "at most, are expected to be false" in batch
 
 
 def test_alarm_calm_and_few_alike(maker, tmp_path):

@@ -408,13 +408,22 @@ def test_several_chains_add_their_effective_draws(points):
     values = torch.randn(4, 120, generator=torch.Generator().manual_seed(0))
 
     class Recorded(DrawSource):
-        def observe(self, examples, answers, progress):
+        def observe(self, examples, answers, progress, visit):
+            visit({"theta": torch.zeros(3)})
             return values
 
-    chains = Recorded(None, None, 40, 3, "loss", 8)
+    chains = Recorded(LinearTask(), None, 40, 3, "loss", 8)
     health = check_health(chains, points, answers_of(points), 20, silent)
     parts = [effective_draws(values[:, 40 * i : 40 * i + 40]) for i in range(3)]
     assert health.facts["effective draws"] == pytest.approx(sum(parts))
+    assert health.facts["largest distance from the trained point, relative"] == pytest.approx(1)
+
+
+def test_draws_that_leave_the_neighborhood_are_a_problem(points):
+    tracer = Gaussian(draws=40, sigma=20.0, observable="loss", antithetic=False)
+    task = LinearTask(curvature=1.0)
+    health = tracer.fit(task, points, answers_of(points), seed=0, progress=silent).health
+    assert "no longer tell of this model" in health.problems[0]
 
 
 def test_a_diverged_chain_makes_verdicts_inconclusive(digits_world):

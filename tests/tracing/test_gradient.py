@@ -253,6 +253,7 @@ def assert_exact(model, values, fitted, true_gradients):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Using padding")
 @pytest.mark.parametrize("name", EXACT)
 def test_layer_rules_equal_autograd(name, array_task, examples_of, true_gradients, arrays):
     model, values = make(*EXACT[name], arrays)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class PreActBlock(nn.Module):
-    """Pre-activation basic block (He et al. 2016, "Identity mappings in deep residual networks")."""
+    """Pre-activation basic block (He et al. 2016, identity mappings)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

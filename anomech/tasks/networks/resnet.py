@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A residual network for small images: three or more stages, global pooling, one linear layer."""
+    """A residual network for small images: stages, global pooling and one linear layer."""
 
     def __init__(
         self,
