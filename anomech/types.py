@@ -219,7 +219,7 @@ class Scores:
     Attributes:
         score: the ranking, float64 `[examples]`.
         views: parts of the judgment by the cause they stand for, float64 `[examples]` each;
-            they name the cause of a flag.
+            they name the cause of a flag. In order of precedence where p-values are equal.
         nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
         couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
         explained: explained fraction by part of the network, `[examples]` each; may be empty.

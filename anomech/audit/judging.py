@@ -29,16 +29,8 @@ class Judged:
     decisions: list[Decision]
 
     def cause(self, example: int) -> str | None:
-        """The view with the smallest p-value; equal ones are told apart by their surprise."""
-        if not self.views:
-            return None
-        return min(
-            self.views,
-            key=lambda name: (
-                float(self.views[name][example]),
-                -float(self.scores.views[name][example]),
-            ),
-        )
+        """The view with the smallest p-value; of equal ones the first that the method names."""
+        return min(self.views, key=lambda name: float(self.views[name][example]), default=None)
 
 
 @dataclass(frozen=True)

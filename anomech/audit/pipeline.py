@@ -235,7 +235,9 @@ def _write(
         judged = [row for chunk in done for row in chunk.scores[name]]
         write_rows(out / "scores" / f"{name}.jsonl", [*own, *judged])
     left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
-    shown = previews.save(out, loaded.reference, loaded.inputs, rows, left_out, plan.gallery)
+    shown = previews.save(
+        out, loaded.reference, loaded.inputs, rows, mechanisms, left_out, plan.gallery
+    )
     write_rows(
         out / "examples.jsonl",
         tables.examples(fitted.split, fitted.lead, loaded.inputs, rows, shown),

@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomech.audit.grouping import SHOWN
 from anomech.errors import RunError
-from anomech.records import Verdict
+from anomech.records import Mechanism, Verdict
 from anomech.types import Examples, Preview
 
 FOLDER = "previews"
@@ -20,10 +19,11 @@ def save(
     reference: Examples,
     inputs: Examples,
     rows: Sequence[Verdict],
+    mechanisms: Sequence[Mechanism],
     left_out: Sequence[str],
     gallery: int,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write previews of the most anomalous flags, their anchors and some left-out examples.
+    """Write previews of the most anomalous flags, their anchors, mechanisms and left-out examples.
 
     Returns:
         Paths inside the run folder by id, of trusted examples and of inputs.
@@ -33,18 +33,12 @@ def save(
     """
     flagged = [row for row in rows if row.decision == "flag"]
     flagged.sort(key=lambda row: (row.p_value or 0.0, -(row.score or 0.0), row.id))
-    central: dict[int | None, int] = {}
     shown = flagged[:gallery]
-    for row in flagged[gallery:]:
-        # Mechanisms that are small still get pictures.
-        if row.mechanism is not None and central.get(row.mechanism, 0) < SHOWN:
-            central[row.mechanism] = central.get(row.mechanism, 0) + 1
-            shown.append(row)
     anchors = [near.anchor for row in shown for near in row.evidence]
-    wanted = dict.fromkeys([*anchors, *left_out[:LEFT_OUT]])
+    central = [name for each in mechanisms for name in each.examples]
     return (
-        _write(out, reference, list(wanted)),
-        _write(out, inputs, [row.id for row in shown]),
+        _write(out, reference, list(dict.fromkeys([*anchors, *left_out[:LEFT_OUT]]))),
+        _write(out, inputs, list(dict.fromkeys([*(row.id for row in shown), *central]))),
     )
 
 

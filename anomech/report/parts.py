@@ -15,7 +15,7 @@ MOST_PARTS_SMALL = 6
 MOST_LINES = 7
 
 _ROW, _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 128, 20, 12, 46
-_SMALL_ROW, _SMALL_WIDTH, _SMALL_LEFT = 17, 220, 82
+_SMALL_ROW, _SMALL_WIDTH, _SMALL_LEFT = 17, 250, 122
 
 _SHAPES = (
     "M-5,-5H5V5H-5Z",
@@ -119,7 +119,7 @@ def _bar(index: int, part: str, value: float, trusted: float | None) -> Markup:
         return span * min(1.0, max(0.0, share))
 
     parts = [
-        text(_SMALL_LEFT - 6, y + 12, clip(part, 12), "end"),
+        text(_SMALL_LEFT - 6, y + 12, clip(part, 20), "end"),
         Markup('<rect class="track" x="{}" y="{}" width="{}" height="8"/>').format(
             _SMALL_LEFT, y + 4, span
         ),

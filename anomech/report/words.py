@@ -92,6 +92,8 @@ def tail(name: str) -> str:
 
 def seconds(value: float) -> str:
     """A duration for people."""
+    if value < 0.01:
+        return "<\N{NO-BREAK SPACE}0.01\N{NO-BREAK SPACE}s"
     if value < 60:
         return f"{number(value)}\N{NO-BREAK SPACE}s"
     minutes, rest = divmod(round(value), 60)

@@ -25,12 +25,33 @@ def parts_of(watched: Mapping[str, Tensor], count: int) -> dict[str, list[str]]:
         size = -(-len(body) // (count - 1))
         runs = [body[start : start + size] for start in range(0, len(body), size)] + runs
     return {
-        _label(run): [name for name in watched if name.rpartition(".")[0] in run] for run in runs
+        label: [name for name in watched if name.rpartition(".")[0] in run]
+        for label, run in zip(_labels(runs), runs, strict=True)
     }
 
 
-def _label(run: Sequence[str]) -> str:
-    first, last = run[0] or "top level", run[-1] or "top level"
+def _labels(runs: Sequence[Sequence[str]]) -> list[str]:
+    """Short names where they tell the runs apart: what a run's modules share, such as "layer2"."""
+    short = [_shared(run) or _span(_top(run[0]), _top(run[-1])) for run in runs]
+    return short if len(set(short)) == len(short) else [_span(run[0], run[-1]) for run in runs]
+
+
+def _shared(run: Sequence[str]) -> str:
+    paths = [name.split(".") for name in run]
+    same = 0
+    while all(len(path) > same and path[same] == paths[0][same] for path in paths):
+        same += 1
+    return ".".join(paths[0][:same])
+
+
+def _top(module: str) -> str:
+    """The first two steps of a module's path, without its own name in the second."""
+    steps = module.split(".")
+    return ".".join(steps[: min(2, max(1, len(steps) - 1))])
+
+
+def _span(first: str, last: str) -> str:
+    first, last = first or "top level", last or "top level"
     return first if first == last else f"{first} to {last}"
 
 
