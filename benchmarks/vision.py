@@ -142,22 +142,25 @@ def _plain_pass(task: ImageClassifier, inputs: ImageExamples) -> float:
     return min(times)
 
 
-def rows(name: str, role: str, trained: Trained, result: dict[str, Any]) -> list[list[str]]:
+def rows(cell: Cell, role: str, trained: Trained, result: dict[str, Any]) -> list[list[str]]:
     """Table rows: one a trigger and detector; a clean network has one a detector."""
     table = []
     for method, clean in result["judged"].items():
         flags = np.array(clean.decisions) == "flag"
-        base = [name, role, f"{trained.accuracy:.3f}"]
+        base = [role, f"{trained.accuracy:.3f}"]
         cost = [f"{result['score'][method] / result['pass']:.1f}", f"{result['fit'][method]:.0f}"]
         rate = f"{flags.mean():.2%}"
         if not trained.attacks:
             found = "finding" if _excess(result["detectors"][method], clean) <= LEVEL else "none"
-            table.append([*base, "-", method, rate, "-", "-", "-", found, *cost])
+            table.append([cell.name, *base, "-", method, rate, "-", "-", "-", found, *cost])
         for place, success in enumerate(trained.success):
             triggered: Triggered = result[f"trigger {place}"]
             judged = triggered.judged[method]
             rates = _rates(clean, judged, triggered.fired)
-            table.append([*base, f"{success:.3f}", method, rate, *rates, "-", *cost])
+            name = cell.name
+            if len(trained.success) > 1:
+                name += f" ({cell.attacks[place][0]})"
+            table.append([name, *base, f"{success:.3f}", method, rate, *rates, "-", *cost])
     return table
 
 
@@ -192,12 +195,14 @@ def mechanisms(trained: Trained, result: dict[str, Any]) -> str:
     null = result["detectors"][LEAD].calibrated.reference.residuals
     clusters = find_mechanisms(torch.cat(residuals), null)
     count = len(truth)
-    index = adjusted_rand_score(truth, clusters.labels[:count])
+    told = f"{int((clusters.labels[:count] >= 0).sum())} of {count} triggered inputs in them"
+    if len(trained.attacks) > 1:
+        told += f", adjusted Rand index {adjusted_rand_score(truth, clusters.labels[:count]):.3f}"
     sizes = [int((clusters.labels == label).sum()) for label in range(len(clusters.cohesion))]
+    noun = "mechanism" if len(sizes) == 1 else "mechanisms"
     return (
-        f"{len(sizes)} mechanisms of sizes {sizes}, adjusted Rand index {index:.3f} over "
-        f"{count} triggered inputs; {int((clusters.labels[count:] >= 0).sum())} of {len(false)} "
-        "falsely flagged clean inputs fell into one"
+        f"{len(sizes)} {noun} of sizes {sizes}, {told}; "
+        f"{int((clusters.labels[count:] >= 0).sum())} of {len(false)} flagged clean inputs too"
     )
 
 
@@ -223,7 +228,7 @@ def main() -> None:
             console.log(f"{cell.name}, seed {seed} ({role})")
             trained = _obtain(cell, seed, data, given.cache, console)
             result = audit(trained, data, methods, console)
-            table += rows(cell.name, role, trained, result)
+            table += rows(cell, role, trained, result)
             if trained.attacks:
                 notes.append(f"- {cell.name} ({role}): {mechanisms(trained, result)}.")
     _print(table, notes)

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from anomech import plugins
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.config import build, option, options
+from anomech.config import option, options
+from anomech.detectors._tracer import chosen_tracer
 from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
 
 
@@ -40,13 +40,13 @@ class CouplingScore:
     @property
     def needs(self) -> frozenset[str]:
         """Abilities asked of the task: those of the tracer."""
-        return self._tracer().needs
+        return chosen_tracer(self.tracer, self.tracer_options).needs
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedCouplingScore":
         """Trace the anchors."""
-        source = self._tracer().fit(
+        source = chosen_tracer(self.tracer, self.tracer_options).fit(
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
         traces = source(anchors.examples, anchors.answers, progress)
@@ -55,10 +55,6 @@ class CouplingScore:
             rows = _rows(traces)
             inverse = span_inverse(cosine(rows, rows), self.ridge)
         return FittedCouplingScore(self, source, traces, anchors.groups, inverse)
-
-    def _tracer(self) -> Any:
-        cls = plugins.get("tracer", self.tracer)
-        return build(cls, dict(self.tracer_options), f"tracer {self.tracer}")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomech import plugins
 from anomech.attribution.couplings import unit
 from anomech.attribution.density import (
     Centers,
@@ -43,8 +42,9 @@ from anomech.attribution.profile import (
     profile_of_anchors,
     rows_of,
 )
-from anomech.config import build, option, options
+from anomech.config import option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
+from anomech.detectors._tracer import chosen_tracer
 from anomech.errors import Inconclusive
 from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
 
@@ -74,13 +74,13 @@ class FunctionalAttribution:
     @property
     def needs(self) -> frozenset[str]:
         """Abilities asked of the task: those of the tracer."""
-        return self._tracer().needs
+        return chosen_tracer(self.tracer, self.tracer_options).needs
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedFunctionalAttribution":
         """Trace the anchors, drop those that no other anchor explains, fit the profiles."""
-        source = self._tracer().fit(
+        source = chosen_tracer(self.tracer, self.tracer_options).fit(
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
         traces = source(anchors.examples, anchors.answers, progress)
@@ -115,10 +115,6 @@ class FunctionalAttribution:
             evidence=self.evidence,
             left_out=left_out,
         )
-
-    def _tracer(self) -> Any:
-        cls = plugins.get("tracer", self.tracer)
-        return build(cls, dict(self.tracer_options), f"tracer {self.tracer}")
 
 
 @dataclass(frozen=True)

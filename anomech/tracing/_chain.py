@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from anomech.errors import CapabilityError
 from anomech.randomness import key, numpy_generator, torch_generator
-from anomech.types import Examples, Overlay, Task, TrainableTask
+from anomech.tracing._draws import DrawSource, Observable, check_health
+from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
 
 Normalization = Literal["frozen", "tracked"]
 Tensors = dict[str, Tensor]
@@ -19,6 +20,62 @@ State = Any
 Init = Callable[[Mapping[str, Tensor]], State]
 Step = Callable[[State, Tensors, Tensors], State]
 """(state, gradients of the mean loss, standard normal noise) to the next state."""
+
+
+class ChainOptions(Protocol):
+    """Options every chain tracer has; see `anomech.tracing.sgld` for what they mean."""
+
+    @property
+    def draws(self) -> int: ...
+    @property
+    def burn_in(self) -> int: ...
+    @property
+    def every(self) -> int: ...
+    @property
+    def chains(self) -> int: ...
+    @property
+    def minibatch(self) -> int: ...
+    @property
+    def normalization(self) -> Normalization: ...
+    @property
+    def observable(self) -> Observable: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def least(self) -> float: ...
+
+
+def fit_chain(
+    options: ChainOptions,
+    init: Init,
+    step: Step,
+    task: Task,
+    trusted: Examples,
+    answers: Tensor,
+    *,
+    seed: int,
+    progress: Progress,
+) -> DrawSource:
+    """Fix a chain with this first state and transition, and check its draws."""
+    chain = Chain(
+        task=task,
+        trusted=trusted,
+        answers=answers,
+        init=init,
+        step=step,
+        draws=options.draws,
+        burn_in=options.burn_in,
+        every=options.every,
+        chains=options.chains,
+        batch=options.minibatch,
+        normalization=options.normalization,
+        seed=seed,
+    )
+    source = DrawSource(
+        task, chain, options.draws, options.chains, options.observable, options.batch
+    )
+    health = check_health(source, trusted, answers, options.least, progress)
+    return replace(source, health=health)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ run inconclusive.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
 from anomech.config import option, options
-from anomech.tracing._chain import Chain, Normalization, Tensors
-from anomech.tracing._draws import DrawSource, Observable, check_health
+from anomech.tracing._chain import Normalization, Tensors, fit_chain
+from anomech.tracing._draws import DrawSource, Observable
 from anomech.types import Examples, Progress, Task
 
 
@@ -54,22 +54,9 @@ class Sgld:
             localization=self.localization,
             nbeta=self.nbeta,
         )
-        chain = Chain(
-            task,
-            trusted,
-            answers,
-            init,
-            transition,
-            self.draws,
-            self.burn_in,
-            self.every,
-            self.chains,
-            self.minibatch,
-            self.normalization,
-            seed,
+        return fit_chain(
+            self, init, transition, task, trusted, answers, seed=seed, progress=progress
         )
-        source = DrawSource(task, chain, self.draws, self.chains, self.observable, self.batch)
-        return replace(source, health=check_health(source, trusted, answers, self.least, progress))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from anomech.attribution.profile import STATISTICS, profile
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.detector import make_method
 from anomech.data.observed import Observed
+from anomech.detectors import coupling_score, functional_attribution
 from anomech.detectors._familiarity import neighbor_distance
-from anomech.detectors.coupling_score import CouplingScore
 from anomech.detectors.functional_attribution import (
     CONFIDENCE,
     OTHER_CLASS,
@@ -143,7 +143,7 @@ class FixedTracer:
 
 @pytest.fixture
 def flagship(monkeypatch, anchors):
-    monkeypatch.setattr(FunctionalAttribution, "_tracer", lambda self: FixedTracer())
+    monkeypatch.setattr(functional_attribution, "chosen_tracer", lambda *_: FixedTracer())
     return FunctionalAttribution().fit(anchors, seed=0, progress=silent)
 
 
@@ -185,7 +185,7 @@ def test_an_anchor_unlike_its_class_is_dropped(monkeypatch, examples_of, anchors
     values = anchors.examples.values.copy()
     values[7] = [0, 0, 0, 0, 0, 40]  # a direction no other anchor of its answer has
     values[:7, 5] = 0
-    monkeypatch.setattr(FunctionalAttribution, "_tracer", lambda self: FixedTracer())
+    monkeypatch.setattr(functional_attribution, "chosen_tracer", lambda *_: FixedTracer())
     changed = Observed(anchors.task, examples_of(values), response)
     fitted = FunctionalAttribution(outlier=3.0).fit(changed, seed=0, progress=silent)
     assert "e7" in fitted.left_out
@@ -216,7 +216,7 @@ def test_each_view_answers_to_its_own_cause(flagship, queries, examples_of):
 @pytest.mark.parametrize("score", ["mean", "best_class", "own_class", "nearest", "explained"])
 @pytest.mark.parametrize("coupling", ["cosine", "pearson", "covariance", "concordance"])
 def test_coupling_scores_are_minus_the_support(score, coupling, monkeypatch, anchors, queries):
-    monkeypatch.setattr(CouplingScore, "_tracer", lambda self: FixedTracer())
+    monkeypatch.setattr(coupling_score, "chosen_tracer", lambda *_: FixedTracer())
     found = scores("coupling_score", anchors, queries, score=score, coupling=coupling)
     q, a = queries.features.float(), anchors.features.float()
     if score == "explained":
