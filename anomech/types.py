@@ -285,6 +285,10 @@ class ObservedExamples(Protocol):
 
     def __len__(self) -> int: ...
 
+    def take(self, places: np.ndarray) -> "ObservedExamples":
+        """Some of them, in the given order; the model is not asked again."""
+        ...
+
 
 class Method(Protocol):
     """A way of scoring examples: one file in `detectors/`. Its options are its fields.

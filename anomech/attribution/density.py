@@ -27,6 +27,7 @@ WINDOW = 0.1
 POOLED = 0.1
 """Share of the variance over all confidences that is mixed into each scale."""
 
+FLOOR = 1e-12
 NORMAL_90 = 1.2815515655446004
 MAD_TO_STD = 1.4826
 
@@ -87,25 +88,40 @@ class Usual:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """A log-normal upper tail of positive values, such as distances and sums of surprises.
+
+    Attributes:
+        location: median of the log of trusted values.
+        scale: their spread, from the median and the 90 % quantile.
+    """
+
+    location: float
+    scale: float
+
+    def surprise(self, values: Tensor) -> Tensor:
+        """`-log P(a trusted value is at least this high)` `[n]`, nats."""
+        return one_sided((values.clamp_min(FLOOR).log() - self.location) / self.scale)
+
+
+@dataclass(frozen=True)
 class Density:
     """A fitted density.
 
     Attributes:
         usual: what the statistics usually are.
         precision: of the standardized values `[d, d]`.
-        location: median of the log distance of trusted examples.
-        scale: spread of the log distance, from its median and its 90 % quantile.
+        tail: of the distances of trusted examples.
     """
 
     usual: Usual
     precision: Tensor
-    location: float
-    scale: float
+    tail: Tail
 
     def surprise(self, values: Tensor, groups: Tensor, log_odds: Tensor) -> Tensor:
         """`-log P(at least this far)` `[n]`, nats."""
-        distance = _distance(self.usual.standardized(values, groups, log_odds), self.precision)
-        return one_sided((distance.log() - self.location) / self.scale)
+        standardized = self.usual.standardized(values, groups, log_odds)
+        return self.tail.surprise(_distance(standardized, self.precision))
 
 
 def fit_centers(values: Tensor, groups: Tensor) -> Centers:
@@ -145,10 +161,14 @@ def fit_density(values: Tensor, groups: Tensor, log_odds: Tensor) -> Density:
     standardized = usual.standardized(values, groups, log_odds)
     shrunk = LedoitWolf(assume_centered=True).fit(standardized.numpy())
     precision = torch.from_numpy(shrunk.precision_)
-    logs = _distance(standardized, precision).log()
+    return Density(usual, precision, fit_tail(_distance(standardized, precision)))
+
+
+def fit_tail(values: Tensor) -> Tail:
+    """Fit to trusted values `[n]`, float64, positive."""
     levels = torch.tensor([0.5, 0.9], dtype=torch.float64)
-    middle, high = torch.quantile(logs, levels).tolist()
-    return Density(usual, precision, middle, max((high - middle) / NORMAL_90, 1e-6))
+    middle, high = torch.quantile(values.clamp_min(FLOOR).log(), levels).tolist()
+    return Tail(middle, max((high - middle) / NORMAL_90, 1e-6))
 
 
 def one_sided(values: Tensor) -> Tensor:
@@ -157,4 +177,4 @@ def one_sided(values: Tensor) -> Tensor:
 
 
 def _distance(standardized: Tensor, precision: Tensor) -> Tensor:
-    return ((standardized @ precision) * standardized).sum(dim=1).clamp_min(1e-12)
+    return ((standardized @ precision) * standardized).sum(dim=1)

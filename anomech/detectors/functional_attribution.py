@@ -4,10 +4,12 @@ Belief: an answer that comes from a planted mechanism moves with the parameters 
 trusted. No single statistic of that is enough (a patch is under-explained, a warp over-explained by
 the whole network and under-explained by its head), so each part of the network gives a small
 profile of statistics, judged against trusted examples of the same answer and confidence.
-Equation: for each part, `s_part = -log P(Mahalanobis distance of its profile is at least this)`;
-the score is `sum_part s_part` (Fisher's combination), calibrated afterwards. Each profile holds the
-statistics of `anomech.attribution.profile`, the log-odds and the energy, so that support is judged
-at the example's own confidence.
+Equation: for each part, `s_part = -log P(Mahalanobis distance of its profile is at least this)`,
+summed over parts (Fisher's combination). Each profile holds the statistics of
+`anomech.attribution.profile`, the log-odds and the energy. A shift of the inputs shows at any
+confidence, so a second view sums the surprise at the distance to the nearest trusted features and
+at the missing energy. Each view becomes `-log P(a trusted example is at least this high)`; the
+larger of the two is the score: both share one budget, and it is calibrated afterwards.
 Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
 form, the explained fraction, the profile and the calibration are this project's.
 Needs: what its tracer needs; logits and features are used where the task gives them.
@@ -27,9 +29,11 @@ from anomech.attribution.couplings import unit
 from anomech.attribution.density import (
     Centers,
     Density,
+    Tail,
     Usual,
     fit_centers,
     fit_density,
+    fit_tail,
     fit_usual,
     one_sided,
 )
@@ -94,24 +98,39 @@ class FunctionalAttribution:
             span = first
         else:
             span = fit_anchors(_rows(traces, places), anchors.groups[places], self.ridge)
-        context = _context(anchors)[places]
-        statistics = profile_of_anchors(span)
-        left_out = {
-            anchors.examples.ids[int(i)]: "no other anchor explains its response"
-            for i in torch.nonzero(~kept)[:, 0]
-        }
-        groups, log_odds = span.groups, anchors.log_odds[places]
+        return self._fitted(
+            source, span, anchors.take(places.numpy()), places, _dropped(anchors, kept)
+        )
+
+    def _fitted(
+        self,
+        source: TraceSource,
+        span: Anchors,
+        anchors: ObservedExamples,
+        places: Tensor,
+        left_out: Mapping[str, str],
+    ) -> "FittedFunctionalAttribution":
+        """Densities of the kept anchors' profiles, each anchor judged by all others."""
+        statistics, context = profile_of_anchors(span), _context(anchors)
+        groups, log_odds = span.groups, anchors.log_odds
+        densities, total = {}, torch.zeros(len(groups), dtype=torch.float64)
+        for part, block in _blocks(span, statistics).items():
+            values = torch.cat([block, context], dim=1)
+            densities[part] = fit_density(values, groups, log_odds)
+            total += densities[part].surprise(values, groups, log_odds)
+        familiarity = None
+        if (fitted := fit_familiarity(anchors)) is not None:
+            familiarity, unusual = fitted
+            total += unusual
         return FittedFunctionalAttribution(
             source=source,
             span=span,
             places=places,
-            densities={
-                part: fit_density(torch.cat([block, context], dim=1), groups, log_odds)
-                for part, block in _blocks(span, statistics).items()
-            },
+            densities=densities,
+            tail=fit_tail(total),
             usual=fit_usual(statistics, groups, log_odds),
             confidence=fit_centers(log_odds[:, None], groups),
-            familiarity=fit_familiarity(anchors, places),
+            familiarity=familiarity,
             evidence=self.evidence,
             left_out=left_out,
         )
@@ -126,6 +145,7 @@ class FittedFunctionalAttribution:
         span: the kept anchors' responses.
         places: of the kept anchors among those given.
         densities: of each part's profile.
+        tail: of the sum of their surprises.
         usual: what all statistics usually are, for the views.
         confidence: what log-odds usually are, by answer.
         familiarity: nearness of the last layer's input, or None if the task gives none.
@@ -137,6 +157,7 @@ class FittedFunctionalAttribution:
     span: Anchors
     places: Tensor
     densities: Mapping[str, Density]
+    tail: Tail
     usual: Usual
     confidence: Centers
     familiarity: Familiarity | None
@@ -167,13 +188,16 @@ class FittedFunctionalAttribution:
         ]
         unfamiliar = None
         if self.familiarity is not None:
-            surprises.append(self.familiarity.surprise(observed, context))
-            unfamiliar = self.familiarity.distance(observed)
+            unusual, unfamiliar = self.familiarity.surprises(observed)
+            surprises.append(unusual)
+        score = self.tail.surprise(torch.stack(surprises).sum(dim=0))
+        if unfamiliar is not None:
+            score = torch.maximum(score, unfamiliar)
         directions = unit(rows_of(traces)[WHOLE])
         coupling = directions @ self.span.parts[WHOLE].rows.T
         couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
         return Scores(
-            score=torch.stack(surprises).sum(dim=0),
+            score=score,
             views=self._views(statistics, observed, unfamiliar),
             nearest=self.places[nearest],
             couplings=couplings.double().clamp(-1, 1),
@@ -196,15 +220,22 @@ class FittedFunctionalAttribution:
         def over_parts(*names: str) -> Tensor:
             return blocks[:, :, [STATISTICS.index(name) for name in names]].mean(dim=(1, 2))
 
-        size = over_parts("size")
-        distance = size if unfamiliar is None else torch.maximum(unfamiliar, size)
+        if unfamiliar is None:
+            unfamiliar = one_sided(over_parts("size"))
         surprise = self.confidence.standardized(log_odds[:, None], groups)[:, 0]
         return {
             UNEXPLAINED: one_sided(-over_parts(*SUPPORT)),
             OTHER_CLASS: one_sided(over_parts("other")),
-            UNFAMILIAR: one_sided(distance),
+            UNFAMILIAR: unfamiliar,
             CONFIDENCE: one_sided(surprise.abs()),
         }
+
+
+def _dropped(anchors: ObservedExamples, kept: Tensor) -> dict[str, str]:
+    return {
+        anchors.examples.ids[int(place)]: "no other anchor explains its response"
+        for place in torch.nonzero(~kept)[:, 0]
+    }
 
 
 def _blocks(span: Anchors, statistics: Tensor) -> dict[str, Tensor]:

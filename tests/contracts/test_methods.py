@@ -229,7 +229,8 @@ class TestDetectors:
         clean, planted = queries(world)
         for some in (clean, planted):
             whole = fitted.score(some, silent).score
-            atol = 1e-3 * float(fitted.score(clean, silent).score.std()) + 1e-6
+            # Rounding of a batched forward pass in float32, seen through a log-normal tail.
+            atol = 3e-3 * float(fitted.score(clean, silent).score.std()) + 1e-6
             order = np.arange(QUERIES)[::-1].copy()
             reverse = fitted.score(some.take(order), silent).score
             torch.testing.assert_close(reverse, whole[order], rtol=1e-4, atol=atol)

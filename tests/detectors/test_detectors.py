@@ -1,6 +1,6 @@
 """Each detector's mathematics, against numpy, on recorded responses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -147,7 +147,7 @@ def flagship(monkeypatch, anchors):
     return FunctionalAttribution().fit(anchors, seed=0, progress=silent)
 
 
-def test_the_flagship_adds_the_surprises_of_all_parts(flagship, queries):
+def test_the_flagship_adds_the_surprises_of_all_parts_and_takes_the_larger_view(flagship, queries):
     found = flagship.score(queries, silent)
     assert list(flagship.densities) == ["whole network", "body", "head"]
     assert list(found.explained) == ["whole network", "body", "head"]
@@ -155,14 +155,29 @@ def test_the_flagship_adds_the_surprises_of_all_parts(flagship, queries):
     statistics = profile(flagship.span, FixedTracer()(queries.examples, None, None), queries.groups)
     energy = queries.logits.logsumexp(dim=1)
     context = torch.stack([queries.log_odds, energy], dim=1)
-    total = flagship.familiarity.surprise(queries, context)
+    total, unfamiliar = flagship.familiarity.surprises(queries)
     for place, density in enumerate(flagship.densities.values()):
         width = len(STATISTICS)
         block = statistics[:, place * width : (place + 1) * width]
         total = total + density.surprise(
             torch.cat([block, context], dim=1), queries.groups, queries.log_odds
         )
-    torch.testing.assert_close(found.score, total)
+    torch.testing.assert_close(
+        found.score, torch.maximum(flagship.tail.surprise(total), unfamiliar)
+    )
+    torch.testing.assert_close(found.views[UNFAMILIAR], unfamiliar)
+
+
+def test_an_input_far_from_trusted_features_is_unfamiliar(flagship, queries):
+    far = replace(
+        queries,
+        response=queries.response._replace(
+            features=-100 * queries.response.features, logits=queries.response.logits - 50
+        ),
+    )
+    near, strange = (flagship.score(each, silent) for each in (queries, far))
+    assert bool((strange.score > near.score.max()).all())
+    assert bool((strange.views[UNFAMILIAR] > near.views[UNFAMILIAR].max()).all())
 
 
 def test_the_nearest_anchors_are_the_most_coupled_and_residuals_what_is_left(flagship, queries):
