@@ -21,7 +21,7 @@ def excess(verdicts: Sequence[Verdict], calibration: int, budget: float) -> Find
             code="excess-flags",
             severity="high",
             title=f"{flags} of {len(verdicts)} inputs are flagged, more than chance allows",
-            detail=f"{rule} So many have a probability of {chance:.1g} if all inputs are normal.",
+            detail=f"{rule} So many have a probability {_small(chance)} if all inputs are normal.",
             action="Hold these inputs back, look at the mechanisms below, and do not rely on the "
             "model for inputs like them until the cause is known.",
         )
@@ -94,6 +94,11 @@ def unsafe(names: Sequence[str]) -> Finding:
         "it was run.",
         action="Do not load it elsewhere. Ask for a safetensors file or a plain state dict.",
     )
+
+
+def _small(chance: float) -> str:
+    """The tail sum is not exact to the last digit, so tiny chances are only bounded."""
+    return "below one in a billion" if chance < 1e-9 else f"of {chance:.1g}"
 
 
 def _most(answers: dict[str, int]) -> str:
