@@ -57,6 +57,7 @@ OTHER_CLASS = "mechanism of another class"
 UNFAMILIAR = "unfamiliar input"
 CONFIDENCE = "implausible confidence"
 
+SMALL_CLASS = 20
 SUPPORT = ("own", "nearest_ten", "explained", "explained_own")
 
 
@@ -256,10 +257,14 @@ def _context(observed: ObservedExamples) -> Tensor:
 
 
 def _explained_by_others(statistics: Tensor, span: Anchors, outlier: float) -> Tensor:
-    """Anchors whose own class explains them no worse than `outlier` spreads below its median."""
+    """Anchors whose own class explains them no worse than `outlier` spreads below its median.
+
+    In a small class few anchors explain little of each other, honest or not, so none is dropped.
+    """
     own = _blocks(span, statistics)[WHOLE][:, [STATISTICS.index("explained_own")]]
     standardized = fit_centers(own, span.groups).standardized(own, span.groups)[:, 0]
-    return standardized > -outlier
+    sizes = (span.groups[:, None] == span.groups).sum(dim=1)
+    return (standardized > -outlier) | (sizes < SMALL_CLASS)
 
 
 def _rows(traces: Traces, places: Tensor) -> Traces:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anomech.attribution.couplings import COUPLINGS
-from anomech.attribution.profile import STATISTICS, profile
+from anomech.attribution.profile import STATISTICS, fit_anchors, profile, profile_of_anchors
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.detector import make_method
 from anomech.data.observed import Observed
@@ -248,3 +248,16 @@ def test_an_unknown_tracer_or_option_of_it_is_refused_by_name():
     method = make_method("coupling_score", {"tracer_options": {"feature": 3}})
     with pytest.raises(ConfigError, match=r"tracer gradient has no option 'feature'.*'features'"):
         _ = method.needs
+
+
+def test_anchors_of_small_classes_are_never_dropped_and_strays_of_large_ones_are():
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.zeros(64)
+    axis[0] = 8
+    large = torch.randn(60, 64, generator=generator) + axis
+    stray, small = torch.randn(1, 64, generator=generator), torch.randn(3, 64, generator=generator)
+    rows = torch.cat([large, stray, small])
+    groups = torch.tensor([0] * 61 + [1] * 3)
+    span = fit_anchors(Traces(rows, {"all": slice(0, 64)}), groups, 0.1)
+    kept = functional_attribution._explained_by_others(profile_of_anchors(span), span, 5.0)
+    assert kept.tolist() == [True] * 60 + [False] + [True] * 3
