@@ -252,12 +252,15 @@ def test_an_unknown_tracer_or_option_of_it_is_refused_by_name():
 
 def test_anchors_of_small_classes_are_never_dropped_and_strays_of_large_ones_are():
     generator = torch.Generator().manual_seed(0)
-    axis = torch.zeros(64)
-    axis[0] = 8
-    large = torch.randn(60, 64, generator=generator) + axis
-    stray, small = torch.randn(1, 64, generator=generator), torch.randn(3, 64, generator=generator)
+    axis = torch.zeros(512)
+    axis[0] = 30
+    large = torch.randn(60, 512, generator=generator) + axis
+    stray, small = (
+        torch.randn(1, 512, generator=generator),
+        torch.randn(3, 512, generator=generator),
+    )
     rows = torch.cat([large, stray, small])
     groups = torch.tensor([0] * 61 + [1] * 3)
-    span = fit_anchors(Traces(rows, {"all": slice(0, 64)}), groups, 0.1)
+    span = fit_anchors(Traces(rows, {"all": slice(0, 512)}), groups, 0.1)
     kept = functional_attribution._explained_by_others(profile_of_anchors(span), span, 5.0)
     assert kept.tolist() == [True] * 60 + [False] + [True] * 3
