@@ -22,7 +22,7 @@ from anomech.calibration.excess import tolerated
 from anomech.data.observed import observe
 from anomech.data.splits import overlap
 from anomech.data.subset import Subset
-from anomech.errors import CapabilityError, RunError
+from anomech.errors import CapabilityError, Inconclusive, RunError
 from anomech.records import (
     Finding,
     Mechanism,
@@ -149,16 +149,21 @@ def _fit(plan: Plan, loaded: Loaded, progress: Progress) -> _Fitted:
     methods, seconds = {}, {}
     for name, method in usable.items():
         clock = time.monotonic()
-        methods[name] = calibrate(
-            name,
-            method,
-            split.anchors,
-            split.calibration,
-            budget=plan.budget,
-            per_class=plan.per_class,
-            seed=plan.seed,
-            progress=progress,
-        )
+        try:
+            methods[name] = calibrate(
+                name,
+                method,
+                split.anchors,
+                split.calibration,
+                budget=plan.budget,
+                per_class=plan.per_class,
+                seed=plan.seed,
+                progress=progress,
+            )
+        except Inconclusive as error:
+            if name == plan.lead:
+                raise
+            skipped.append(findings.poor_health(name, str(error)))
         seconds[name] = time.monotonic() - clock
     return _Fitted(split, methods, methods[plan.lead], seconds, tuple(skipped))
 

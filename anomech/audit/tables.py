@@ -124,6 +124,8 @@ def trusted(split: TrustedSplit, lead: Calibrated) -> Trusted:
         dropped=dropped,
         needed=needed(lead.budget),
         explained={
-            part: float(values.mean()) for part, values in (lead.reference.explained or {}).items()
+            part: float(values[values.isfinite()].mean())
+            for part, values in (lead.reference.explained or {}).items()
+            if bool(values.isfinite().any())
         },
     )

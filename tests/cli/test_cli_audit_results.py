@@ -154,3 +154,18 @@ def test_too_few_draws_are_inconclusive(run, files, tmp_path):
     rows = read_rows(out / "verdicts.jsonl", Verdict)
     assert {row.decision for row in rows} == {"inconclusive"}
     assert (out / "report.html").exists()
+
+
+def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, files, tmp_path):
+    out = tmp_path / "run"
+    tracer = "detectors.functional_attribution.tracer"
+    settings = ["--set", f"{tracer}=gaussian", "--set", f"{tracer}_options.sigma=1.0e+30"]
+    beside = ["--detector", "knn", "--detector", "functional_attribution"]
+    answer = run(*files.options(), "--out", out, *beside, *settings)
+    assert answer.code == 0
+    assert read_record(out / "run.json", Run).status == "complete"
+    codes = {finding["code"] for finding in json.loads((out / "findings.json").read_text())}
+    assert "poor-traces" in codes
+    alone = run(*files.options(), "--out", tmp_path / "lead", *settings)
+    assert alone.code == 3
+    assert "not finite" in alone.err
