@@ -37,6 +37,7 @@ class Detector:
             ("per_input"), or the expected share of false flags among all flags of one call
             ("batch", Benjamini-Hochberg).
         anchor_share: share of the trusted set that methods learn from; the rest calibrates.
+        most_anchors: anchors at the most; what is over calibrates.
         per_class: p-values within a class where it has enough calibration examples.
         seed: of the split and of everything random in the method.
     """
@@ -46,6 +47,7 @@ class Detector:
     budget: float = 0.01
     control: Control = "per_input"
     anchor_share: float = 0.5
+    most_anchors: int = 2000
     per_class: bool = False
     seed: int = 0
 
@@ -70,7 +72,12 @@ class Detector:
         check_needs(self.method, method, task)
         require(round(len(reference) * (1 - self.anchor_share)), self.budget)
         split = split_trusted(
-            task, reference, share=self.anchor_share, seed=self.seed, progress=progress
+            task,
+            reference,
+            share=self.anchor_share,
+            most=self.most_anchors,
+            seed=self.seed,
+            progress=progress,
         )
         require(len(split.calibration), self.budget)
         calibrated = calibrate(

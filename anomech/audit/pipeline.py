@@ -143,7 +143,12 @@ def _fit(plan: Plan, loaded: Loaded, progress: Progress) -> _Fitted:
         else:
             usable[name] = method
     split = split_trusted(
-        task, reference, share=plan.anchor_share, seed=plan.seed, progress=progress
+        task,
+        reference,
+        share=plan.anchor_share,
+        most=plan.most_anchors,
+        seed=plan.seed,
+        progress=progress,
     )
     require(len(split.calibration), plan.budget)
     methods, seconds = {}, {}

@@ -52,6 +52,9 @@ class Plan:
     )
     seed: int = option(0, "of everything random", ge=0)
     anchor_share: float = option(0.5, "share of the trusted set to learn from", gt=0, le=0.95)
+    most_anchors: int = option(
+        2000, "anchors at the most; what is over calibrates", unit="examples", ge=2
+    )
     per_class: bool = option(False, "p-values within a class where it has enough examples")
     lead: str = option(LEAD, "the detector that gives the verdicts")
     detectors: Mapping[str, Mapping[str, Any]] = option(

@@ -34,7 +34,7 @@ class TrustedSplit:
 
 
 def split_trusted(
-    task: Task, reference: Examples, *, share: float, seed: int, progress: Progress
+    task: Task, reference: Examples, *, share: float, most: int, seed: int, progress: Progress
 ) -> TrustedSplit:
     """Observe the trusted set and split it by label and seed.
 
@@ -42,6 +42,7 @@ def split_trusted(
         task: the model.
         reference: trusted examples with labels.
         share: of each class that goes to the anchors.
+        most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
 
@@ -59,6 +60,7 @@ def split_trusted(
     _check_labels(observed, labels)
     right = task.agrees(observed.answers, labels).numpy()
     keys = labels if labels.ndim == 1 else observed.groups.numpy()
+    share = min(share, most / len(reference))
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:

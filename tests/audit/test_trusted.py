@@ -10,10 +10,16 @@ from anomech.errors import DataError, Inconclusive
 from anomech.types import silent
 
 
-def split(world, trusted=None, share=0.5, seed=0):
+def split(world, trusted=None, share=0.5, most=2000, seed=0):
     return split_trusted(
-        world.task, trusted or world.trusted, share=share, seed=seed, progress=silent
+        world.task, trusted or world.trusted, share=share, most=most, seed=seed, progress=silent
     )
+
+
+def test_what_is_over_the_most_anchors_calibrates(world):
+    made = split(world, most=30)
+    assert 20 <= len(made.anchors) <= 31
+    assert abs(len(made.calibration) - (len(world.trusted) - 30)) <= 1
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])

@@ -181,7 +181,9 @@ def usable(name, world):
 def split_of(worlds):
     """Anchors and calibration examples of a world."""
     splits = {
-        name: split_trusted(world.task, world.trusted, share=0.5, seed=0, progress=silent)
+        name: split_trusted(
+            world.task, world.trusted, share=0.5, most=2000, seed=0, progress=silent
+        )
         for name, world in worlds.items()
     }
     return lambda world: splits["digits" if world is worlds["digits"] else "language"]
@@ -322,7 +324,7 @@ def test_verdicts_on_triggered_inputs_are_flags_with_cause_and_evidence(world):
 
 def test_another_seed_splits_otherwise(world):
     one, two = (
-        split_trusted(world.task, world.trusted, share=0.5, seed=seed, progress=silent)
+        split_trusted(world.task, world.trusted, share=0.5, most=2000, seed=seed, progress=silent)
         for seed in (0, 1)
     )
     assert one.anchors.examples.ids != two.anchors.examples.ids
@@ -332,7 +334,7 @@ def test_misanswered_examples_calibrate_but_are_no_anchors(world, examples_of):
     labels = world.trusted.labels.copy()
     labels[::10] = (labels[::10] + 1) % 8
     wrong = examples_of(world.trusted.values, labels, "trusted")
-    split = split_trusted(world.task, wrong, share=0.5, seed=0, progress=silent)
+    split = split_trusted(world.task, wrong, share=0.5, most=2000, seed=0, progress=silent)
     for used, least in ((split.anchors, 1.0), (split.calibration, 0.0)):
         right = world.task.agrees(used.answers, used.examples.labels).float().mean()
         assert right >= least
