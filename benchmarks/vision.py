@@ -229,8 +229,7 @@ def main() -> None:
             trained = _obtain(cell, seed, data, given.cache, console)
             result = audit(trained, data, methods, console)
             table += rows(cell, role, trained, result)
-            if trained.attacks:
-                notes.append(f"- {cell.name} ({role}): {mechanisms(trained, result)}.")
+            notes.append(f"- {cell.name} ({role}): {mechanisms(trained, result)}.")
     _print(table, notes)
 
 

@@ -16,6 +16,9 @@ from torch import Tensor
 from anomech.errors import RunError
 from anomech.records import Record, ScoreRow, Verdict, read_record, write_text
 
+CHUNK = 1024
+"""Inputs judged at once unless a plan says otherwise."""
+
 
 class Chunk(Record):
     """What was found for one chunk of inputs."""

@@ -13,6 +13,7 @@ import torch
 
 from anomech import plugins
 from anomech.audit.batch import Control, controlled
+from anomech.audit.chunks import CHUNK, bounds
 from anomech.audit.judging import Calibrated, Judged, calibrate
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.audit.wording import reason
@@ -20,6 +21,7 @@ from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.config import build
 from anomech.data.observed import Observed, observe
+from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, ConfigError
 from anomech.records import Evidence, Verdict
 from anomech.types import Examples, Method, Progress, Task, silent
@@ -110,12 +112,16 @@ class FittedDetector:
     control: Control = "per_input"
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
-        """A verdict on every input, in order: score, p-value, decision, cause and evidence."""
-        if not len(inputs):
-            return []
-        observed = observe(self.task, inputs, progress=progress)
-        judged = self.calibrated.judge(observed, progress)
-        rows = verdicts(self.calibrated, judged, observed, self.split.anchors)
+        """A verdict on every input, in order: score, p-value, decision, cause and evidence.
+
+        Inputs are taken chunk by chunk, so traces of many do not have to fit into memory at once.
+        """
+        rows: list[Verdict] = []
+        for places in bounds(len(inputs), CHUNK):
+            observed = observe(self.task, Subset(inputs, places))
+            judged = self.calibrated.judge(observed, silent)
+            rows += verdicts(self.calibrated, judged, observed, self.split.anchors)
+            progress("judging inputs", len(rows), len(inputs))
         return controlled(rows, self.calibrated.budget, self.control)
 
     def chance(self, verdicts: list[Verdict]) -> float:

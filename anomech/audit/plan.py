@@ -12,6 +12,7 @@ import yaml
 
 from anomech import plugins
 from anomech.audit.batch import Control
+from anomech.audit.chunks import CHUNK
 from anomech.config import build, describe, option, options, resolved
 from anomech.errors import ConfigError
 
@@ -60,7 +61,7 @@ class Plan:
     detectors: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in (LEAD, *BASELINES)}, "detectors with their options"
     )
-    chunk: int = option(1024, "inputs between two saves", unit="examples", ge=1)
+    chunk: int = option(CHUNK, "inputs between two saves", unit="examples", ge=1)
     gallery: int = option(60, "flagged inputs shown with pictures", unit="examples", ge=0)
 
     @property

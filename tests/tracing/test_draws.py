@@ -1,4 +1,4 @@
-"""Draws have the moments they are said to have, are replayed, and know when they are too few."""
+"""Draws have the moments they are said to have, and are replayed."""
 
 import copy
 
@@ -6,48 +6,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from toy_tasks import LinearTask, QuadraticTask
 
 from anomech.attribution.couplings import center
-from anomech.audit.detector import Detector
-from anomech.errors import Inconclusive
 from anomech.tracing import rmsprop_sgld, sgld
 from anomech.tracing._chain import Chain
-from anomech.tracing._draws import DrawSource, check_health, effective_draws
 from anomech.tracing.gaussian import Gaussian, recalibrated
-from anomech.types import Response, silent
+from anomech.types import silent
 
 FEATURES, COUNT = 3, 8
-
-
-class LinearTask:
-    """Losses are linear in the parameters: `loss_i = x_i . theta`, and the log-odds minus that."""
-
-    provides = frozenset()
-
-    def __init__(self, curvature=0.0):
-        self.watched = {"theta": torch.tensor([0.3, -0.2, 0.5])}
-        self.curvature = curvature
-
-    def respond(self, overlay, batch, answers=None):
-        theta = overlay.get("theta", self.watched["theta"])
-        values = torch.from_numpy(batch)
-        losses = values @ theta + self.curvature * (theta**2).sum()
-        answers = torch.zeros(len(batch), dtype=torch.int64) if answers is None else answers
-        return Response(answers, -losses, losses)
-
-    def groups(self, answers):
-        return answers
-
-
-class QuadraticTask(LinearTask):
-    """The loss of every example is `sum_k h_k (theta_k - start_k)^2 / 2`."""
-
-    HESSIAN = torch.tensor([0.0, 50.0, 300.0])
-
-    def respond(self, overlay, batch, answers=None):
-        away = overlay.get("theta", self.watched["theta"]) - self.watched["theta"]
-        losses = (0.5 * self.HESSIAN * away**2).sum().expand(len(batch))
-        return Response(torch.zeros(len(batch), dtype=torch.int64), -losses, losses)
 
 
 @pytest.fixture
@@ -348,94 +315,3 @@ def test_dropout_in_the_chain_is_seeded_and_global_randomness_untouched(examples
     torch.rand(3)
     again = [draw["1.weight"] for draw in source.draws()]
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 0.95])
-def test_effective_draws_of_an_autoregression(rho):
-    draws = 4000
-    rng = np.random.default_rng(1)
-    noise = rng.normal(size=(40, draws))
-    values = np.empty((40, draws))
-    values[:, 0] = noise[:, 0]
-    for step in range(1, draws):
-        values[:, step] = rho * values[:, step - 1] + np.sqrt(1 - rho**2) * noise[:, step]
-    time = (1 + rho) / (1 - rho)
-    assert effective_draws(torch.from_numpy(values)) == pytest.approx(draws / time, rel=0.1)
-
-
-def test_effective_draws_never_exceed_the_draws():
-    alternating = torch.tensor([1.0, -1.0]).repeat(50)[None]
-    assert effective_draws(alternating) == 100
-    assert effective_draws(torch.randn(5, 2, generator=torch.Generator().manual_seed(0))) <= 2
-
-
-class BrokenTask(LinearTask):
-    def respond(self, overlay, batch, answers=None):
-        response = super().respond(overlay, batch, answers)
-        losses = response.losses + (torch.nan if overlay else 0.0)
-        return response._replace(losses=losses, log_odds=-losses)
-
-
-class StillTask(LinearTask):
-    def respond(self, overlay, batch, answers=None):
-        return super().respond({}, batch, answers)
-
-
-@pytest.mark.parametrize(
-    ("task", "options", "words"),
-    [
-        (BrokenTask(), {"draws": 30}, "30 of 30 draws gave losses that are not finite"),
-        (StillTask(), {"draws": 30}, "no draw changed any loss; enlarge the noise"),
-        (LinearTask(), {"draws": 10, "least": 50}, "take more draws"),
-    ],
-)
-def test_bad_draws_are_a_health_problem(task, options, words, points):
-    source = Gaussian(sigma=0.01, **options).fit(
-        task, points, answers_of(points), seed=0, progress=silent
-    )
-    assert len(source.health.problems) == 1
-    assert words in source.health.problems[0]
-
-
-def test_enough_draws_are_healthy_and_say_how_many(points):
-    tracer = Gaussian(draws=200, sigma=0.01, antithetic=False)
-    health = tracer.fit(LinearTask(), points, answers_of(points), seed=0, progress=silent).health
-    assert health.problems == ()
-    assert health.facts["effective draws"] > 100
-
-
-def test_several_chains_add_their_effective_draws(points):
-    values = torch.randn(4, 120, generator=torch.Generator().manual_seed(0))
-
-    class Recorded(DrawSource):
-        def observe(self, examples, answers, progress, visit):
-            visit({"theta": torch.zeros(3)})
-            return values
-
-    chains = Recorded(LinearTask(), None, 40, 3, "loss", 8)
-    health = check_health(chains, points, answers_of(points), 20, silent)
-    parts = [effective_draws(values[:, 40 * i : 40 * i + 40]) for i in range(3)]
-    assert health.facts["effective draws"] == pytest.approx(sum(parts))
-    assert health.facts["largest distance from the trained point, relative"] == pytest.approx(1)
-
-
-def test_draws_that_leave_the_neighborhood_are_a_problem(points):
-    tracer = Gaussian(draws=40, sigma=20.0, observable="loss", antithetic=False)
-    task = LinearTask(curvature=1.0)
-    health = tracer.fit(task, points, answers_of(points), seed=0, progress=silent).health
-    assert "no longer tell of this model" in health.problems[0]
-
-
-def test_a_diverged_chain_makes_verdicts_inconclusive(digits_world):
-    """A score for which nothing was ever finite is none; the flagship cannot even be fitted."""
-    options = {"draws": 4, "burn_in": 4, "every": 1, "step_size": 1e6, "minibatch": 50}
-    detector = Detector(
-        method="coupling_score", options={"tracer": "sgld", "tracer_options": options}, budget=0.1
-    )
-    fitted = detector.fit(digits_world.task, digits_world.trusted)
-    verdicts = fitted.score(digits_world.trusted)
-    assert {verdict.decision for verdict in verdicts} == {"inconclusive"}
-    assert all(verdict.score is None and verdict.p_value is None for verdict in verdicts)
-    flagship = Detector(options={"tracer": "sgld", "tracer_options": options}, budget=0.1)
-    with pytest.raises(Inconclusive, match="draws gave losses that are not finite"):
-        flagship.fit(digits_world.task, digits_world.trusted)

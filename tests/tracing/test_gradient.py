@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
+from toy_networks import (
+    Attention,
+    Bare,
+    Doubled,
+    Gated,
+    Head,
+    Keyword,
+    Merged,
+    Positions,
+    Rare,
+    Tied,
+    Twice,
+    TwoPaths,
+)
 
 from anomech.attribution.couplings import cosine
 from anomech.errors import CapabilityError
@@ -15,139 +28,6 @@ from anomech.tracing.gradient import Gradient
 from anomech.types import silent
 
 COUNT = 7
-
-
-class Head(nn.Module):
-    """A body, whatever it gives flattened, and a linear layer to three logits."""
-
-    def __init__(self, body, width):
-        super().__init__()
-        self.body = body
-        self.head = nn.Linear(width, 3)
-
-    def forward(self, x):
-        return self.head(torch.tanh(self.body(x)).flatten(1))
-
-
-class Twice(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(6, 6)
-
-    def forward(self, x):
-        return self.layer(torch.relu(self.layer(x)))
-
-
-class TwoPaths(nn.Module):
-    """The first layers lie beside each other, not behind each other."""
-
-    def __init__(self):
-        super().__init__()
-        self.left, self.right = nn.Linear(6, 6), nn.Linear(6, 6)
-
-    def forward(self, x):
-        return self.left(x) * self.right(x)
-
-
-class Tied(nn.Module):
-    def __init__(self, functionally=False):
-        super().__init__()
-        self.embed = nn.Embedding(9, 5)
-        self.out = nn.Linear(5, 9, bias=False)
-        self.out.weight = self.embed.weight
-        self.functionally = functionally
-
-    def forward(self, tokens):
-        h = torch.tanh(self.embed(tokens))
-        return functional.linear(h, self.embed.weight) if self.functionally else self.out(h)
-
-
-class Bare(nn.Module):
-    def __init__(self, gate=1.0):
-        super().__init__()
-        self.scale = nn.Parameter(torch.linspace(0.5, 1.5, 6))
-        self.temperature = nn.Parameter(torch.tensor(1.3))
-        self.layer = nn.Linear(6, 6)
-
-    def forward(self, x):
-        return self.layer(x * self.scale) * self.temperature
-
-
-class Gated(nn.Module):
-    """Its bare parameter moves nothing for the first two examples."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(6))
-        self.layer = nn.Linear(6, 6)
-
-    def forward(self, x):
-        return self.layer(x) + torch.relu(x[:, :1] - 10) * self.scale
-
-
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
-
-    def forward(self, x):
-        return self.attention(x, x, x)[0]
-
-
-class Doubled(nn.Linear):
-    """A linear layer in name only."""
-
-    def forward(self, x):
-        return 2 * super().forward(x) + x.mean() * 0 + self.weight.sum()
-
-
-class Keyword(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(6, 6)
-
-    def forward(self, x):
-        return self.layer(input=x)
-
-
-class Positions(nn.Module):
-    """All examples share the rows of one embedding."""
-
-    def __init__(self, keep=False):
-        super().__init__()
-        self.embed, self.positions = nn.Embedding(9, 5), nn.Embedding(4, 5)
-        self.keep = keep
-
-    def forward(self, tokens):
-        places = torch.arange(tokens.shape[1])
-        return self.embed(tokens) + self.positions(places[None] if self.keep else places)
-
-
-class Merged(nn.Module):
-    """Examples and positions become one axis before the layer."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(6, 4)
-
-    def forward(self, x):
-        return self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-
-
-class Rare(nn.Module):
-    """A branch that few batches enter, with rows of some examples only."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer, self.expert = nn.Linear(6, 6), nn.Linear(6, 6)
-
-    def forward(self, x):
-        y = self.layer(x)
-        chosen = x[:, 0] > 10
-        if chosen.any():
-            y = y.clone()
-            y[chosen] = y[chosen] + self.expert(x[chosen])
-        return y
 
 
 def conv(*args, **options):
