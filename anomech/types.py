@@ -5,7 +5,7 @@ core never looks inside a batch. Axis words used everywhere: batch, examples, qu
 draws, classes, features. Losses and log-odds are in nats an example. Scores grow with anomaly.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,6 +21,22 @@ Progress = Callable[[str, int, int], None]
 
 def silent(stage: str, done: int, total: int) -> None:
     """A `Progress` that says nothing."""
+
+
+class Engine(Protocol):
+    """Where independent pieces of work run: here or on other machines, with the same numbers."""
+
+    def map(
+        self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]
+    ) -> Iterator[Any]:
+        """`function(shared, piece)` for every piece, in their order.
+
+        Args:
+            function: a function at the top level of a module.
+            shared: sent to each worker once; it must survive pickling.
+            pieces: taken as they are needed, a bounded number ahead of the results.
+        """
+        ...
 
 
 class Response(NamedTuple):
@@ -48,6 +64,7 @@ class Task(Protocol):
         watched: the parameters that move, by name, in the order of the forward pass.
         provides: optional abilities among "logits", "features", "layers", "statistics"; a plan
             that needs one that is missing is refused before any compute.
+        batch: examples in one pass, so that a pass fits the memory given to the task.
     """
 
     @property
@@ -55,6 +72,9 @@ class Task(Protocol):
 
     @property
     def provides(self) -> frozenset[str]: ...
+
+    @property
+    def batch(self) -> int: ...
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """Run the model once with `overlay` laid over it, in evaluation mode.

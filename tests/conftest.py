@@ -146,6 +146,7 @@ class ToyLanguageTask:
 
     model: nn.Module
     watch: str = "all"
+    batch: int = 256
     provides: frozenset[str] = field(default=frozenset({"layers"}), init=False)
 
     @cached_property

@@ -79,7 +79,6 @@ def observe(
     task: Task,
     examples: Examples,
     *,
-    batch: int = 256,
     progress: Progress = silent,
     answers: Tensor | None = None,
 ) -> Observed:
@@ -88,7 +87,6 @@ def observe(
     Args:
         task: the model.
         examples: at least one.
-        batch: examples in one pass.
         progress: told the stage "observing".
         answers: recorded answers `[examples, ...]`; they win over the model's own.
 
@@ -98,8 +96,8 @@ def observe(
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
     found: list[Response] = []
-    for start in range(0, len(examples), batch):
-        stop = min(start + batch, len(examples))
+    for start in range(0, len(examples), task.batch):
+        stop = min(start + task.batch, len(examples))
         given = None if answers is None else answers[start:stop]
         found.append(task.respond({}, examples.load(np.arange(start, stop)), given))
         progress("observing", stop, len(examples))

@@ -31,6 +31,7 @@ class ImageClassifier:
         watch: which parameters move: "all", "last" or a glob of names such as "layer4.*".
         device: where to run; empty means where the model's parameters are.
         class_names: in the order of the logits; indices stand in where it is short.
+        batch: images in one pass.
     """
 
     model: nn.Module
@@ -39,6 +40,7 @@ class ImageClassifier:
     watch: str = "all"
     device: str = ""
     class_names: Sequence[str] = ()
+    batch: int = 256
     provides: frozenset[str] = field(
         default=frozenset({"logits", "features", "layers", "statistics"}), init=False, repr=False
     )

@@ -40,8 +40,6 @@ class ChainOptions(Protocol):
     @property
     def observable(self) -> Observable: ...
     @property
-    def batch(self) -> int: ...
-    @property
     def least(self) -> float: ...
 
 
@@ -71,9 +69,7 @@ def fit_chain(
         normalization=options.normalization,
         seed=seed,
     )
-    source = DrawSource(
-        task, chain, options.draws, options.chains, options.observable, options.batch
-    )
+    source = DrawSource(task, chain, options.draws, options.chains, options.observable)
     health = check_health(source, trusted, answers, options.least, progress)
     return replace(source, health=health)
 

@@ -31,7 +31,6 @@ class DrawSource:
         chains: chains, one after the other; each is centered on its own, because a shift between
             chains would count as coupling.
         observable: what is recorded at each draw.
-        batch: examples in one pass.
         health: of the draws.
     """
 
@@ -40,7 +39,6 @@ class DrawSource:
     count: int
     chains: int
     observable: Observable
-    batch: int
     health: Health = Health()
 
     @property
@@ -70,8 +68,8 @@ class DrawSource:
         values = torch.empty(len(examples), total)
         for draw, overlay in enumerate(self.draws()):
             visit(overlay)
-            for start in range(0, len(examples), self.batch):
-                stop = min(start + self.batch, len(examples))
+            for start in range(0, len(examples), self.task.batch):
+                stop = min(start + self.task.batch, len(examples))
                 raw = examples.load(np.arange(start, stop))
                 response = self.task.respond(overlay, raw, answers[start:stop])
                 values[start:stop, draw] = observed(response, self.observable).cpu()

@@ -41,7 +41,6 @@ class Gaussian:
         "frozen", "batch normalization keeps its statistics, or takes those of trusted batches"
     )
     observable: Observable = option("log_odds", "what is recorded: the log-odds or the loss")
-    batch: int = option(256, "examples in one pass", unit="examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
@@ -56,10 +55,10 @@ class Gaussian:
         batches = _batches(trusted) if self.normalization == "recalibrated" else ()
         noise = _Noise(task, self.sigma, self.draws, self.antithetic, seed, batches)
         if self.sigma == 0:
-            probe = np.arange(min(self.batch, len(trusted)))
+            probe = np.arange(min(task.batch, len(trusted)))
             raw, own = trusted.load(probe), answers[: len(probe)]
             noise = replace(noise, sigma=_choose_sigma(noise, raw, own, self.rise))
-        source = DrawSource(task, noise, self.draws, 1, self.observable, self.batch)
+        source = DrawSource(task, noise, self.draws, 1, self.observable)
         return replace(source, health=check_health(source, trusted, answers, self.least, progress))
 
 

@@ -41,7 +41,6 @@ class Gradient:
 
     features: int = option(256, "numbers kept of each weight's gradient; 0 is exact", ge=0)
     parts: int = option(4, "parts of the network that are compared separately", ge=1)
-    batch: int = option(256, "examples in one pass", unit="examples", ge=1)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -58,9 +57,7 @@ class Gradient:
             name: _sides_of(name, tensor, self.features, seed)
             for name, tensor in task.watched.items()
         }
-        source = GradientSource(
-            task, chosen, _owners(task), parts_of(task.watched, self.parts), self.batch
-        )
+        source = GradientSource(task, chosen, _owners(task), parts_of(task.watched, self.parts))
         probe = np.arange(min(PROBES, len(trusted)))
         return source.checked(
             trusted.load(probe),
@@ -78,7 +75,6 @@ class GradientSource:
         sides: the projection of each watched parameter.
         owners: for each module with a rule, its local parameter names and their watched names.
         parts: watched names by part.
-        batch: examples in one pass.
         looped: watched names that are traced one example at a time.
     """
 
@@ -86,7 +82,6 @@ class GradientSource:
     sides: Mapping[str, Sides]
     owners: Mapping[str, Mapping[str, str]]
     parts: Mapping[str, Sequence[str]]
-    batch: int
     looped: tuple[str, ...] = ()
 
     @property
@@ -103,8 +98,8 @@ class GradientSource:
         """Traces `[examples, features]` in the order of the examples."""
         widths = {name: _width(self.task.watched[name], self.sides[name]) for name in self.sides}
         rows = []
-        for start in range(0, len(examples), self.batch):
-            stop = min(start + self.batch, len(examples))
+        for start in range(0, len(examples), self.task.batch):
+            stop = min(start + self.task.batch, len(examples))
             indices, own = np.arange(start, stop), answers[start:stop]
             features, missed = self._batch(examples.load(indices), own)
             if names := (*self.looped, *missed):

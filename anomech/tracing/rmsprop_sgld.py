@@ -42,7 +42,6 @@ class RmspropSgld:
     minibatch: int = option(256, "examples a step of the chain", unit="examples", ge=1)
     normalization: Normalization = option("tracked", "batch normalization: frozen or tracked")
     observable: Observable = option("loss", "what is recorded: the loss or the log-odds")
-    batch: int = option(256, "examples in one pass", unit="examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property

@@ -36,7 +36,6 @@ class Sgld:
     minibatch: int = option(256, "examples a step of the chain", unit="examples", ge=1)
     normalization: Normalization = option("frozen", "batch normalization: frozen or tracked")
     observable: Observable = option("loss", "what is recorded: the loss or the log-odds")
-    batch: int = option(256, "examples in one pass", unit="examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property

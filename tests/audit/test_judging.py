@@ -1,6 +1,6 @@
 """From rankings to decisions: what is flagged, what is not judged, and why."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -171,7 +171,7 @@ def test_nothing_to_observe_is_refused(digits_world, examples_of):
 
 def test_observing_in_batches_is_observing_at_once(world):
     some = Subset(world.clean, np.arange(11))
-    whole, parts = observe(world.task, some), observe(world.task, some, batch=4)
+    whole, parts = (observe(replace(world.task, batch=batch), some) for batch in (256, 4))
     assert torch.equal(whole.answers, parts.answers)
     torch.testing.assert_close(whole.log_odds, parts.log_odds, rtol=1e-4, atol=1e-4)
 
@@ -180,7 +180,7 @@ def test_recorded_answers_win_over_the_models_own(world):
     some = Subset(world.clean, np.arange(8))
     own = observe(world.task, some)
     other = own.answers.roll(1, dims=0)
-    given = observe(world.task, some, batch=3, answers=other)
+    given = observe(replace(world.task, batch=3), some, answers=other)
     assert torch.equal(given.answers, other)
     different = ~(own.answers == other).reshape(8, -1).all(dim=1)
     assert (given.log_odds < own.log_odds)[different].all()

@@ -9,6 +9,7 @@ class LinearTask:
     """Losses are linear in the parameters: `loss_i = x_i . theta`, and the log-odds minus that."""
 
     provides = frozenset()
+    batch = 256
 
     def __init__(self, curvature=0.0):
         self.watched = {"theta": torch.tensor([0.3, -0.2, 0.5])}

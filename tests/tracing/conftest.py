@@ -18,6 +18,7 @@ class ArrayTask:
 
     model: torch.nn.Module
     watch: str = "all"
+    batch: int = 256
     provides: frozenset = field(default=frozenset({"layers", "logits"}), init=False)
 
     @cached_property

@@ -114,8 +114,8 @@ def make(build, shape, arrays, seed=0):
     return model, values
 
 
-def fit(model, values, array_task, examples_of, *, seed=0, watch="all", **options):
-    task = array_task(model, watch)
+def fit(model, values, array_task, examples_of, *, seed=0, watch="all", batch=256, **options):
+    task = array_task(model, watch, batch)
     examples = examples_of(values)
     answers = task.respond({}, values).answers
     source = Gradient(**options).fit(task, examples, answers, seed=seed, progress=silent)
