@@ -1,12 +1,12 @@
 """Examples with the model's frozen answers: one forward pass, shared by every method."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.data.passes import joined, passes
 from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, DataError
 from anomech.types import Examples, Progress, Response, Task, silent
@@ -96,23 +96,8 @@ def observe(
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
     found: list[Response] = []
-    for start in range(0, len(examples), task.batch):
-        stop = min(start + task.batch, len(examples))
-        given = None if answers is None else answers[start:stop]
-        found.append(task.respond({}, examples.load(np.arange(start, stop)), given))
-        progress("observing", stop, len(examples))
-    return Observed(task, examples, _joined(found))
-
-
-def _joined(responses: Sequence[Response]) -> Response:
-    def column(values: Sequence[Tensor | None]) -> Tensor | None:
-        kept = [value.cpu() for value in values if value is not None]
-        return torch.cat(kept) if kept else None
-
-    answers, log_odds, losses, logits, features = (
-        column(values) for values in zip(*responses, strict=True)
-    )
-    assert answers is not None
-    assert log_odds is not None
-    assert losses is not None
-    return Response(answers, log_odds, losses, logits, features)
+    for places in passes(task, examples):
+        given = None if answers is None else answers[torch.from_numpy(places)]
+        found.append(task.respond({}, examples.load(places), given))
+        progress("observing", int(places[-1]) + 1, len(examples))
+    return Observed(task, examples, joined(found))
