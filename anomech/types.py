@@ -110,8 +110,12 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class LayeredTask(Protocol):
+class LayeredTask(Task, Protocol):
     """A task that provides "layers": modules that hooks can watch during `respond`."""
+
+    def precise(self) -> "LayeredTask":
+        """The same task in full precision; rules are checked there, free of rounding."""
+        ...
 
     def layers(self) -> Mapping[str, nn.Module]:
         """Modules that own watched parameters, and the whole network under the empty name.
@@ -236,6 +240,15 @@ class AnsweringSource(TraceSource, Protocol):
         ...
 
 
+@runtime_checkable
+class ReadingSource(TraceSource, Protocol):
+    """A source that needs nothing of the model beyond its response."""
+
+    def read(self, response: Response) -> Traces:
+        """Traces of the examples with these responses."""
+        ...
+
+
 class Tracer(Protocol):
     """A way of moving the parameters. Its options are its fields."""
 
@@ -293,6 +306,14 @@ class FittedMethod(Protocol):
     def score(self, observed: "ObservedExamples", progress: Progress) -> Scores: ...
 
 
+@runtime_checkable
+class TracedMethod(Protocol):
+    """A fitted method that looks at traces of one source."""
+
+    @property
+    def source(self) -> TraceSource: ...
+
+
 class ObservedExamples(Protocol):
     """Examples with the model's frozen answers to them; see `anomech.data.observed`."""
 
@@ -321,6 +342,10 @@ class ObservedExamples(Protocol):
     def features(self) -> Tensor: ...
 
     def __len__(self) -> int: ...
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces of the examples; those that came with the answers are not computed again."""
+        ...
 
     def take(self, places: np.ndarray) -> "ObservedExamples":
         """Some of them, in the given order; the model is not asked again."""

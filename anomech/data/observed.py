@@ -1,6 +1,6 @@
 """Examples with the model's frozen answers: one forward pass, shared by every method."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,17 @@ from torch import Tensor
 from anomech.data.passes import joined, passes
 from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, DataError
-from anomech.types import Examples, Progress, Response, Task, silent
+from anomech.types import (
+    AnsweringSource,
+    Examples,
+    Progress,
+    ReadingSource,
+    Response,
+    Task,
+    Traces,
+    TraceSource,
+    silent,
+)
 
 
 @dataclass(frozen=True)
@@ -20,11 +30,15 @@ class Observed:
         task: the model.
         examples: what was observed.
         response: everything the forward pass gave.
+        source: the tracer that watched the forward pass, if one did.
+        traces: what it gave.
     """
 
     task: Task
     examples: Examples
     response: Response = field(repr=False)
+    source: TraceSource | None = field(default=None, repr=False)
+    traces: Traces | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -37,7 +51,19 @@ class Observed:
             for name, column in self.response._asdict().items()
             if column is not None
         }
-        return Observed(self.task, Subset(self.examples, places), Response(**kept))
+        traces = self.traces
+        if traces is not None:
+            traces = replace(traces, values=traces.values[index], response=None)
+        some = Subset(self.examples, places)
+        return Observed(self.task, some, Response(**kept), self.source, traces)
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces by a source; those that came with the answers are not computed again."""
+        if source is self.source and self.traces is not None:
+            return self.traces
+        if isinstance(source, ReadingSource):
+            return source.read(self.response)
+        return source(self.examples, self.answers, progress)
 
     @property
     def answers(self) -> Tensor:
@@ -81,6 +107,7 @@ def observe(
     *,
     progress: Progress = silent,
     answers: Tensor | None = None,
+    source: TraceSource | None = None,
 ) -> Observed:
     """Run the model once over the examples.
 
@@ -89,12 +116,18 @@ def observe(
         examples: at least one.
         progress: told the stage "observing".
         answers: recorded answers `[examples, ...]`; they win over the model's own.
+        source: a tracer; one that runs the model forward anyway gives the answers too, so that its
+            traces cost no forward pass of their own.
 
     Raises:
         DataError: there are no examples.
     """
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
+    if answers is None and isinstance(source, AnsweringSource):
+        traces = source.answer(examples, progress)
+        assert traces.response is not None
+        return Observed(task, examples, traces.response, source, traces)
     found: list[Response] = []
     for places in passes(task, examples):
         given = None if answers is None else answers[torch.from_numpy(places)]

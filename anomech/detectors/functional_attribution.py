@@ -88,7 +88,7 @@ class FunctionalAttribution:
         source = chosen_tracer(self.tracer, self.tracer_options).fit(
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
-        traces = source(anchors.examples, anchors.answers, progress)
+        traces = anchors.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
             why = next(iter(source.health.problems), "choose another tracer or other options.")
             raise Inconclusive(f"traces of trusted examples are not finite: {why}")
@@ -177,7 +177,7 @@ class FittedFunctionalAttribution:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest anchors, explained fractions and residuals."""
-        traces = self.source(observed.examples, observed.answers, progress)
+        traces = observed.traced(self.source, progress)
         groups = observed.groups
         statistics = profile(self.span, traces, groups)
         context = _context(observed)

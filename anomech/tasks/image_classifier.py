@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -73,6 +73,10 @@ class ImageClassifier:
             for name, module in self.network.named_modules()
             if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
         }
+
+    def precise(self) -> "ImageClassifier":
+        """The same task in float32."""
+        return self if self.precision == "float32" else replace(self, precision="float32")
 
     def capacity(self, batch: Any) -> int:
         """See `anomech.types.Task.capacity`."""

@@ -148,10 +148,12 @@ class GradientSource:
         A parameter whose rule disagrees with automatic differentiation on the probe examples is
         tried by replaying its module, then by replaying the network, and is looped at last.
         """
-        truth = self._loop(singles, answers, tuple(self.task.watched))
+        assert isinstance(self.task, LayeredTask)
+        task = self.task.precise()
+        truth = replace(self, task=task)._loop(singles, answers, tuple(self.task.watched))
         coverage = self.coverage
         for attempt in (_replayed, _replayed_at_the_root, _looped):
-            _, found, missed = run(self.task, coverage, self.sides, batch, answers, len(singles))
+            _, found, missed = run(task, coverage, self.sides, batch, answers, len(singles))
             wrong = {
                 name
                 for name in truth.keys() | found.keys() | missed
@@ -160,7 +162,7 @@ class GradientSource:
             }
             if not wrong:
                 break
-            coverage = attempt(coverage, wrong, self.task)
+            coverage = attempt(coverage, wrong, task)
         return replace(self, coverage=coverage)
 
     def _loop(
