@@ -98,11 +98,12 @@ def run(
     try:
         with torch.enable_grad():
             response = task.respond({}, batch, answers)
+            total = response.log_odds.sum()
     finally:
         for handle in handles:
             handle.remove()
     if seen.leaves:  # gradients of activations alone; no parameter asks for one
-        torch.autograd.grad(response.log_odds.sum(), seen.leaves, allow_unused=True)
+        torch.autograd.grad(total, seen.leaves, allow_unused=True)
     kept = {name: each.detach() for name, each in response._asdict().items() if each is not None}
     features = {n: rows for n, rows in seen.features.items() if n not in seen.missed}
     return Response(**kept), features, seen.missed
