@@ -211,11 +211,11 @@ def _serve(line: Connection) -> None:
     one_thread()
     with suppress(EOFError, OSError):  # the parent is gone
         line.send_bytes(b"ready")
-        packed = line.recv_bytes()
+        packed = [line.recv_bytes()]
 
         @cache
         def job() -> Job:
-            return unpack(packed)
+            return unpack(packed.pop())  # not held in both forms
 
         while True:
             line.send_bytes(attempt(job, line.recv_bytes()))

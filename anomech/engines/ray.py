@@ -177,7 +177,7 @@ def _connect(ray: Any, address: str) -> None:
 def _knock(address: str) -> None:
     """Ray itself tries an address for two minutes and then ends the process."""
     host, _, port = address.rpartition(":")
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, OverflowError):
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         return
     raise ConfigError(

@@ -22,7 +22,9 @@ def test_without_ray_the_command_to_type_is_told(monkeypatch):
 
 
 @needs_ray
-@pytest.mark.parametrize("address", ["nowhere", "localhost:no", "127.0.0.1:{port}"])
+@pytest.mark.parametrize(
+    "address", ["nowhere", "localhost:no", "localhost:70000", "127.0.0.1:{port}"]
+)
 def test_an_address_where_no_cluster_answers_is_told(address):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # bound, but nobody listens
