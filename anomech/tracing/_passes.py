@@ -102,9 +102,12 @@ def run(
     finally:
         for handle in handles:
             handle.remove()
+        # Its tensors hold hooks that hold what is gathered: a circle that would keep every pass.
+        seen.convolved.clear()
     if seen.leaves:  # gradients of activations alone; no parameter asks for one
         torch.autograd.grad(total, seen.leaves, allow_unused=True)
     kept = {name: each.detach() for name, each in response._asdict().items() if each is not None}
+    seen.leaves.clear()
     features = {n: rows for n, rows in seen.features.items() if n not in seen.missed}
     return Response(**kept), features, seen.missed
 
@@ -178,7 +181,7 @@ class _Watch:
         elif plain and not isinstance(module, _BatchNorm):
             self.seen.convolved[id(result)] = _Call(self, module, given[0], result)
         if self.ruled:
-            result.register_hook(partial(self.by_rule, module, given[0].detach()))
+            result.register_hook(partial(self.by_rule, module, [given[0].detach()]))
         if self.replayed:
             result.register_hook(partial(self.by_replay, module, inputs, named))
         return output
@@ -195,24 +198,22 @@ class _Watch:
             output = NormedConvolution.apply(
                 call.inputs, inputs.detach(), scale, shift, call.module
             )
-            output.register_hook(partial(call.watch.before_norm, call, scale))
-        output.register_hook(partial(self.by_rule, module, inputs.detach()))
+            before = partial(call.watch.before_norm, call.module, [call.inputs.detach()], scale)
+            output.register_hook(before)
+        output.register_hook(partial(self.by_rule, module, [inputs.detach()]))
         return output
 
-    def before_norm(self, call: _Call, scale: Tensor, gradient: Tensor) -> None:
+    def before_norm(
+        self, module: nn.Module, kept: list[Tensor], scale: Tensor, gradient: Tensor
+    ) -> None:
         """Features of a convolution from the gradient after the normalization of its output."""
-        self.gather(
-            partial(scaled_convolution, scale=scale),
-            call.module,
-            call.inputs.detach(),
-            gradient,
-        )
+        self.gather(partial(scaled_convolution, scale=scale), module, kept.pop(), gradient)
 
-    def by_rule(self, module: nn.Module, inputs: Tensor, gradient: Tensor) -> None:
-        """Features from the layer's input and its output's gradient."""
+    def by_rule(self, module: nn.Module, kept: list[Tensor], gradient: Tensor) -> None:
+        """Features from the layer's input, which is let go, and its output's gradient."""
         rule = rule_of(module)
         assert rule is not None
-        self.gather(rule, module, inputs, gradient)
+        self.gather(rule, module, kept.pop(), gradient)
 
     def gather(
         self, rule: Callable[..., Any], module: nn.Module, inputs: Tensor, gradient: Tensor
