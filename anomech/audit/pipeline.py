@@ -273,8 +273,8 @@ def _findings(
         if each.problems
     ]
     shared = overlap(loaded.inputs.digests(), loaded.reference.digests())
-    if shared:
-        listed.append(findings.overlapping(len(shared), loaded.inputs.ids[shared[0]]))
+    if len(shared):
+        listed.append(findings.overlapping(len(shared), loaded.inputs.ids[int(shared[0])]))
     if fitted.split.accuracy < LEAST_ACCURACY:
         listed.append(findings.inaccurate(fitted.split.accuracy, len(loaded.reference)))
     return listed

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from anomech.data.compact import selected
 from anomech.types import Examples, Preview
 
 
@@ -24,7 +25,7 @@ class Subset:
     @property
     def ids(self) -> Sequence[str]:
         """Their ids."""
-        return [self.examples.ids[place] for place in self.places]
+        return selected(self.examples.ids, self.places)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -41,8 +42,7 @@ class Subset:
 
     def digests(self) -> Sequence[str]:
         """Their content hashes."""
-        digests = self.examples.digests()
-        return [digests[place] for place in self.places]
+        return selected(self.examples.digests(), self.places)
 
     def preview(self, index: int) -> Preview:
         """What a report shows of one of them."""
