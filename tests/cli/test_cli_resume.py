@@ -42,13 +42,13 @@ def plan(finished):
 def judged(monkeypatch):
     """Counts the chunks that are computed."""
     counted = []
-    original = pipeline._judge_chunk
+    original = pipeline.judge_chunk
 
     def counting(*given):
         counted.append(given)
         return original(*given)
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", counting)
+    monkeypatch.setattr(pipeline, "judge_chunk", counting)
     return counted
 
 
@@ -78,7 +78,7 @@ def test_interrupt_is_one_line(run, files, tmp_path, monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", stop)
+    monkeypatch.setattr(pipeline, "judge_chunk", stop)
     answer = run(*files.options(), "--out", tmp_path / "run")
     assert answer.code == 130
     said = answer.err.splitlines()[-1]
@@ -174,7 +174,7 @@ def test_unexpected_error_is_noted_and_raised(plan, tmp_path, monkeypatch):
     def broken(*given):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", broken)
+    monkeypatch.setattr(pipeline, "judge_chunk", broken)
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
         audit(plan, out, silent)
