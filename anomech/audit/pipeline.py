@@ -7,7 +7,7 @@ and a finished chunk lives in the run folder only.
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from anomech.audit import chunks, provenance, results, tables
@@ -80,7 +80,7 @@ def judge(
     mechanisms, numbers = results.mechanisms(kept)
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
-    inputs, compared = len(loaded.inputs), min(len(outcome.flagged), results.LARGEST)
+    inputs = len(loaded.inputs)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
@@ -105,7 +105,7 @@ def judge(
             for name, each in fitted.methods.items()
         ),
         mechanisms=tuple(mechanisms),
-        compared=None if compared == len(outcome.flagged) else compared,
+        compared=results.compared(kept),
         message=next(iter(fitted.lead.problems), ""),
     )
     write_record(out / "run.json", run)
@@ -124,11 +124,11 @@ def _judge_inputs(
     workers: int,
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
-    inputs, basis = loaded.inputs, provenance.basis(loaded)
+    inputs, basis, digests = loaded.inputs, provenance.basis(loaded), loaded.inputs.digests()
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)
-        expected = (_content(loaded, number, plan.chunk), basis)
+        expected = (_content(digests, number, plan.chunk), basis)
         if found is None or (found[0].content, found[0].basis) != expected:
             missing.append(number)
             continue
@@ -142,10 +142,12 @@ def _judge_inputs(
         anchors=anchor_names(fitted.split.anchors),
         basis=basis,
     )
-    with closing(_pieces(loaded, missing, plan.chunk, workers)) as pieces:
-        for number, (chunk, residuals) in zip(
-            missing, engine.map(judge_chunk, shared, pieces), strict=True
-        ):
+    with ExitStack() as stack:
+        pieces = stack.enter_context(closing(_pieces(loaded, missing, plan.chunk, workers)))
+        judged = engine.map(judge_chunk, shared, pieces)
+        if isinstance(judged, Generator):
+            stack.enter_context(closing(judged))  # its workers go before those that read
+        for number, (chunk, residuals) in zip(missing, judged, strict=True):
             chunks.save(work, number, chunk, residuals)
             places = chunks.span(number, len(inputs), plan.chunk)
             tally.add(places, chunk)
@@ -158,11 +160,12 @@ def _pieces(
     loaded: Loaded, missing: Sequence[int], size: int, workers: int
 ) -> Generator[Piece, None, None]:
     """The inputs of chunks, read ahead by workers while earlier ones are judged."""
+    digests = loaded.inputs.digests()
     spans = (chunks.span(number, len(loaded.inputs), size) for number in missing)
     with closing(in_pieces(loaded.inputs, spans, workers)) as stream:
         for number, held in zip(missing, stream, strict=True):
-            yield Piece(number, held, _content(loaded, number, size))
+            yield Piece(number, held, _content(digests, number, size))
 
 
-def _content(loaded: Loaded, number: int, size: int) -> str:
-    return provenance.combined(loaded.inputs.digests()[number * size : (number + 1) * size])
+def _content(digests: Sequence[str], number: int, size: int) -> str:
+    return provenance.combined(digests[number * size : (number + 1) * size])

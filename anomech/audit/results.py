@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from anomech.audit import chunks, findings, grouping, previews, tables
@@ -68,8 +67,14 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
     places = even(kept.outcome.flagged, LARGEST)
     if trusted is None or not len(places):
         return [], {}
-    rows, residuals = _flagged(kept, places, trusted.shape[1])
-    return grouping.group(rows, residuals, trusted)
+    residuals = trusted.new_empty(len(places), trusted.shape[1])
+    return grouping.group(_flagged(kept, places, residuals), residuals, trusted)
+
+
+def compared(kept: Kept) -> int | None:
+    """Flags among which mechanisms are looked for, if these are not all; None otherwise."""
+    some = kept.fitted.lead.reference.residuals is not None
+    return LARGEST if some and len(kept.outcome.flagged) > LARGEST else None
 
 
 def even(places: np.ndarray, most: int) -> np.ndarray:
@@ -79,11 +84,10 @@ def even(places: np.ndarray, most: int) -> np.ndarray:
     return places[np.linspace(0, len(places) - 1, most).round().astype(int)]
 
 
-def _flagged(kept: Kept, places: np.ndarray, width: int) -> tuple[list[Verdict], Tensor]:
-    """Verdicts and residuals `[places, width]` of some flagged inputs, in order."""
+def _flagged(kept: Kept, places: np.ndarray, residuals: Tensor) -> list[Verdict]:
+    """Verdicts of some flagged inputs, in order; fills their residuals `[places, features]`."""
     size, flags = kept.plan.chunk, kept.tally.flags
     rows: list[Verdict] = []
-    residuals = torch.empty(len(places), width)
     for number in np.unique(places // size).tolist():
         chunk, own = kept.chunk(number)
         inside = places[places // size == number] - number * size
@@ -91,7 +95,7 @@ def _flagged(kept: Kept, places: np.ndarray, width: int) -> tuple[list[Verdict],
         order = np.cumsum(flags[number * size : (number + 1) * size]) - 1
         residuals[len(rows) : len(rows) + len(inside)] = own[order[inside]]
         rows += [chunk.verdicts[place] for place in inside.tolist()]
-    return rows, residuals
+    return rows
 
 
 def write(
