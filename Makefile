@@ -4,13 +4,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test lint types clean docs
+.PHONY: demo test test-ray lint types clean docs
 
 demo: $(STAMP)
 	$(BIN)/anomech demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# Ray is large: where it is not installed its tests are skipped, and this command installs it.
+test-ray: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	$(BIN)/python -m pytest tests/engines
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ AnomechError                 exit code 2
 └── Inconclusive             exit code 3: too little evidence for an answer; says how much is needed
 """
 
+from typing import Any
+
 
 class AnomechError(Exception):
     """Base of all errors of this package."""
@@ -39,6 +41,10 @@ class UnsafeCheckpoint(ModelError):
     def __init__(self, message: str, names: tuple[str, ...]) -> None:
         super().__init__(message)
         self.globals = names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker's errors are pickled, and would be made again from the message alone.
+        return type(self), (str(self), self.globals), self.__dict__
 
 
 class CapabilityError(AnomechError):

@@ -20,6 +20,7 @@ KINDS = {
     "scanner": "anomech.scanners",
     "attack": "anomech.attacks",
     "mitigation": "anomech.mitigations",
+    "engine": "anomech.engines",
 }
 
 

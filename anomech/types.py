@@ -64,7 +64,6 @@ class Task(Protocol):
         watched: the parameters that move, by name, in the order of the forward pass.
         provides: optional abilities among "logits", "features", "layers", "statistics"; a plan
             that needs one that is missing is refused before any compute.
-        batch: examples in one pass, so that a pass fits the memory given to the task.
     """
 
     @property
@@ -73,8 +72,12 @@ class Task(Protocol):
     @property
     def provides(self) -> frozenset[str]: ...
 
-    @property
-    def batch(self) -> int: ...
+    def capacity(self, batch: Any) -> int:
+        """How many examples like those of `batch` one pass should take.
+
+        So many fit the memory given to the task, activations kept for going backward included.
+        """
+        ...
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """Run the model once with `overlay` laid over it, in evaluation mode.
@@ -107,11 +110,18 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class LayeredTask(Protocol):
+class LayeredTask(Task, Protocol):
     """A task that provides "layers": modules that hooks can watch during `respond`."""
 
+    def precise(self) -> "LayeredTask":
+        """The same task in full precision; rules are checked there, free of rounding."""
+        ...
+
     def layers(self) -> Mapping[str, nn.Module]:
-        """Modules that own watched parameters, by name; hooks on them must be removed again."""
+        """Modules that own watched parameters, and the whole network under the empty name.
+
+        Hooks on them must be removed again.
+        """
         ...
 
 
@@ -181,12 +191,14 @@ class Traces:
         centered: whether a feature's mean over draws must be removed before comparing; true for
             draws, false for gradients.
         levels: mean loss over draws `[examples]`, nats; None for gradients.
+        response: what the model did at the trained point, if the tracer saw it on its way.
     """
 
     values: Tensor
     blocks: Mapping[str, slice]
     centered: bool = False
     levels: Tensor | None = None
+    response: Response | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +229,24 @@ class TraceSource(Protocol):
     def evaluations(self) -> float: ...
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces: ...
+
+
+@runtime_checkable
+class AnsweringSource(TraceSource, Protocol):
+    """A source that runs the model forward anyway, so that answers come with the traces."""
+
+    def answer(self, examples: Examples, progress: Progress) -> Traces:
+        """Traces of the model's own answers, with the `response` they belong to."""
+        ...
+
+
+@runtime_checkable
+class ReadingSource(TraceSource, Protocol):
+    """A source that needs nothing of the model beyond its response."""
+
+    def read(self, response: Response) -> Traces:
+        """Traces of the examples with these responses."""
+        ...
 
 
 class Tracer(Protocol):
@@ -276,6 +306,14 @@ class FittedMethod(Protocol):
     def score(self, observed: "ObservedExamples", progress: Progress) -> Scores: ...
 
 
+@runtime_checkable
+class TracedMethod(Protocol):
+    """A fitted method that looks at traces of one source."""
+
+    @property
+    def source(self) -> TraceSource: ...
+
+
 class ObservedExamples(Protocol):
     """Examples with the model's frozen answers to them; see `anomech.data.observed`."""
 
@@ -304,6 +342,10 @@ class ObservedExamples(Protocol):
     def features(self) -> Tensor: ...
 
     def __len__(self) -> int: ...
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces of the examples; those that came with the answers are not computed again."""
+        ...
 
     def take(self, places: np.ndarray) -> "ObservedExamples":
         """Some of them, in the given order; the model is not asked again."""

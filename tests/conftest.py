@@ -158,8 +158,14 @@ class ToyLanguageTask:
         return {
             name: module
             for name, module in self.model.named_modules()
-            if any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
         }
+
+    def precise(self):
+        return self
+
+    def capacity(self, batch):
+        return self.batch
 
     def respond(self, overlay, batch, answers=None):
         prompt = torch.from_numpy(batch)

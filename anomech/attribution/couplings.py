@@ -56,6 +56,6 @@ COUPLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def row_sizes(values: Tensor) -> Tensor:
-    """Log length of each row `[examples]`; bounded below, so that a zero row stays finite."""
-    return torch.log(values.norm(dim=1).clamp_min(FLOOR))
+def log_length(norms: Tensor) -> Tensor:
+    """Logs of lengths; bounded below, so that a row of zeros stays finite."""
+    return torch.log(norms.clamp_min(FLOOR))

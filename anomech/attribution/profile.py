@@ -14,13 +14,14 @@ several, for the whole network and for each part:
 `size`           log length of the response
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from anomech.attribution.couplings import center, row_sizes, unit
+from anomech.attribution.couplings import FLOOR, center, log_length, unit
 from anomech.attribution.scores import (
     class_means,
     explained,
@@ -47,14 +48,14 @@ class Part:
     """What is known of the anchors in one part of the network.
 
     Attributes:
-        rows: unit responses `[anchors, features]`.
-        sizes: log lengths `[anchors]`.
-        inverse: of the ridged Gram matrix `[anchors, anchors]`, float64.
+        place: of the part among the features.
+        norms: lengths of the anchors' responses `[anchors]`.
+        inverse: of the ridged Gram matrix of unit responses `[anchors, anchors]`, float64.
         by_group: for each group its anchors' places and their own inverse.
     """
 
-    rows: Tensor
-    sizes: Tensor
+    place: slice
+    norms: Tensor
     inverse: Tensor
     by_group: Mapping[int, tuple[Tensor, Tensor]]
 
@@ -64,11 +65,13 @@ class Anchors:
     """The trusted span, part by part.
 
     Attributes:
+        rows: responses of the anchors `[anchors, features]`; draw traces are centered.
         parts: the whole network first, then its parts in order.
         groups: of the anchors' answers `[anchors]`.
-        ridge: lambda of the explained fraction.
+        ridge: lambda of the explained fraction, relative to unit responses.
     """
 
+    rows: Tensor
     parts: Mapping[str, Part]
     groups: Tensor
     ridge: float
@@ -79,13 +82,21 @@ class Anchors:
         return [f"{statistic} / {part}" for part in self.parts for statistic in STATISTICS]
 
 
-def rows_of(traces: Traces) -> dict[str, Tensor]:
-    """Responses by part, the whole network first; draw traces are centered."""
-    values = center(traces.values) if traces.centered else traces.values
-    rows = {WHOLE: values}
-    if len(traces.blocks) > 1:
-        rows |= {name: values[:, place] for name, place in traces.blocks.items()}
-    return rows
+class Profile(NamedTuple):
+    """Profiles of some queries.
+
+    Attributes:
+        statistics: float64 `[queries, parts * statistics]`.
+        coupling: cosines with the anchors over the whole network `[queries, anchors]`.
+    """
+
+    statistics: Tensor
+    coupling: Tensor
+
+
+def rows_of(traces: Traces) -> Tensor:
+    """Responses `[examples, features]`; draw traces are centered."""
+    return center(traces.values) if traces.centered else traces.values
 
 
 def fit_anchors(traces: Traces, groups: Tensor, ridge: float) -> Anchors:
@@ -96,46 +107,85 @@ def fit_anchors(traces: Traces, groups: Tensor, ridge: float) -> Anchors:
         groups: int64 `[anchors]`.
         ridge: lambda, relative to unit responses.
     """
+    rows = rows_of(traces)
+    places = {WHOLE: slice(0, rows.shape[1])}
+    if len(traces.blocks) > 1:
+        places |= traces.blocks
     members = {int(group): torch.nonzero(groups == group)[:, 0] for group in groups.unique()}
     parts = {}
-    for name, rows in rows_of(traces).items():
-        directions = unit(rows)
-        gram = directions @ directions.T
+    for (name, place), (coupling, norms) in zip(
+        places.items(), _cosines(rows, rows, list(places.values())), strict=True
+    ):
         by_group = {
-            group: (place, span_inverse(gram[place][:, place], ridge))
-            for group, place in members.items()
+            group: (mine, span_inverse(coupling[mine][:, mine], ridge))
+            for group, mine in members.items()
         }
-        parts[name] = Part(directions, row_sizes(rows), span_inverse(gram, ridge), by_group)
-    return Anchors(parts, groups, ridge)
+        parts[name] = Part(place, norms, span_inverse(coupling, ridge), by_group)
+    return Anchors(rows, parts, groups, ridge)
 
 
-def profile(anchors: Anchors, traces: Traces, groups: Tensor) -> Tensor:
-    """Statistics of queries, float64 `[queries, parts * statistics]`."""
-    rows = rows_of(traces)
-    columns = []
-    for name, part in anchors.parts.items():
-        coupling = unit(rows[name]) @ part.rows.T
+def profile(anchors: Anchors, traces: Traces, groups: Tensor) -> Profile:
+    """Profiles of queries with these traces and groups of answers."""
+    rows, places = rows_of(traces), [part.place for part in anchors.parts.values()]
+    columns, whole = [], None
+    for part, (coupling, norms) in zip(
+        anchors.parts.values(), _cosines(rows, anchors.rows, places), strict=True
+    ):
+        whole = coupling if whole is None else whole
         own = torch.zeros(len(coupling), dtype=coupling.dtype)
         for group, (place, inverse) in part.by_group.items():
             mine = groups == group
             own[mine] = explained(coupling[mine][:, place], inverse)
         columns += _couplings(coupling, groups, anchors.groups)
-        columns += [explained(coupling, part.inverse), own, row_sizes(rows[name])]
-    return torch.stack(columns, dim=1).double()
+        columns += [explained(coupling, part.inverse), own, log_length(norms)]
+    assert whole is not None
+    return Profile(torch.stack([column.double() for column in columns], dim=1), whole)
 
 
 def profile_of_anchors(anchors: Anchors) -> Tensor:
     """Statistics of every anchor against all others, float64 `[anchors, parts * statistics]`."""
-    columns = []
-    for part in anchors.parts.values():
-        coupling = part.rows @ part.rows.T
+    places, columns = [part.place for part in anchors.parts.values()], []
+    for part, (coupling, norms) in zip(
+        anchors.parts.values(), _cosines(anchors.rows, anchors.rows, places), strict=True
+    ):
         coupling.fill_diagonal_(torch.nan)
         own = torch.zeros(len(coupling), dtype=torch.float64)
         for place, inverse in part.by_group.values():
             own[place] = explained_without_self(inverse, anchors.ridge)
         columns += _couplings(coupling, anchors.groups, anchors.groups)
-        columns += [explained_without_self(part.inverse, anchors.ridge), own, part.sizes]
+        columns += [explained_without_self(part.inverse, anchors.ridge), own, log_length(norms)]
     return torch.stack([column.double() for column in columns], dim=1)
+
+
+def unexplained(anchors: Anchors, traces: Traces) -> Tensor:
+    """The part of each unit response outside the anchors' span `[queries, features]`."""
+    directions, span = unit(rows_of(traces)), unit(anchors.rows)
+    inverse = anchors.parts[WHOLE].inverse.float()
+    return directions - (directions @ span.T @ inverse) @ span
+
+
+def _cosines(
+    queries: Tensor, anchors: Tensor, places: Sequence[slice]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cosines `[queries, anchors]` and the queries' lengths, for the whole and then its parts.
+
+    The products of the parts add up to those of the whole, so every number is multiplied once.
+    """
+    products = [
+        (
+            queries[:, place] @ anchors[:, place].T,
+            queries[:, place].norm(dim=1),
+            anchors[:, place].norm(dim=1),
+        )
+        for place in places[1:] or places
+    ]
+    if len(places) > 1:
+        dots, left, right = zip(*products, strict=True)
+        lengths = [torch.stack(each).square().sum(dim=0).sqrt() for each in (left, right)]
+        products.insert(0, (torch.stack(dots).sum(dim=0), lengths[0], lengths[1]))
+    for dot, left_norms, right_norms in products:
+        scale = left_norms.clamp_min(FLOOR)[:, None] * right_norms.clamp_min(FLOOR)
+        yield dot / scale, left_norms
 
 
 def _couplings(coupling: Tensor, groups: Tensor, anchor_groups: Tensor) -> list[Tensor]:

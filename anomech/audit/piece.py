@@ -1,9 +1,9 @@
 """One chunk's judgment as a pure function, so that any engine can run it anywhere."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,17 +48,6 @@ class Piece(NamedTuple):
     number: int
     inputs: Examples
     content: str
-
-
-@dataclass(frozen=True)
-class Here:
-    """An `anomech.types.Engine` that works in this process."""
-
-    def map(
-        self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]
-    ) -> Iterator[Any]:
-        """`function(shared, piece)` for every piece."""
-        return (function(shared, piece) for piece in pieces)
 
 
 def light(calibrated: Calibrated) -> Calibrated:

@@ -14,12 +14,13 @@ from anomech.audit import chunks, provenance, results, tables
 from anomech.audit.fitting import Fitted, fit
 from anomech.audit.folder import WORK, noted, open_folder
 from anomech.audit.loading import Loaded, check_named, load
-from anomech.audit.piece import Here, Piece, Shared, judge_chunk, light
+from anomech.audit.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.plan import Plan
 from anomech.audit.tally import Tally, decide
 from anomech.audit.verdicts import anchor_names
 from anomech.calibration.excess import tolerated
 from anomech.data.subset import in_pieces
+from anomech.engines.serial import Serial
 from anomech.errors import RunError
 from anomech.records import Run, write_findings, write_record
 from anomech.report.render import render
@@ -74,7 +75,7 @@ def judge(
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
     fitted = fit(plan, loaded, progress)
-    tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Here(), workers)
+    tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)
     mechanisms, numbers = results.mechanisms(kept)

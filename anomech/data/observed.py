@@ -1,15 +1,25 @@
 """Examples with the model's frozen answers: one forward pass, shared by every method."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.data.passes import joined, passes
 from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, DataError
-from anomech.types import Examples, Progress, Response, Task, silent
+from anomech.types import (
+    AnsweringSource,
+    Examples,
+    Progress,
+    ReadingSource,
+    Response,
+    Task,
+    Traces,
+    TraceSource,
+    silent,
+)
 
 
 @dataclass(frozen=True)
@@ -20,11 +30,15 @@ class Observed:
         task: the model.
         examples: what was observed.
         response: everything the forward pass gave.
+        source: the tracer that watched the forward pass, if one did.
+        traces: what it gave.
     """
 
     task: Task
     examples: Examples
     response: Response = field(repr=False)
+    source: TraceSource | None = field(default=None, repr=False)
+    traces: Traces | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -37,7 +51,19 @@ class Observed:
             for name, column in self.response._asdict().items()
             if column is not None
         }
-        return Observed(self.task, Subset(self.examples, places), Response(**kept))
+        traces = self.traces
+        if traces is not None:
+            traces = replace(traces, values=traces.values[index], response=None)
+        some = Subset(self.examples, places)
+        return Observed(self.task, some, Response(**kept), self.source, traces)
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces by a source; those that came with the answers are not computed again."""
+        if source is self.source and self.traces is not None:
+            return self.traces
+        if isinstance(source, ReadingSource):
+            return source.read(self.response)
+        return source(self.examples, self.answers, progress)
 
     @property
     def answers(self) -> Tensor:
@@ -81,6 +107,7 @@ def observe(
     *,
     progress: Progress = silent,
     answers: Tensor | None = None,
+    source: TraceSource | None = None,
 ) -> Observed:
     """Run the model once over the examples.
 
@@ -89,30 +116,21 @@ def observe(
         examples: at least one.
         progress: told the stage "observing".
         answers: recorded answers `[examples, ...]`; they win over the model's own.
+        source: a tracer; one that runs the model forward anyway gives the answers too, so that its
+            traces cost no forward pass of their own.
 
     Raises:
         DataError: there are no examples.
     """
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
+    if answers is None and isinstance(source, AnsweringSource):
+        traces = source.answer(examples, progress)
+        assert traces.response is not None
+        return Observed(task, examples, traces.response, source, traces)
     found: list[Response] = []
-    for start in range(0, len(examples), task.batch):
-        stop = min(start + task.batch, len(examples))
-        given = None if answers is None else answers[start:stop]
-        found.append(task.respond({}, examples.load(np.arange(start, stop)), given))
-        progress("observing", stop, len(examples))
-    return Observed(task, examples, _joined(found))
-
-
-def _joined(responses: Sequence[Response]) -> Response:
-    def column(values: Sequence[Tensor | None]) -> Tensor | None:
-        kept = [value.cpu() for value in values if value is not None]
-        return torch.cat(kept) if kept else None
-
-    answers, log_odds, losses, logits, features = (
-        column(values) for values in zip(*responses, strict=True)
-    )
-    assert answers is not None
-    assert log_odds is not None
-    assert losses is not None
-    return Response(answers, log_odds, losses, logits, features)
+    for places in passes(task, examples):
+        given = None if answers is None else answers[torch.from_numpy(places)]
+        found.append(task.respond({}, examples.load(places), given))
+        progress("observing", int(places[-1]) + 1, len(examples))
+    return Observed(task, examples, joined(found))

@@ -49,7 +49,7 @@ class CouplingScore:
         source = chosen_tracer(self.tracer, self.tracer_options).fit(
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
-        traces = source(anchors.examples, anchors.answers, progress)
+        traces = anchors.traced(source, progress)
         inverse = None
         if self.score == "explained":
             rows = _rows(traces)
@@ -80,7 +80,7 @@ class FittedCouplingScore:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Minus the support by the anchors."""
-        traces = self.source(observed.examples, observed.answers, progress)
+        traces = observed.traced(self.source, progress)
         near = cosine(_rows(traces), _rows(self.anchors))
         if self.inverse is not None:
             support = explained(near, self.inverse)

@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anomech.attribution.couplings import unit
 from anomech.attribution.density import (
     Centers,
     Density,
@@ -44,7 +43,7 @@ from anomech.attribution.profile import (
     fit_anchors,
     profile,
     profile_of_anchors,
-    rows_of,
+    unexplained,
 )
 from anomech.config import option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
@@ -88,7 +87,7 @@ class FunctionalAttribution:
         source = chosen_tracer(self.tracer, self.tracer_options).fit(
             anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
         )
-        traces = source(anchors.examples, anchors.answers, progress)
+        traces = anchors.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
             why = next(iter(source.health.problems), "choose another tracer or other options.")
             raise Inconclusive(f"traces of trusted examples are not finite: {why}")
@@ -177,9 +176,9 @@ class FittedFunctionalAttribution:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest anchors, explained fractions and residuals."""
-        traces = self.source(observed.examples, observed.answers, progress)
+        traces = observed.traced(self.source, progress)
         groups = observed.groups
-        statistics = profile(self.span, traces, groups)
+        statistics, coupling = profile(self.span, traces, groups)
         context = _context(observed)
         surprises = [
             self.densities[part].surprise(
@@ -194,8 +193,6 @@ class FittedFunctionalAttribution:
         score = self.tail.surprise(torch.stack(surprises).sum(dim=0))
         if unfamiliar is not None:
             score = torch.maximum(score, unfamiliar)
-        directions = unit(rows_of(traces)[WHOLE])
-        coupling = directions @ self.span.parts[WHOLE].rows.T
         couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
         return Scores(
             score=score,
@@ -206,8 +203,7 @@ class FittedFunctionalAttribution:
                 part: block[:, STATISTICS.index("explained_own")].clamp(0, 1)
                 for part, block in _blocks(self.span, statistics).items()
             },
-            residuals=directions
-            - (coupling @ self.span.parts[WHOLE].inverse.float()) @ self.span.parts[WHOLE].rows,
+            residuals=unexplained(self.span, traces),
         )
 
     def _views(

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.errors import DataError, ModelError
+from anomech.tasks._arithmetic import Precision, capacity, watched_head
 from anomech.tasks.watching import watched_parameters
 from anomech.types import Overlay, Response
 
@@ -31,7 +32,10 @@ class ImageClassifier:
         watch: which parameters move: "all", "last" or a glob of names such as "layer4.*".
         device: where to run; empty means where the model's parameters are.
         class_names: in the order of the logits; indices stand in where it is short.
-        batch: images in one pass.
+        precision: of the network's arithmetic; the last layer and all that follows stay in
+            float32, because log-odds of confident answers need it.
+        memory: bytes that the activations of one pass may take.
+        batch: images in one pass; 0 finds it by the memory and, on a CPU, by its caches.
     """
 
     model: nn.Module
@@ -40,7 +44,9 @@ class ImageClassifier:
     watch: str = "all"
     device: str = ""
     class_names: Sequence[str] = ()
-    batch: int = 256
+    precision: Precision = "float32"
+    memory: int = 2**30
+    batch: int = 0
     provides: frozenset[str] = field(
         default=frozenset({"logits", "features", "layers", "statistics"}), init=False, repr=False
     )
@@ -60,24 +66,29 @@ class ImageClassifier:
         return watched_parameters(self.network, self.watch)
 
     def layers(self) -> Mapping[str, nn.Module]:
-        """Modules that own a watched parameter themselves; tied ones are all named."""
+        """The network and modules that own a watched parameter themselves; tied ones all."""
         tensors = {tensor.data_ptr() for tensor in self.watched.values()}
         return {
             name: module
             for name, module in self.network.named_modules()
-            if any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
         }
+
+    def precise(self) -> "ImageClassifier":
+        """The same task in float32."""
+        return self if self.precision == "float32" else replace(self, precision="float32")
+
+    def capacity(self, batch: Any) -> int:
+        """See `anomech.types.Task.capacity`."""
+        return self.batch or capacity(
+            self.network, self._prepare(batch[:1]), self.memory, self._device
+        )
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.types.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
         images = self._prepare(batch)
-        caught: list[Tensor] = []
-        handle = self._catch_features(caught)
-        try:
+        with watched_head(self.network, self.precision, self._device) as caught:
             logits = self._call(self.network, overlay, images)
-        finally:
-            if handle is not None:
-                handle.remove()
         logits = _checked(logits, len(images))
         if not overlay:  # of other parameters, who moved them judges
             _check_finite(logits)
@@ -174,14 +185,6 @@ class ImageClassifier:
                 f"{images.shape[1]} channels ({first}); check the image size, the channels and "
                 "that the factory and the weights belong together."
             ) from error
-
-    def _catch_features(self, caught: list[Tensor]) -> Any:
-        last = next(
-            (m for m in reversed(list(self.network.modules())) if isinstance(m, nn.Linear)), None
-        )
-        if last is None:
-            return None
-        return last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0].flatten(1)))
 
 
 def _twin(model: nn.Module, device: torch.device) -> nn.Module:

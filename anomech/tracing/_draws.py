@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.data.passes import passes
 from anomech.data.subset import Subset
 from anomech.types import Examples, Health, Overlay, Progress, Response, Task, Traces
 
@@ -68,11 +69,10 @@ class DrawSource:
         values = torch.empty(len(examples), total)
         for draw, overlay in enumerate(self.draws()):
             visit(overlay)
-            for start in range(0, len(examples), self.task.batch):
-                stop = min(start + self.task.batch, len(examples))
-                raw = examples.load(np.arange(start, stop))
-                response = self.task.respond(overlay, raw, answers[start:stop])
-                values[start:stop, draw] = observed(response, self.observable).cpu()
+            for places in passes(self.task, examples):
+                index = torch.from_numpy(places)
+                response = self.task.respond(overlay, examples.load(places), answers[index])
+                values[index, draw] = observed(response, self.observable).cpu().float()
             progress("tracing", draw + 1, total)
         return values
 

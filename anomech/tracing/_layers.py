@@ -3,12 +3,13 @@
 For a layer with input `a` and output gradient `d` the weight's gradient is a sum of outer products
 over positions, `sum_t d_t a_t'`. Projecting `d_t` and `a_t` first means that a whole batch of
 per-example gradients costs one small product and is never formed at full size.
-A rule sees the input on the way forward and keeps only its projection; what it returns turns the
-output's gradient into `[batch, kept rows, kept columns]` for a matrix, `[batch, entries]` for a
+
+A rule takes the module, its input, its output's gradient, the weight's sides and the names that
+are wanted; it gives `[batch, kept rows, kept columns]` for a matrix and `[batch, entries]` for a
 vector, by the parameter's name within the layer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import torch
 from torch import Tensor, nn
@@ -17,104 +18,150 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.tracing._projection import Sides
 
-Gradients = Callable[[Tensor], dict[str, Tensor]]
-Rule = Callable[[nn.Module, Tensor, Sides], Gradients]
+Gradients = dict[str, Tensor]
+Rule = Callable[[nn.Module, Tensor, Tensor, Sides, Set[str]], Gradients]
 
 
-def linear(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def linear(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.Linear`: inputs `[batch, ..., in]`, output gradient `[batch, ..., out]`."""
-    a = _positions(inputs)
-    if sides.columns is not None:
-        a = a @ sides.columns
-
-    def gradients(grad: Tensor) -> dict[str, Tensor]:
-        d = _positions(grad)
-        bias = d.sum(dim=1)
-        if sides.rows is not None:
-            d = d @ sides.rows
-        return {"weight": torch.einsum("bto,bti->boi", d, a), "bias": bias}
-
-    return gradients
+    found = {}
+    d = _positions(grad)
+    if "bias" in wanted:
+        found["bias"] = d.sum(dim=1)
+    if "weight" in wanted:
+        a = _positions(inputs)
+        a = a if sides.columns is None else a @ sides.columns.to(a.dtype)
+        d = d if sides.rows is None else d @ sides.rows.to(d.dtype)
+        found["weight"] = _outer(d, a)
+    return found
 
 
-def convolution(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def convolution(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.Conv1d` and `nn.Conv2d`, any stride, padding, dilation and groups.
 
-    Projecting the patches by `columns` is a convolution with random filters.
+    Projecting the patches is a convolution with the projection's filters.
     """
+    return scaled_convolution(module, inputs, grad, sides, wanted, None)
+
+
+def scaled_convolution(
+    module: nn.Module,
+    inputs: Tensor,
+    grad: Tensor,
+    sides: Sides,
+    wanted: Set[str],
+    scale: Tensor | None,
+) -> Gradients:
+    """As `convolution`, for an output gradient that is `scale` `[channels]` times `grad`."""
     assert isinstance(module, (nn.Conv1d, nn.Conv2d))
-    groups, kernel = module.groups, module.weight.shape[1:]
-    columns = sides.columns
-    if columns is None:
-        columns = torch.eye(kernel.numel(), device=inputs.device)
-    filters = columns.T.reshape(-1, *kernel).repeat(groups, *[1] * len(kernel))
-    convolve = functional.conv2d if isinstance(module, nn.Conv2d) else functional.conv1d
+    found, groups = {}, module.groups
+    d = _positions_of_channels(grad, groups)
+    if "bias" in wanted:
+        bias = d.sum(dim=1, dtype=torch.float32).reshape(len(grad), -1)
+        found["bias"] = bias if scale is None else bias * scale
+    if "weight" in wanted:
+        rows = sides.rows
+        if rows is not None and groups == 1:
+            # Rows first: fewer of them take part in the product over positions.
+            d = d @ (rows if scale is None else rows * scale[:, None]).to(d.dtype)
+            rows, scale = None, None
+        weight = _outer(d, _positions_of_channels(_patches(module, inputs, sides), groups))
+        # Groups are rows of the weight: [batch * groups, ...] to [batch, groups * rows, ...].
+        weight = weight.unflatten(0, (-1, groups)).flatten(1, 2)
+        if sides.taps is not None and sides.columns is not None:
+            weight = weight @ sides.columns
+        if scale is not None:
+            weight = weight * scale[:, None]
+        found["weight"] = weight if rows is None else rows.T @ weight
+    return found
+
+
+def _patches(module: nn.Conv1d | nn.Conv2d, inputs: Tensor, sides: Sides) -> Tensor:
+    """Projected patches `[batch, groups * kept, *positions]` in the place of the outputs."""
+    kernel, groups = module.weight.shape[1:], module.groups
+    if sides.taps is not None:
+        filters, split = sides.taps.repeat(groups, *[1] * len(kernel)), module.in_channels
+    else:
+        columns = sides.columns
+        if columns is None:
+            columns = torch.eye(kernel.numel(), device=inputs.device)
+        filters = columns.T.reshape(-1, *kernel).repeat(groups, *[1] * len(kernel))
+        split = groups
     padding: str | tuple[int, ...] = module.padding
     if module.padding_mode != "zeros":
         reach = module._reversed_padding_repeated_twice
         inputs = functional.pad(inputs, reach, mode=module.padding_mode)
         padding = (0,) * len(module.stride)
-    patches = convolve(inputs, filters, None, module.stride, padding, module.dilation, groups)
-    a = patches.unflatten(1, (groups, -1)).flatten(3)
-
-    def gradients(grad: Tensor) -> dict[str, Tensor]:
-        d = grad.unflatten(1, (groups, -1)).flatten(3)
-        bias = d.sum(dim=3).flatten(1)
-        if sides.rows is not None:
-            d = torch.einsum("bgol,ok->bgkl", d, sides.rows)
-        return {"weight": torch.einsum("bgol,bgil->bgoi", d, a).flatten(1, 2), "bias": bias}
-
-    return gradients
+    convolve = functional.conv2d if isinstance(module, nn.Conv2d) else functional.conv1d
+    return convolve(
+        inputs, filters.to(inputs.dtype), None, module.stride, padding, module.dilation, split
+    )
 
 
-def embedding(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def embedding(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.Embedding`: inputs are indices `[batch, ...]`, output gradient `[batch, ..., width]`."""
     assert isinstance(module, nn.Embedding)
-    tokens = inputs.flatten(1)
-    rows = sides.rows
-    if rows is None:
-        rows = torch.eye(module.num_embeddings, device=inputs.device)
-    a = rows[tokens]
+    tokens, d = inputs.flatten(1), grad.flatten(1, -2)
+    if sides.columns is not None:
+        d = d @ sides.columns.to(d.dtype)
     if module.padding_idx is not None:
-        a = a * (tokens != module.padding_idx)[..., None]
-
-    def gradients(grad: Tensor) -> dict[str, Tensor]:
-        d = grad.flatten(1, -2)
-        if sides.columns is not None:
-            d = d @ sides.columns
-        return {"weight": torch.einsum("btr,btc->brc", a, d)}
-
-    return gradients
+        d = d * (tokens != module.padding_idx)[..., None]
+    if sides.rows is not None:
+        return {"weight": _outer(sides.rows.to(d.dtype)[tokens], d)}
+    found = torch.zeros(len(d), module.num_embeddings, d.shape[2], device=d.device)
+    return {"weight": found.scatter_add_(1, tokens[..., None].expand_as(d), d.float())}
 
 
-def batch_norm(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def batch_norm(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.BatchNorm*` in evaluation mode: channels are axis 1."""
     assert isinstance(module, _BatchNorm)
     assert module.running_mean is not None
     assert module.running_var is not None
-    normalized = functional.batch_norm(
-        inputs, module.running_mean.float(), module.running_var.float(), eps=module.eps
-    )
-    return _channels(normalized)
+    x, d = _positions_of_channels(inputs, 1), _positions_of_channels(grad, 1)
+    found = {"bias": d.sum(dim=1, dtype=torch.float32)}
+    if "weight" in wanted:
+        centered = (x * d).sum(dim=1, dtype=torch.float32) - module.running_mean * found["bias"]
+        found["weight"] = centered / (module.running_var + module.eps).sqrt()
+    return found
 
 
-def group_norm(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def group_norm(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.GroupNorm`: channels are axis 1."""
     assert isinstance(module, nn.GroupNorm)
-    return _channels(functional.group_norm(inputs, module.num_groups, eps=module.eps))
+    normalized = functional.group_norm(inputs, module.num_groups, eps=module.eps)
+    d = _positions_of_channels(grad, 1)
+    return {
+        "weight": (_positions_of_channels(normalized, 1) * d).sum(dim=1),
+        "bias": d.sum(dim=1),
+    }
 
 
-def layer_norm(module: nn.Module, inputs: Tensor, sides: Sides) -> Gradients:
+def layer_norm(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
     """`nn.LayerNorm`: the last axes are normalized, those between are positions."""
     assert isinstance(module, nn.LayerNorm)
     normalized = functional.layer_norm(inputs, module.normalized_shape, eps=module.eps)
+    return _elementwise(normalized, grad, torch.Size(module.normalized_shape).numel())
 
-    def gradients(grad: Tensor) -> dict[str, Tensor]:
-        shape = (len(grad), -1, torch.Size(module.normalized_shape).numel())
-        weight = (normalized * grad).reshape(shape).sum(dim=1)
-        return {"weight": weight, "bias": grad.reshape(shape).sum(dim=1)}
 
-    return gradients
+def rms_norm(
+    module: nn.Module, inputs: Tensor, grad: Tensor, sides: Sides, wanted: Set[str]
+) -> Gradients:
+    """`nn.RMSNorm`: as `layer_norm`, without centering."""
+    assert isinstance(module, nn.RMSNorm)
+    normalized = functional.rms_norm(inputs, module.normalized_shape, eps=module.eps)
+    return _elementwise(normalized, grad, torch.Size(module.normalized_shape).numel())
 
 
 RULES: Mapping[type[nn.Module], Rule] = {
@@ -127,7 +174,15 @@ RULES: Mapping[type[nn.Module], Rule] = {
     nn.BatchNorm3d: batch_norm,
     nn.GroupNorm: group_norm,
     nn.LayerNorm: layer_norm,
+    nn.RMSNorm: rms_norm,
 }
+
+
+def rule_of(module: nn.Module) -> Rule | None:
+    """The rule of a module's kind, or None."""
+    if isinstance(module, _BatchNorm) and module.running_mean is None:
+        return None  # it mixes the examples of a batch
+    return next((RULES[kind] for kind in type(module).__mro__ if kind in RULES), None)
 
 
 def _positions(values: Tensor) -> Tensor:
@@ -135,9 +190,22 @@ def _positions(values: Tensor) -> Tensor:
     return values[:, None] if values.ndim == 2 else values.flatten(1, -2)
 
 
-def _channels(normalized: Tensor) -> Gradients:
-    def gradients(grad: Tensor) -> dict[str, Tensor]:
-        d, product = grad[..., None], (normalized * grad)[..., None]
-        return {"weight": product.flatten(2).sum(dim=2), "bias": d.flatten(2).sum(dim=2)}
+def _positions_of_channels(values: Tensor, groups: int) -> Tensor:
+    """`[batch, groups * channels, *positions]` to `[batch * groups, positions, channels]`."""
+    flat = values[..., None] if values.ndim == 2 else values.flatten(2)
+    if groups == 1:
+        return flat.transpose(1, 2)  # no copy where channels are last in memory
+    return flat.unflatten(1, (groups, -1)).flatten(0, 1).transpose(1, 2)
 
-    return gradients
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """`sum_t left_t right_t'` `[batch, rows, columns]`, accumulated in float32."""
+    return torch.bmm(left.float().transpose(1, 2), right.float())
+
+
+def _elementwise(normalized: Tensor, grad: Tensor, entries: int) -> Gradients:
+    shape = (len(grad), -1, entries)
+    return {
+        "weight": (normalized * grad).reshape(shape).sum(dim=1),
+        "bias": grad.reshape(shape).sum(dim=1),
+    }

@@ -26,6 +26,7 @@ from anomech.tracing._draws import DrawSource, Observable, check_health
 from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
 
 TRIALS = 4
+PROBES = 256
 BISECTIONS = 12
 
 
@@ -55,7 +56,7 @@ class Gaussian:
         batches = _batches(trusted) if self.normalization == "recalibrated" else ()
         noise = _Noise(task, self.sigma, self.draws, self.antithetic, seed, batches)
         if self.sigma == 0:
-            probe = np.arange(min(task.batch, len(trusted)))
+            probe = np.arange(min(PROBES, len(trusted)))
             raw, own = trusted.load(probe), answers[: len(probe)]
             noise = replace(noise, sigma=_choose_sigma(noise, raw, own, self.rise))
         source = DrawSource(task, noise, self.draws, 1, self.observable)

@@ -12,6 +12,7 @@ from anomech.attribution.profile import (
     profile,
     profile_of_anchors,
     rows_of,
+    unexplained,
 )
 from anomech.attribution.scores import explained, explained_without_self, span_inverse
 from anomech.types import Traces
@@ -117,13 +118,15 @@ def test_profiles_of_queries_equal_brute_force():
     queries, _ = responses(7, seed=1)
     query_groups = np.array([0, 1, 2, 0, 1, 2, 8])  # no anchor has group 8
     span = fit_anchors(traces_of(rows), torch.from_numpy(groups), RIDGE)
-    found = profile(span, traces_of(queries), torch.from_numpy(query_groups))
+    found, coupling = profile(span, traces_of(queries), torch.from_numpy(query_groups))
     expected = [
         by_hand(rows, groups, query, group)
         for query, group in zip(queries, query_groups, strict=True)
     ]
     assert found.dtype == torch.float64
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    cosines = unit(torch.from_numpy(queries)) @ unit(torch.from_numpy(rows)).T
+    torch.testing.assert_close(coupling.double(), cosines, rtol=1e-4, atol=1e-5)
     assert len(span.names) == found.shape[1]
     assert span.names[0] == f"mean / {WHOLE}"
     assert span.names[-1] == "size / head"
@@ -138,7 +141,7 @@ def test_profiles_of_anchors_are_those_against_all_others():
         expected = by_hand(others, other_groups, rows[place], groups[place])
         np.testing.assert_allclose(found[place], expected, rtol=1e-4, atol=1e-5)
         rest = fit_anchors(traces_of(others), torch.from_numpy(other_groups), RIDGE)
-        again = profile(rest, traces_of(rows[[place]]), torch.from_numpy(groups[[place]]))
+        again, _ = profile(rest, traces_of(rows[[place]]), torch.from_numpy(groups[[place]]))
         torch.testing.assert_close(found[[place]], again, rtol=1e-4, atol=1e-5)
 
 
@@ -157,11 +160,23 @@ def test_an_anchor_that_is_alone_in_its_group_has_no_own_support():
 
 
 def test_draw_traces_are_centered_and_one_block_is_the_whole():
-    rows, _ = responses(COUNT)
-    parts = rows_of(traces_of(rows + 5, parts=False, centered=True))
-    assert list(parts) == [WHOLE]
-    assert parts[WHOLE].mean(dim=1).abs().max() < 1e-5
-    assert list(rows_of(traces_of(rows))) == [WHOLE, "body", "head"]
+    rows, groups = responses(COUNT)
+    draws = traces_of(rows + 5, parts=False, centered=True)
+    assert rows_of(draws).mean(dim=1).abs().max() < 1e-5
+    groups = torch.from_numpy(groups)
+    assert list(fit_anchors(draws, groups, RIDGE).parts) == [WHOLE]
+    assert list(fit_anchors(traces_of(rows), groups, RIDGE).parts) == [WHOLE, "body", "head"]
+
+
+def test_the_unexplained_part_is_what_a_ridge_projection_leaves():
+    rows, groups = responses(COUNT)
+    queries, _ = responses(5, seed=3)
+    span = fit_anchors(traces_of(rows[:6]), torch.from_numpy(groups[:6]), RIDGE)
+    found = unexplained(span, traces_of(queries))
+    anchors, directions = (unit(torch.from_numpy(each)) for each in (rows[:6], queries))
+    gram = anchors @ anchors.T + RIDGE * torch.eye(6)
+    expected = directions - torch.linalg.solve(gram, anchors @ directions.T).T @ anchors
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_order_of_the_anchors_does_not_matter():
@@ -173,7 +188,7 @@ def test_the_order_of_the_anchors_does_not_matter():
             fit_anchors(traces_of(rows[places]), torch.from_numpy(groups[places]), RIDGE),
             traces_of(queries),
             torch.from_numpy(query_groups),
-        )
+        ).statistics
         for places in (np.arange(COUNT), order)
     )
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)

@@ -14,13 +14,14 @@ from anomech.audit.batch import controlled
 from anomech.audit.chunks import bounds
 from anomech.audit.fitting import fit
 from anomech.audit.loading import Loaded
-from anomech.audit.piece import Here, Piece, Shared, judge_chunk, light
+from anomech.audit.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import from_mapping
 from anomech.audit.tally import Tally, decide
 from anomech.audit.verdicts import anchor_names
 from anomech.data.images import from_arrays
 from anomech.data.subset import Subset
+from anomech.engines.processes import Processes
 from anomech.errors import ConfigError
 from anomech.records import Run, Verdict, read_record, read_rows
 from anomech.types import silent
@@ -111,7 +112,7 @@ def test_a_chunk_keeps_the_residuals_of_its_flags(loaded):
 def test_finished_chunks_are_not_sent_to_the_engine(loaded, tmp_path):
     sent = []
 
-    class Stopping(Here):
+    class Stopping:
         def map(self, function, shared, pieces):
             for piece in pieces:
                 sent.append(piece.number)
@@ -211,3 +212,10 @@ def test_a_tally_does_not_depend_on_the_order(loaded, tmp_path):
     assert len(first.shown) == 3
     rows = controlled([row for chunk in chunks for row in chunk.verdicts], 0.05, "batch")
     assert first.flagged.tolist() == [i for i, row in enumerate(rows) if row.decision == "flag"]
+
+
+def test_another_engine_gives_the_same_bytes(loaded, tmp_path):
+    judge(plan(), loaded, tmp_path / "here", silent)
+    judge(plan(), loaded, tmp_path / "there", silent, engine=Processes(workers=1))
+    for name in ("verdicts.jsonl", "scores/functional_attribution.jsonl"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()

@@ -136,3 +136,29 @@ class Rare(nn.Module):
             y = y.clone()
             y[chosen] = y[chosen] + self.expert(x[chosen])
         return y
+
+
+class Branching(nn.Module):
+    """A bare parameter whose use depends on the values, which no map over examples can follow."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        parts = [row * self.scale if row.sum() > 0 else row - self.scale for row in x]
+        return torch.stack(parts)
+
+
+class Shared(nn.Module):
+    """A convolution whose output goes into a normalization and past it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(4, 4, 3, padding=1)
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        convolved = self.conv(self.first(x))
+        return self.norm(convolved) + convolved * 0.5

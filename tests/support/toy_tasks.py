@@ -9,7 +9,6 @@ class LinearTask:
     """Losses are linear in the parameters: `loss_i = x_i . theta`, and the log-odds minus that."""
 
     provides = frozenset()
-    batch = 256
 
     def __init__(self, curvature=0.0):
         self.watched = {"theta": torch.tensor([0.3, -0.2, 0.5])}
@@ -24,6 +23,9 @@ class LinearTask:
 
     def groups(self, answers):
         return answers
+
+    def capacity(self, batch):
+        return 256
 
 
 class QuadraticTask(LinearTask):

@@ -30,8 +30,14 @@ class ArrayTask:
         return {
             name: module
             for name, module in self.model.named_modules()
-            if any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
         }
+
+    def precise(self):
+        return self
+
+    def capacity(self, batch):
+        return self.batch
 
     def respond(self, overlay, batch, answers=None):
         full = {name: p.detach() for name, p in self.model.named_parameters()} | dict(overlay)

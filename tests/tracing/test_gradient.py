@@ -9,6 +9,7 @@ from torch import nn
 from toy_networks import (
     Attention,
     Bare,
+    Branching,
     Doubled,
     Gated,
     Head,
@@ -16,6 +17,7 @@ from toy_networks import (
     Merged,
     Positions,
     Rare,
+    Shared,
     Tied,
     Twice,
     TwoPaths,
@@ -24,6 +26,7 @@ from toy_networks import (
 from anomech.attribution.couplings import cosine
 from anomech.errors import CapabilityError
 from anomech.tracing._parts import joined
+from anomech.tracing._projection import project
 from anomech.tracing.gradient import Gradient
 from anomech.types import silent
 
@@ -64,6 +67,21 @@ EXACT = {
     "embedding with padding": (lambda: nn.Embedding(9, 5, padding_idx=3), TOKENS),
     "tied embedding": (Tied, TOKENS),
     "a module used twice": (Twice, NORMAL),
+    "input by keyword": (Keyword, NORMAL),
+    "rms norm": (lambda: nn.RMSNorm(6), SEQUENCE),
+    "batch norm used elsewhere too": (Shared, IMAGE),
+    "convolutions and their norms": (
+        lambda: nn.Sequential(
+            nn.Conv2d(4, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.Conv2d(6, 8, 3, stride=2, groups=2),
+            nn.BatchNorm2d(8),
+            nn.Conv2d(8, 5, 1, bias=False),
+            nn.BatchNorm2d(5, affine=False),
+        ),
+        IMAGE,
+    ),
     "two first layers": (TwoPaths, NORMAL),
     "relu in place": (lambda: nn.Sequential(nn.Linear(6, 6), nn.ReLU(inplace=True)), NORMAL),
     "batch norm, relu in place": (
@@ -71,27 +89,40 @@ EXACT = {
         IMAGE,
     ),
 }
-LOOPED = {
-    "tied without a module": (lambda: Tied(functionally=True), TOKENS, {"embed.weight"}),
-    "bare parameters": (Bare, NORMAL, {"scale", "temperature"}),
-    "a bare parameter that is silent at first": (Gated, NORMAL, {"scale"}),
+REPLAYED = {
+    # By the module that is replayed ("" is the whole network) and the parameters it stands for.
+    "tied without a module": (
+        lambda: Tied(functionally=True), TOKENS, {"": {"body.embed.weight"}},
+    ),
+    "bare parameters": (Bare, NORMAL, {"body": {"body.scale", "body.temperature"}}),
     "attention": (
         Attention,
         SEQUENCE,
-        {"attention.in_proj_weight", "attention.in_proj_bias"}
-        | {"attention.out_proj.weight", "attention.out_proj.bias"},
+        {
+            "body.attention": {"body.attention.in_proj_weight", "body.attention.in_proj_bias"},
+            "": {"body.attention.out_proj.weight", "body.attention.out_proj.bias"},
+        },
     ),
-    "a forward of its own": (lambda: Doubled(6, 6), NORMAL, {"weight", "bias"}),
-    "input by keyword": (Keyword, NORMAL, {"layer.weight", "layer.bias"}),
-    "shared positions": (Positions, TOKENS, {"positions.weight"}),
-    "shared positions with an axis": (lambda: Positions(keep=True), TOKENS, {"positions.weight"}),
-    "examples merged with positions": (Merged, SEQUENCE, {"layer.weight", "layer.bias"}),
+    "a forward of its own": (
+        lambda: Doubled(6, 6), NORMAL, {"body": {"body.weight", "body.bias"}},
+    ),
+    "shared positions": (Positions, TOKENS, {"": {"body.positions.weight"}}),
+    "shared positions with an axis": (
+        lambda: Positions(keep=True), TOKENS, {"": {"body.positions.weight"}},
+    ),
+    "examples merged with positions": (
+        Merged, SEQUENCE, {"": {"body.layer.weight", "body.layer.bias"}},
+    ),
     "3d convolution": (
         lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv3d(1, 2, 3)),
         IMAGE,
-        {"1.weight", "1.bias"},
+        {"body.1": {"body.1.weight", "body.1.bias"}},
     ),
-}
+    "a transposed convolution": (
+        lambda: nn.ConvTranspose2d(4, 2, 3, stride=2), IMAGE,
+        {"body": {"body.weight", "body.bias"}},
+    ),
+}  # fmt: skip
 
 
 def make(build, shape, arrays, seed=0):
@@ -138,21 +169,39 @@ def assert_exact(model, values, fitted, true_gradients):
 def test_layer_rules_equal_autograd(name, array_task, examples_of, true_gradients, arrays):
     model, values = make(*EXACT[name], arrays)
     fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
-    assert fitted[0].looped == ()
+    assert fitted[0].coverage.looped == ()
     assert_exact(model, values, fitted, true_gradients)
 
 
-@pytest.mark.parametrize("name", LOOPED)
-def test_what_no_rule_covers_is_looped_and_exact(
+@pytest.mark.parametrize("name", REPLAYED)
+def test_what_no_rule_covers_is_replayed_and_exact(
     name, array_task, examples_of, true_gradients, arrays
 ):
-    build, shape, looped = LOOPED[name]
+    build, shape, expected = REPLAYED[name]
     model, values = make(build, shape, arrays)
-    if name.endswith("silent at first"):
-        values[3:, 0] = 12
     fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
-    assert set(fitted[0].looped) == {f"body.{each}" for each in looped}
-    assert fitted[0].health.facts["parameters traced one example at a time"] == len(looped)
+    coverage = fitted[0].coverage
+    assert coverage.looped == ()
+    assert {module: set(owned.values()) for module, owned in coverage.replayed.items()} == expected
+    assert fitted[0].evaluations == (6 if "" in expected else 3)
+    assert_exact(model, values, fitted, true_gradients)
+
+
+def test_what_cannot_be_mapped_is_looped_and_exact(array_task, examples_of, true_gradients, arrays):
+    model, values = make(Branching, NORMAL, arrays)
+    fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
+    assert fitted[0].coverage.looped == ("body.scale",)
+    assert fitted[0].evaluations == 6
+    assert fitted[0].health.facts["parameters traced one example at a time"] == 1
+    assert_exact(model, values, fitted, true_gradients)
+
+
+def test_a_bare_parameter_that_is_silent_at_first_is_exact(
+    array_task, examples_of, true_gradients, arrays
+):
+    model, values = make(Gated, NORMAL, arrays)
+    values[3:, 0] = 12
+    fitted = fit(model, values, array_task, examples_of, features=0, batch=4)
     assert_exact(model, values, fitted, true_gradients)
 
 
@@ -169,7 +218,7 @@ def test_a_layer_that_is_never_used_is_zero_and_costs_nothing(array_task, exampl
     model, values = make(lambda: nn.Linear(6, 6), NORMAL, arrays)
     model.unused = nn.Linear(3, 3)
     source, traces, _ = fit(model, values, array_task, examples_of, features=0, parts=1)
-    assert source.looped == ()
+    assert source.coverage.looped == ()
     assert not traces.values[:, -12:].any()
 
 
@@ -187,7 +236,7 @@ def test_low_precision_models_are_traced_in_float32(
             return self.inner(x.bfloat16())
 
     source, traces, answers = fit(Cast(), values, array_task, examples_of, features=0)
-    assert source.looped == ()
+    assert source.coverage.looped == ()
     assert traces.values.dtype == torch.float32
     truth = joined(true_gradients(Cast(), values, answers), source.parts)
     assert float((traces.values - truth).norm() / truth.norm()) < 0.05
@@ -211,16 +260,50 @@ def test_watched_layers_alone_are_traced(array_task, examples_of, true_gradients
         torch.testing.assert_close(traces.values, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_projection_of_loop_and_of_rules_is_the_same(array_task, examples_of, arrays):
+def test_projection_of_replays_and_of_rules_is_the_same(array_task, examples_of, arrays):
     model, values = make(lambda: nn.Linear(6, 40), SEQUENCE, arrays)
     twin = copy.deepcopy(model)
     twin.body.__class__ = type("Unknown", (nn.Module,), {"forward": nn.Linear.forward})
     source, traces, _ = fit(model, values, array_task, examples_of, features=16)
-    looped, again, _ = fit(twin, values, array_task, examples_of, features=16)
-    assert source.looped == ()
-    assert set(looped.looped) == {"body.weight", "body.bias"}
+    replayed, again, _ = fit(twin, values, array_task, examples_of, features=16)
+    assert source.coverage.looped == ()
+    assert replayed.coverage.replayed == {"body": {"weight": "body.weight", "bias": "body.bias"}}
     assert traces.values.shape[1] < sum(p.numel() for p in model.parameters())
     torch.testing.assert_close(traces.values, again.values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "shape"),
+    [
+        (conv(4, 48, 3, padding=1), IMAGE),
+        (conv(8, 48, 3, stride=2, groups=2), (8, 7, 8)),
+        (conv(24, 48, (3, 2), dilation=2), (24, 7, 8)),
+        (lambda: nn.Conv1d(6, 60, 5, bias=False), (6, 9)),
+        (conv(40, 30, 1), (40, 3, 3)),
+        (
+            lambda: nn.Sequential(nn.Conv2d(4, 20, 3), nn.Conv2d(20, 24, 3), nn.BatchNorm2d(24)),
+            IMAGE,
+        ),
+    ],
+)
+def test_projecting_first_is_projecting_the_exact_gradient(
+    build, shape, array_task, examples_of, true_gradients, arrays
+):
+    model, values = make(build, shape, arrays)
+    source, traces, answers = fit(model, values, array_task, examples_of, features=25)
+    truth = true_gradients(model, values, answers)
+    assert source.coverage.looped == ()
+    for part, place in traces.blocks.items():
+        rows = [
+            torch.stack([
+                project(row.reshape(source.task.watched[name].shape), source.sides[name])
+                for row in truth[name]
+            ])
+            for name in source.parts[part]
+        ]  # fmt: skip
+        expected = torch.cat(rows, dim=1)
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(traces.values[:, place], expected, rtol=1e-3, atol=1e-4 * scale)
 
 
 def test_inner_products_are_unbiased_and_errors_shrink(array_task, examples_of, arrays):

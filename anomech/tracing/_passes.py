@@ -1,0 +1,290 @@
+"""One pass over a batch with hooks that gather every example's projected parameter gradients.
+
+A module whose kind has a rule gives them from its input and its output's gradient. Any other module
+is *replayed*: its call is repeated for each example under `vmap` and differentiated by its own
+parameters, which needs no knowledge of what it does but costs its forward and backward pass again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
+from anomech.tracing._layers import rule_of, scaled_convolution
+from anomech.tracing._projection import EXACT, Sides, project
+from anomech.types import LayeredTask, Response, Task
+
+Names = Mapping[str, Mapping[str, str]]
+"""For modules by name, their parameters' local names and their watched names."""
+
+REPLAYED_AT_ONCE = 2**22
+"""Numbers of gradients that a replay holds before they are projected."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How the watched parameters are traced.
+
+    Attributes:
+        ruled: by the rule of a module.
+        replayed: by replaying a module.
+        looped: one example at a time, by differentiating the whole model.
+    """
+
+    ruled: Names
+    replayed: Names
+    looped: tuple[str, ...] = ()
+
+
+@dataclass
+class Gathered:
+    """What hooks gather in one pass.
+
+    Attributes:
+        count: examples in the batch.
+        features: by watched name, float32 `[batch, ...]`.
+        leaves: where the graph starts.
+        missed: watched names of which some use has no row for each example.
+        convolved: calls of convolutions by the id of their output, until a normalization takes it.
+    """
+
+    count: int
+    features: dict[str, Tensor] = field(default_factory=dict)
+    leaves: list[Tensor] = field(default_factory=list)
+    missed: set[str] = field(default_factory=set)
+    convolved: dict[int, "_Call"] = field(default_factory=dict)
+
+    def add(self, name: str, rows: Tensor) -> None:
+        """Add a use of a parameter; tied parameters have several."""
+        rows = rows.float()
+        self.features[name] = self.features[name] + rows if name in self.features else rows
+
+
+def run(
+    task: Task,
+    coverage: Coverage,
+    sides: Mapping[str, Sides],
+    batch: Any,
+    answers: Tensor | None,
+    count: int,
+) -> tuple[Response, dict[str, Tensor], set[str]]:
+    """Run the model forward and backward once.
+
+    Args:
+        task: a `LayeredTask`.
+        coverage: which modules to watch.
+        sides: the projection of each watched parameter.
+        batch: what `Examples.load` gave.
+        answers: whose log-odds are differentiated; None means the model's own.
+        count: examples in the batch.
+
+    Returns:
+        The response, features by watched name `[batch, ...]`, and the names that were missed.
+    """
+    assert isinstance(task, LayeredTask)
+    seen, layers = Gathered(count), task.layers()
+    handles = []
+    for name in {**coverage.ruled, **coverage.replayed}:
+        watch = _Watch(
+            seen, sides, coverage.ruled.get(name, {}), coverage.replayed.get(name, {}), []
+        )
+        handles += watch.attached(layers[name])
+    try:
+        with torch.enable_grad():
+            response = task.respond({}, batch, answers)
+            total = response.log_odds.sum()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if seen.leaves:  # gradients of activations alone; no parameter asks for one
+        torch.autograd.grad(total, seen.leaves, allow_unused=True)
+    kept = {name: each.detach() for name, each in response._asdict().items() if each is not None}
+    features = {n: rows for n, rows in seen.features.items() if n not in seen.missed}
+    return Response(**kept), features, seen.missed
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a watched convolution; its output is kept, so that its id stays its own."""
+
+    watch: "_Watch"
+    module: nn.Module
+    inputs: Tensor
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Hooks on one module.
+
+    Attributes:
+        seen: where findings go.
+        sides: of all watched parameters.
+        ruled: local names that its rule gives, with their watched names.
+        replayed: local names that replaying it gives, with their watched names.
+        spared: inputs of calls whose own computation was spared.
+    """
+
+    seen: Gathered
+    sides: Mapping[str, Sides]
+    ruled: Mapping[str, str]
+    replayed: Mapping[str, str]
+    spared: list[Tensor]
+
+    def attached(self, module: nn.Module) -> list[Any]:
+        plain = bool(self.ruled) and is_plain(module)
+        after = partial(self.after, plain)
+        handles = [module.register_forward_hook(after, with_kwargs=True)]
+        if plain and isinstance(module, _BatchNorm):
+            handles.append(module.register_forward_pre_hook(self.before))
+        return handles
+
+    def before(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
+        """Let a normalization work on nothing: `after` does its work, with a cheaper backward."""
+        if not (inputs and _has_rows(inputs[0], self.seen.count) and inputs[0].requires_grad):
+            return None
+        self.spared.append(inputs[0])
+        return (inputs[0].detach()[:0],)
+
+    def after(
+        self,
+        plain: bool,
+        module: nn.Module,
+        inputs: tuple[Any, ...],
+        named: dict[str, Any],
+        output: Any,
+    ) -> Any:
+        """Wait for the output's gradient."""
+        if self.spared:
+            return self.normalized(module, self.spared.pop())
+        given = [*inputs, *named.values()]
+        result = output[0] if isinstance(output, (tuple, list)) and output else output
+        if not (given and all(_has_rows(each, self.seen.count) for each in (given[0], result))):
+            # Such as positions that all examples share: nothing here belongs to one example.
+            self.seen.missed |= {*self.ruled.values(), *self.replayed.values()}
+            return output
+        if not result.requires_grad:
+            # The first watched layer starts the graph: below it nothing needs a gradient.
+            leaf = result.detach().requires_grad_()
+            self.seen.leaves.append(leaf)
+            result = leaf.clone()
+            output = result if isinstance(output, Tensor) else type(output)((result, *output[1:]))
+        elif plain and not isinstance(module, _BatchNorm):
+            self.seen.convolved[id(result)] = _Call(self, module, given[0], result)
+        if self.ruled:
+            result.register_hook(partial(self.by_rule, module, given[0].detach()))
+        if self.replayed:
+            result.register_hook(partial(self.by_replay, module, inputs, named))
+        return output
+
+    def normalized(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        """The output of a spared normalization; with the convolution before it, if there is one."""
+        assert isinstance(module, _BatchNorm)
+        scale, shift = affine(module)
+        call = self.seen.convolved.pop(id(inputs), None)
+        if call is None:
+            output = FrozenNorm.apply(inputs, scale, shift)
+        else:
+            # Other uses of the convolution's output go on through its own node in the graph.
+            output = NormedConvolution.apply(
+                call.inputs, inputs.detach(), scale, shift, call.module
+            )
+            output.register_hook(partial(call.watch.before_norm, call, scale))
+        output.register_hook(partial(self.by_rule, module, inputs.detach()))
+        return output
+
+    def before_norm(self, call: _Call, scale: Tensor, gradient: Tensor) -> None:
+        """Features of a convolution from the gradient after the normalization of its output."""
+        self.gather(
+            partial(scaled_convolution, scale=scale),
+            call.module,
+            call.inputs.detach(),
+            gradient,
+        )
+
+    def by_rule(self, module: nn.Module, inputs: Tensor, gradient: Tensor) -> None:
+        """Features from the layer's input and its output's gradient."""
+        rule = rule_of(module)
+        assert rule is not None
+        self.gather(rule, module, inputs, gradient)
+
+    def gather(
+        self, rule: Callable[..., Any], module: nn.Module, inputs: Tensor, gradient: Tensor
+    ) -> None:
+        """Ask a rule and keep what it gives."""
+        pair = self.sides[self.ruled["weight"]] if "weight" in self.ruled else EXACT
+        with torch.no_grad():
+            found = rule(module, inputs, gradient.detach(), pair, self.ruled.keys())
+        for local, rows in found.items():
+            if (name := self.ruled.get(local)) is not None:
+                left = self.sides[name].rows
+                if rows.ndim == 2 and left is not None:  # a vector knows only its own side
+                    rows = rows.float() @ left
+                self.seen.add(name, rows)
+
+    def by_replay(
+        self,
+        module: nn.Module,
+        inputs: tuple[Any, ...],
+        named: Mapping[str, Any],
+        gradient: Tensor,
+    ) -> None:
+        """Features from repeating the call for each example."""
+        try:
+            found = _replay(
+                module, inputs, named, gradient.detach(), self.replayed, self.sides, self.seen.count
+            )
+        except (RuntimeError, ValueError, NotImplementedError):  # what `vmap` cannot map
+            self.seen.missed |= set(self.replayed.values())
+            return
+        for local, rows in found.items():
+            self.seen.add(self.replayed[local], rows)
+
+
+def _replay(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    named: Mapping[str, Any],
+    gradient: Tensor,
+    names: Mapping[str, str],
+    sides: Mapping[str, Sides],
+    count: int,
+) -> dict[str, Tensor]:
+    """Projected gradients `[batch, kept]` of a module's parameters, by local name."""
+    parameters = {local: module.get_parameter(local).detach() for local in names}
+    given = [*inputs, *named.values()]
+    apart = [each.detach() if isinstance(each, Tensor) else each for each in given]
+    axes = [0 if _has_rows(each, count) else None for each in apart]
+
+    def projected(one: Tensor, *values: Any) -> dict[str, Tensor]:
+        def pulled(moved: dict[str, Tensor]) -> Tensor:
+            single = [
+                each[None] if axis == 0 else each for each, axis in zip(values, axes, strict=True)
+            ]
+            keywords = dict(zip(named, single[len(inputs) :], strict=True))
+            output = functional_call(module, moved, tuple(single[: len(inputs)]), keywords)
+            result = output[0] if isinstance(output, (tuple, list)) else output
+            return (result[0].float() * one.float()).sum()
+
+        return {
+            local: project(each.float(), sides[names[local]])
+            for local, each in grad(pulled)(parameters).items()
+        }
+
+    size = sum(each.numel() for each in parameters.values())
+    mapped: Callable[..., dict[str, Tensor]] = vmap(
+        projected, in_dims=(0, *axes), chunk_size=max(1, REPLAYED_AT_ONCE // size)
+    )
+    with torch.enable_grad():
+        found = mapped(gradient, *apart)
+    return {local: rows.detach() for local, rows in found.items()}
+
+
+def _has_rows(values: Any, count: int) -> bool:
+    return isinstance(values, Tensor) and values.shape[:1] == (count,)
