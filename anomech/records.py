@@ -15,9 +15,9 @@ Written whole or not at all; numbers are finite or absent, never NaN.
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TextIO, TypeVar
 
 import pydantic
 
@@ -201,6 +201,8 @@ class Run(Record):
     trusted: Trusted | None = None
     detectors: tuple[DetectorSummary, ...] = ()
     mechanisms: tuple[Mechanism, ...] = ()
+    compared: int | None = None
+    """Flagged inputs among which mechanisms were looked for, where there were too many for all."""
     truth: Truth | None = None
     message: str = ""
     """Why it is not complete, if it is not."""
@@ -209,8 +211,9 @@ class Run(Record):
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that takes its place when the block ends well, and is not there otherwise.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -219,17 +222,24 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):  # its folder may not exist or may be read-only
-            temporary.unlink(missing_ok=True)
         raise RunError(
             f"{path.name} could not be written ({error.strerror}); free some space or choose "
             "another folder with --out, then run the same command again: finished work is kept."
         ) from None
+    finally:
+        with suppress(OSError):  # its folder may not exist or may be read-only
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -238,8 +248,15 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Record]) -> None:
-    """Write records as JSON lines."""
-    write_text(path, "".join(row.model_dump_json(exclude_none=True) + "\n" for row in rows))
+    """Write records as JSON lines, one after the other."""
+    with whole_file(path) as file:
+        for row in rows:
+            file.write(row_text(row))
+
+
+def row_text(row: Record) -> str:
+    """A record as a JSON line."""
+    return row.model_dump_json(exclude_none=True) + "\n"
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
@@ -263,10 +280,14 @@ def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
 
 
 def iterate_rows(path: Path, cls: type[AnyRecord]) -> Iterator[AnyRecord]:
-    """Read JSON lines of records one by one."""
-    for line in _read(path).split("\n"):  # ids may hold other line separators
-        if line:
-            yield _parse(path, cls, line)
+    """Read JSON lines of records one by one; one line is in memory at a time."""
+    try:
+        with open(path, encoding="utf-8", newline="\n") as lines:  # ids may hold other separators
+            for line in lines:
+                if line != "\n":
+                    yield _parse(path, cls, line)
+    except (OSError, UnicodeDecodeError):
+        raise _unreadable(path) from None
 
 
 def read_findings(path: Path) -> list[Finding]:
@@ -282,9 +303,11 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise RunError(
-            f"{path.parent.name or '.'} has no readable {path.name}; is it a run folder?"
-        ) from None
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> RunError:
+    return RunError(f"{path.parent.name or '.'} has no readable {path.name}; is it a run folder?")
 
 
 def _parse(path: Path, cls: type[AnyRecord], text: str) -> AnyRecord:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 
 from anomech.calibration.discovery import benjamini_hochberg
@@ -21,16 +22,27 @@ def controlled(rows: Sequence[Verdict], budget: float, control: Control) -> list
         budget: of the run.
         control: what the budget bounds.
     """
-    scored = [place for place, row in enumerate(rows) if row.p_value is not None]
-    p_values = [row.p_value for row in rows if row.p_value is not None]
-    q_values = benjamini_hochberg(torch.tensor(p_values, dtype=torch.float64)).tolist()
-    by_place = dict(zip(scored, q_values, strict=True))
-    return [_decided(row, by_place.get(place), budget, control) for place, row in enumerate(rows)]
+    p_values = np.array([np.nan if row.p_value is None else row.p_value for row in rows])
+    return [
+        decided(row, q_value, budget, control)
+        for row, q_value in zip(rows, q_values(p_values), strict=True)
+    ]
 
 
-def _decided(row: Verdict, q_value: float | None, budget: float, control: Control) -> Verdict:
-    changes: dict[str, object] = {"q_value": q_value}
-    if control == "batch" and row.decision == "flag" and q_value is not None and q_value > budget:
+def q_values(p_values: np.ndarray) -> np.ndarray:
+    """q-values float64 `[n]` of p-values `[n]`; not a number where those are none."""
+    result = np.full(len(p_values), np.nan)
+    scored = ~np.isnan(p_values)
+    result[scored] = benjamini_hochberg(torch.from_numpy(p_values[scored])).numpy()
+    return result
+
+
+def decided(row: Verdict, q_value: float, budget: float, control: Control) -> Verdict:
+    """A verdict with its q-value; a flag that its q-value does not support is taken back."""
+    if np.isnan(q_value):
+        return row
+    changes: dict[str, object] = {"q_value": float(q_value)}
+    if control == "batch" and row.decision == "flag" and q_value > budget:
         changes |= {
             "decision": "clear",
             "cause": None,

@@ -4,6 +4,7 @@ A chunk is `work/00003.json` (score rows and verdicts) with `work/00003.safetens
 responses of its flagged inputs). The JSON is written last: where it is, the chunk is whole.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,8 @@ CHUNK = 1024
 class Chunk(Record):
     """What was found for one chunk of inputs."""
 
-    digests: tuple[str, ...]
+    content: str
+    """Hash of the digests of its inputs."""
     basis: str = ""
     """Hash of what it was judged with, see `anomech.audit.provenance.basis`."""
     scores: dict[str, tuple[ScoreRow, ...]]
@@ -33,9 +35,14 @@ class Chunk(Record):
     """By detector."""
 
 
-def bounds(count: int, size: int) -> list[np.ndarray]:
-    """Indices of each chunk."""
-    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+def bounds(count: int, size: int) -> Iterator[np.ndarray]:
+    """Places of each chunk."""
+    return (span(number, count, size) for number in range(-(-count // size)))
+
+
+def span(number: int, count: int, size: int) -> np.ndarray:
+    """Places of one chunk."""
+    return np.arange(number * size, min((number + 1) * size, count))
 
 
 def save(folder: Path, number: int, chunk: Chunk, residuals: Tensor | None) -> None:

@@ -5,25 +5,23 @@
 ...     print(verdict.id, verdict.decision, verdict.cause, verdict.p_value)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
 
 from anomech import plugins
 from anomech.audit.batch import Control, controlled
 from anomech.audit.chunks import CHUNK, bounds
-from anomech.audit.judging import Calibrated, Judged, calibrate
+from anomech.audit.judging import Calibrated, calibrate
 from anomech.audit.trusted import TrustedSplit, split_trusted
-from anomech.audit.wording import reason
+from anomech.audit.verdicts import anchor_names, verdicts
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.config import build
-from anomech.data.observed import Observed, observe
-from anomech.data.subset import Subset
+from anomech.data.observed import observe
+from anomech.data.subset import in_pieces
 from anomech.errors import CapabilityError, ConfigError
-from anomech.records import Evidence, Verdict
+from anomech.records import Verdict
 from anomech.types import Examples, Method, Progress, Task, silent
 
 
@@ -116,13 +114,32 @@ class FittedDetector:
 
         Inputs are taken chunk by chunk, so traces of many do not have to fit into memory at once.
         """
-        rows: list[Verdict] = []
-        for places in bounds(len(inputs), CHUNK):
-            observed = observe(self.task, Subset(inputs, places))
-            judged = self.calibrated.judge(observed, silent)
-            rows += verdicts(self.calibrated, judged, observed, self.split.anchors)
-            progress("judging inputs", len(rows), len(inputs))
+        rows = list(self._judged(inputs, progress))
         return controlled(rows, self.calibrated.budget, self.control)
+
+    def stream(self, inputs: Examples, *, progress: Progress = silent) -> Iterator[Verdict]:
+        """Verdicts one by one, for more inputs than verdicts fit into memory.
+
+        They are those of `score`, without q-values, which need all p-values first.
+
+        Raises:
+            ConfigError: control is "batch", which decides over all inputs together.
+        """
+        if self.control == "batch":
+            raise ConfigError(
+                "control='batch' decides over all inputs together, so verdicts cannot come one by "
+                "one; use score, or control='per_input'."
+            )
+        return self._judged(inputs, progress)
+
+    def _judged(self, inputs: Examples, progress: Progress) -> Iterator[Verdict]:
+        anchors, done = anchor_names(self.split.anchors), 0
+        for held in in_pieces(inputs, bounds(len(inputs), CHUNK)):
+            observed = observe(self.task, held)
+            judged = self.calibrated.judge(observed, silent)
+            yield from verdicts(self.calibrated, judged, observed, anchors)
+            done += len(held)
+            progress("judging inputs", done, len(inputs))
 
     def chance(self, verdicts: list[Verdict]) -> float:
         """How likely so many inputs pass the budget if every input is normal."""
@@ -152,56 +169,3 @@ def check_needs(name: str, method: Method, task: Task) -> None:
             f"detector {name} needs {', '.join(missing)}, which this kind of model does not give; "
             "choose another detector."
         )
-
-
-def verdicts(
-    calibrated: Calibrated, judged: Judged, observed: Observed, anchors: Observed
-) -> list[Verdict]:
-    """Records of what was judged."""
-    answers = observed.task.words(observed.answers)
-    anchor_answers = anchors.task.words(anchors.answers)
-    rows = []
-    for place, example in enumerate(observed.examples.ids):
-        decision, p_value = judged.decisions[place], float(judged.p_values[place])
-        finite = bool(torch.isfinite(judged.scores.score[place]))
-        cause = judged.cause(place) if decision == "flag" else None
-        rows.append(
-            Verdict(
-                id=example,
-                answer=answers[place],
-                score=float(judged.scores.score[place]) if finite else None,
-                p_value=p_value if finite else None,
-                decision=decision,
-                cause=cause,
-                views={name: float(view[place]) for name, view in judged.views.items()},
-                reason=reason(
-                    decision,
-                    p_value=p_value,
-                    budget=calibrated.budget,
-                    cause=cause,
-                    problems=calibrated.problems,
-                    finite=finite,
-                ),
-                evidence=_evidence(judged, place, anchors, anchor_answers) if finite else (),
-                explained={
-                    part: float(values[place])
-                    for part, values in (judged.scores.explained or {}).items()
-                    if finite
-                },
-            )
-        )
-    return rows
-
-
-def _evidence(
-    judged: Judged, place: int, anchors: Observed, answers: list[str]
-) -> tuple[Evidence, ...]:
-    scores = judged.scores
-    if scores.nearest is None or scores.couplings is None:
-        return ()
-    return tuple(
-        Evidence(anchor=anchors.examples.ids[anchor], answer=answers[anchor], coupling=coupling)
-        for anchor, coupling in zip(
-            scores.nearest[place].tolist(), scores.couplings[place].tolist(), strict=True
-        )
-    )

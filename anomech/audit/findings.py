@@ -3,24 +3,22 @@
 from collections.abc import Sequence
 
 from anomech.calibration.excess import LEVEL, chance_of_excess, tolerated
-from anomech.records import Finding, Mechanism, Verdict
+from anomech.records import Finding, Mechanism
 
 
-def excess(verdicts: Sequence[Verdict], calibration: int, budget: float) -> Finding:
+def excess(flags: int, inputs: int, calibration: int, budget: float) -> Finding:
     """The model-level rule: more flags than chance gives, by the exact beta-binomial bound."""
-    # Counted by p-value, so that the rule holds under false-discovery control too.
-    flags = sum(v.p_value is not None and v.p_value <= budget for v in verdicts)
-    limit = tolerated(len(verdicts), calibration, budget)
-    chance = chance_of_excess(flags, len(verdicts), calibration, budget)
+    limit = tolerated(inputs, calibration, budget)
+    chance = chance_of_excess(flags, inputs, calibration, budget)
     rule = (
         f"With {calibration} calibration examples and a budget of {budget:.2%}, up to {limit} of "
-        f"{len(verdicts)} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
+        f"{inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
     )
     if flags > limit:
         return Finding(
             code="excess-flags",
             severity="high",
-            title=f"{flags} of {len(verdicts)} inputs are flagged, more than chance allows",
+            title=f"{flags} of {inputs} inputs are flagged, more than chance allows",
             detail=f"{rule} So many have a probability {_small(chance)} if all inputs are normal.",
             action="Hold these inputs back, look at the mechanisms below, and do not rely on the "
             "model for inputs like them until the cause is known.",

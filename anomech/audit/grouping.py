@@ -10,8 +10,6 @@ from anomech.attribution.mechanisms import ALONE, find_mechanisms
 from anomech.records import Mechanism, Verdict
 
 SHOWN = 12
-LARGEST = 2000
-"""Clustering compares all pairs; beyond this many flags a seeded, even selection is clustered."""
 
 
 def group(
@@ -24,10 +22,6 @@ def group(
         residuals: their unexplained responses, in the same order.
         trusted: the same of calibration examples.
     """
-    if len(flagged) > LARGEST:
-        step = (len(flagged) - 1) / (LARGEST - 1)
-        chosen = [round(place * step) for place in range(LARGEST)]
-        flagged, residuals = [flagged[place] for place in chosen], residuals[chosen]
     clusters = find_mechanisms(residuals, trusted)
     found = []
     for label, cohesion in enumerate(clusters.cohesion):

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -33,8 +34,13 @@ class Loaded:
     title: str
 
 
-def load(plan: Plan, progress: Progress) -> Loaded:
+def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
     """Read the model, the trusted set and the inputs.
+
+    Args:
+        plan: names them.
+        progress: told about the images.
+        workers: processes that decode image files; 0 decodes here.
 
     Raises:
         ConfigError: the plan names no model or no data.
@@ -43,8 +49,10 @@ def load(plan: Plan, progress: Progress) -> Loaded:
     """
     check_named(plan)
     model, mean, std, title = _model(plan)
-    reference = read_images(plan.reference, progress=progress)
-    inputs = read_images(plan.inputs, channels=reference.shape[2], progress=progress)
+    reference = read_images(plan.reference, progress=progress, workers=workers)
+    inputs = read_images(
+        plan.inputs, channels=reference.shape[2], progress=progress, workers=workers
+    )
     if reference.shape != inputs.shape:
         raise DataError(
             f"trusted images are {_size(reference)} and inputs {_size(inputs)}; bring them to "
@@ -54,11 +62,11 @@ def load(plan: Plan, progress: Progress) -> Loaded:
     task = ImageClassifier(
         model, mean, std, watch=plan.task.watch, device=_device(plan.task), class_names=names
     )
-    # Hashing decodes every image, so a damaged one is found now and not after hours of work.
+    # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
+    # finished chunks of an earlier run are known before anything is judged. It costs a tenth of
+    # what judging does: 0.1 ms for a 32x32 PNG file, and 5 microseconds for one in an array.
     for name, examples in (("trusted images", reference), ("inputs", inputs)):
-        progress(f"hashing {name}", 0, len(examples))
-        examples.digests()
-        progress(f"hashing {name}", len(examples), len(examples))
+        examples.hash(workers, partial(progress, f"hashing {name}"))
     return Loaded(task, reference, inputs, title)
 
 

@@ -18,12 +18,11 @@ def save(
     out: Path,
     reference: Examples,
     inputs: Examples,
-    rows: Sequence[Verdict],
+    shown: Sequence[Verdict],
     mechanisms: Sequence[Mechanism],
     left_out: Sequence[str],
-    gallery: int,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write previews of the most anomalous flags, their anchors, mechanisms and left-out examples.
+    """Write previews of the flags shown, their anchors, mechanisms and left-out examples.
 
     Returns:
         Paths inside the run folder by id, of trusted examples and of inputs.
@@ -31,9 +30,6 @@ def save(
     Raises:
         RunError: the disk is full.
     """
-    flagged = [row for row in rows if row.decision == "flag"]
-    flagged.sort(key=lambda row: (row.p_value or 0.0, -(row.score or 0.0), row.id))
-    shown = flagged[:gallery]
     anchors = [near.anchor for row in shown for near in row.evidence]
     central = [name for each in mechanisms for name in each.examples]
     return (
@@ -43,7 +39,8 @@ def save(
 
 
 def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:
-    places = {name: place for place, name in enumerate(examples.ids)}
+    wanted = set(ids)
+    places = {name: place for place, name in enumerate(examples.ids) if name in wanted}
     return {name: _file(out, examples.preview(places[name])) for name in ids}
 
 

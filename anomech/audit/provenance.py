@@ -2,9 +2,10 @@
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
 def basis(loaded: Loaded) -> str:
     """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
     parts = (version("anomech"), torch.__version__, fingerprint(loaded.task.network))
-    return combined([*parts, *loaded.reference.digests(), *loaded.inputs.ids])
+    return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
 
 
 def changed(run: Run, loaded: Loaded) -> list[str]:
@@ -55,6 +56,9 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
     return [name for name, (here, there) in now_and_then.items() if here != there]
 
 
-def combined(digests: Sequence[str]) -> str:
-    """One short hash of many, in order."""
-    return hashlib.blake2b("\n".join(digests).encode(), digest_size=8).hexdigest()
+def combined(texts: Iterable[str]) -> str:
+    """One short hash of many texts, in order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for number, text in enumerate(texts):
+        digest.update(f"\n{text}".encode() if number else text.encode())
+    return digest.hexdigest()

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from anomech.audit.chunks import Chunk
 from anomech.audit.judging import Calibrated, Judged
 from anomech.audit.trusted import TrustedSplit
 from anomech.calibration.conformal import needed
-from anomech.records import DetectorSummary, ExampleRow, ScoreRow, Trusted, Verdict
-from anomech.types import Examples
+from anomech.records import DetectorSummary, ExampleRow, ScoreRow, Trusted
 
 
 def input_scores(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:
@@ -52,21 +50,17 @@ def calibration_scores(calibrated: Calibrated, split: TrustedSplit) -> list[Scor
     ]
 
 
-def examples(
-    split: TrustedSplit,
-    lead: Calibrated,
-    inputs: Examples,
-    rows: Sequence[Verdict],
-    shown: tuple[Mapping[str, str], Mapping[str, str]],
+def trusted_examples(
+    split: TrustedSplit, lead: Calibrated, shown: Mapping[str, str]
 ) -> list[ExampleRow]:
-    """Every trusted example and every input with its role."""
+    """Every trusted example with its role; `shown` are paths of previews by id."""
     everything = split.everything
     reference, task = everything.examples, everything.task
     dropped = {**split.left_out, **lead.fitted.left_out}
     calibration = set(split.calibration.examples.ids)
     labels = reference.labels
     true = None if labels is None else task.label_words(labels)
-    trusted = [
+    return [
         ExampleRow(
             id=name,
             role="calibration" if name in calibration else "anchor",
@@ -75,39 +69,33 @@ def examples(
             label=None if true is None else true[place],
             used=name not in dropped,
             reason=dropped.get(name),
-            preview=shown[0].get(name),
+            preview=shown.get(name),
         )
         for place, (name, digest, answer) in enumerate(
             zip(reference.ids, reference.digests(), task.words(everything.answers), strict=True)
         )
     ]
-    judged = [
-        ExampleRow(
-            id=row.id,
-            role="input",
-            digest=digest,
-            answer=row.answer,
-            preview=shown[1].get(row.id),
-        )
-        for row, digest in zip(rows, inputs.digests(), strict=True)
-    ]
-    return [*trusted, *judged]
 
 
 def detector(
-    name: str, lead: bool, calibrated: Calibrated, fit_seconds: float, done: Sequence[Chunk]
+    name: str,
+    calibrated: Calibrated,
+    *,
+    lead: bool,
+    flagged: int,
+    inputs: int,
+    seconds: tuple[float, float],
 ) -> DetectorSummary:
-    """One detector over the whole run."""
-    flags = [row.decision == "flag" for chunk in done for row in chunk.scores[name]]
+    """One detector over the whole run; `seconds` are those of fitting and of scoring."""
     return DetectorSummary(
         name=name,
         lead=lead,
-        flagged=sum(flags),
-        inputs=sum(len(chunk.digests) for chunk in done),
+        flagged=flagged,
+        inputs=inputs,
         threshold=None if calibrated.per_class else calibrated.threshold,
         evaluations=calibrated.fitted.evaluations,
-        fit_seconds=fit_seconds,
-        score_seconds=sum(chunk.seconds[name] for chunk in done),
+        fit_seconds=seconds[0],
+        score_seconds=seconds[1],
         problems=calibrated.problems,
         facts=dict(calibrated.fitted.health.facts or {}),
     )

@@ -1,6 +1,8 @@
 """`anomech audit`: judge inputs of a model against trusted examples."""
 
+import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import blake2b
@@ -14,7 +16,7 @@ from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report
 
 if TYPE_CHECKING:
     from anomech.audit.plan import Plan
-    from anomech.records import Finding, Run, Verdict
+    from anomech.records import Finding, Run
 
 FOUND = 1
 INCONCLUSIVE = 3
@@ -69,7 +71,7 @@ def audit(
         str,
         typer.Option(
             metavar="PATH",
-            help="Inputs to judge: a folder of images, or .npz.",
+            help="Inputs to judge: a folder of images, .npz or .npy.",
             rich_help_panel=WHAT,
         ),
     ] = "",
@@ -119,6 +121,15 @@ def audit(
             rich_help_panel=WHERE,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that read image files ahead; they change no result.",
+            show_default="one less than processors, 4 at most",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn,
         typer.Option(
@@ -143,7 +154,12 @@ def audit(
     }
     given = {name: value for name, value in named.items() if value not in ("", None)}
     resolved = _plan(plan, given, detector or [], settings or [])
-    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on))
+    readers = _spare_processors() if workers is None else workers
+    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers))
+
+
+def _spare_processors() -> int:
+    return min(4, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
 
 
 def _plan(
@@ -181,34 +197,33 @@ def _folder(plan: "Plan") -> Path:
     return Path("runs") / f"audit-{name or 'model'}-{code}"
 
 
-def _run(plan: "Plan", out: Path, fail_on: FailOn) -> int:
+def _run(plan: "Plan", out: Path, fail_on: FailOn, workers: int) -> int:
     """Audit, say what was found, and choose the exit code."""
     from anomech.audit.pipeline import audit as run_audit
-    from anomech.records import Verdict, read_findings, read_rows
+    from anomech.records import Verdict, iterate_rows, read_findings
 
     before = earlier(out)
     with progress() as shown:
-        run = run_audit(plan, out, shown)
-    verdicts = read_rows(out / "verdicts.jsonl", Verdict)
+        run = run_audit(plan, out, shown, workers=workers)
+    verdicts = iterate_rows(out / "verdicts.jsonl", Verdict)
+    decisions: Counter[str] = Counter(row.decision for row in verdicts)
     listed = read_findings(out / "findings.json")
     if before == run:
         say_reused(run)
-    say_outcome(run, verdicts, listed)
-    if any(verdict.decision == "flag" for verdict in verdicts):
+    say_outcome(run, decisions, listed)
+    if decisions["flag"]:
         say_mechanisms(run)
     say_report(out)
     if run.status == "inconclusive":
         warn(run.message, label="inconclusive")
-    return outcome(run, verdicts, listed, fail_on)
+    return outcome(run, decisions["flag"], listed, fail_on)
 
 
-def outcome(
-    run: "Run", verdicts: Sequence["Verdict"], listed: Sequence["Finding"], fail_on: FailOn
-) -> int:
+def outcome(run: "Run", flags: int, listed: Sequence["Finding"], fail_on: FailOn) -> int:
     """The exit code: 3 without verdicts, 1 for what `fail_on` asks for, otherwise 0."""
     if run.status == "inconclusive":
         return INCONCLUSIVE
-    if fail_on is FailOn.flag and any(row.decision == "flag" for row in verdicts):
+    if fail_on is FailOn.flag and flags:
         return FOUND
     codes = {finding.code for finding in listed}
     # A shared mechanism or an excess needs flags, so "flag" is the stricter of the two.

@@ -1,6 +1,6 @@
 """What a command says of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from anomech.cli.console import output, plain, say, say_whole
 from anomech.errors import RunError
-from anomech.records import Finding, Mechanism, Run, Verdict, read_record
+from anomech.records import Finding, Mechanism, Run, read_record
 from anomech.report.words import clip
 
 STYLES = {"high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim"}
@@ -33,12 +33,12 @@ def say_reused(run: Run) -> None:
     )
 
 
-def say_outcome(run: Run, verdicts: Sequence[Verdict], listed: Sequence[Finding]) -> None:
-    """Flags, what chance gives, and findings."""
-    flags = sum(verdict.decision == "flag" for verdict in verdicts)
-    unsure = sum(verdict.decision == "inconclusive" for verdict in verdicts)
-    judged = len(verdicts) - unsure
-    text = f"{plain(run.title)}: {flags} of {_count(len(verdicts), 'input')} flagged"
+def say_outcome(run: Run, decisions: Mapping[str, int], listed: Sequence[Finding]) -> None:
+    """Flags, what chance gives, and findings; `decisions` says how often each came."""
+    flags, unsure = decisions.get("flag", 0), decisions.get("inconclusive", 0)
+    inputs = sum(decisions.values())
+    judged = inputs - unsure
+    text = f"{plain(run.title)}: {flags} of {_count(inputs, 'input')} flagged"
     if judged and run.control == "batch":
         text += f"; about {run.budget:.0%} of them at most are expected to be false"
     elif judged:

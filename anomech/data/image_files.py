@@ -11,12 +11,14 @@ The rules, chosen so that a folder means the same thing on every machine:
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from anomech.data.compact import Texts, packed
 from anomech.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
@@ -33,7 +35,7 @@ MAX_PIXELS = 2**26
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-def find_images(root: Path) -> tuple[list[str], list[int] | None, tuple[str, ...] | None]:
+def find_images(root: Path) -> tuple[Texts, np.ndarray | None, tuple[str, ...] | None]:
     """Image files under `root`, in a fixed order.
 
     Returns:
@@ -45,22 +47,28 @@ def find_images(root: Path) -> tuple[list[str], list[int] | None, tuple[str, ...
     """
     root = root.resolve()
     folders, loose = _entries(root, root)
-    inside = [list(_walk(folder, root)) for folder in folders]
-    if loose and any(inside):
-        raise DataError(
-            f"{root.name} holds images ({loose[0]}) beside class folders ({folders[0].name}); move "
-            "the loose images away, or name one class folder."
-        )
     if loose:
-        return loose, None, None
-    if not any(inside):
+        if any(True for folder in folders for _ in _walk(folder, root)):
+            raise DataError(
+                f"{root.name} holds images ({loose[0]}) beside class folders ({folders[0].name}); "
+                "move the loose images away, or name one class folder."
+            )
+        return packed(loose), None, None
+    sizes = [0] * len(folders)
+    names = packed(_counted(folders, root, sizes))
+    if not names:
         raise DataError(
             f"{root.name} holds no images ({', '.join(SUFFIXES[:3])}, ...); name a folder of "
             "images, a folder of class folders, or an .npz file."
         )
-    names = [name for found in inside for name in found]
-    labels = [label for label, found in enumerate(inside) for _ in found]
-    return names, labels, tuple(folder.name for folder in folders)
+    return names, np.repeat(np.arange(len(folders)), sizes), tuple(each.name for each in folders)
+
+
+def _counted(folders: Sequence[Path], root: Path, sizes: list[int]) -> Iterator[str]:
+    for label, folder in enumerate(folders):
+        for name in _walk(folder, root):
+            sizes[label] += 1
+            yield name
 
 
 def _walk(folder: Path, root: Path) -> Iterator[str]:
@@ -73,24 +81,24 @@ def _walk(folder: Path, root: Path) -> Iterator[str]:
 def _entries(folder: Path, root: Path) -> tuple[list[Path], list[str]]:
     """Sub-folders and relative image names of one folder, each sorted."""
     folders, names = [], []
+    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith((".", "__")):
+                    continue
+                is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES
+                if entry.is_symlink() and (is_image or entry.is_dir()):
+                    _check_link(Path(entry.path), root)
+                if entry.is_dir():
+                    folders.append(Path(entry.path))
+                elif is_image and entry.is_file():  # not a pipe, which would block when opened
+                    names.append(prefix + entry.name)
     except OSError as error:
         raise DataError(
             f"The folder {folder.name} cannot be listed ({error.strerror}); check its permissions."
         ) from None
-    for entry in entries:
-        if entry.name.startswith((".", "__")):
-            continue
-        path = Path(entry.path)
-        is_image = path.suffix.lower() in SUFFIXES
-        if entry.is_symlink() and (is_image or path.is_dir()):
-            _check_link(path, root)
-        if entry.is_dir():
-            folders.append(path)
-        elif is_image and entry.is_file():  # not a pipe, which would block when opened
-            names.append(path.relative_to(root).as_posix())
-    return folders, names
+    return sorted(folders), sorted(names)
 
 
 def _check_link(path: Path, root: Path) -> None:
@@ -133,6 +141,33 @@ def decode(root: Path, name: str, channels: int) -> np.ndarray:
         )
     image_of_one: np.ndarray = to_channels(pixels[None], channels)[0]
     return image_of_one
+
+
+class Files(NamedTuple):
+    """Some image files: a piece of work for one worker process."""
+
+    root: Path
+    names: Sequence[str]
+
+
+def measure_files(files: Files) -> list[tuple[int, int, int]]:
+    """`measure` of each."""
+    return [measure(files.root, name) for name in files.names]
+
+
+def decode_files(shape: tuple[int, int, int], files: Files) -> np.ndarray:
+    """Pixels uint8 `[n, h, w, c]` of files that were measured before.
+
+    Raises:
+        DataError: one is damaged, or has another size than it had.
+    """
+    batch = np.empty((len(files.names), *shape), np.uint8)
+    for place, name in enumerate(files.names):
+        image = decode(files.root, name, shape[2])
+        if image.shape != shape:
+            raise DataError(f"{name} was changed while it was in use; start again.")
+        batch[place] = image
+    return batch
 
 
 def _opened(root: Path, name: str) -> Image.Image:

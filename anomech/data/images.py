@@ -1,32 +1,32 @@
-"""Images as examples: arrays in memory, `.npz` files and folders of image files.
+"""Images as examples: arrays in memory, `.npz` and `.npy` files and folders of image files.
 
-Folders are decoded a batch at a time, so memory does not grow with the number of files. A batch
-is uint8 `[batch, h, w, c]`; scaling and normalization are the task's business.
+Files are read and decoded a batch at a time, so that memory does not grow with the number of
+images. A batch is uint8 `[batch, h, w, c]`; scaling and normalization are the task's business.
 """
 
 import hashlib
 import io
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from anomech.data.image_archives import read_npz
-from anomech.data.image_files import decode, find_images, measure, to_channels
+from anomech.data.compact import DIGEST, DigestTable, Texts, selected
+from anomech.data.image_archives import ArchivedImages, read_npy, read_npz
+from anomech.data.image_checks import checked_ids, checked_labels, frozen
+from anomech.data.image_files import to_channels
+from anomech.data.image_folder import ImageFolder, read_folder
 from anomech.errors import DataError
 from anomech.types import Preview, Progress, silent
 
-DECODERS = 4
-"""Threads that decode the files of one batch."""
-
 CHUNK = 256
-"""Images held at once while all of them are hashed or measured."""
+"""Images held at once while all of them are hashed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,13 @@ class ImageExamples:
         known: digests by row of the source, shared with every selection of the same source.
     """
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     shape: tuple[int, int, int]
     labels: np.ndarray | None
     class_names: tuple[str, ...] | None
     pixels: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     rows: np.ndarray = field(repr=False)
-    known: dict[int, str] = field(repr=False, default_factory=dict)
+    known: DigestTable = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -78,23 +78,71 @@ class ImageExamples:
         if len(np.unique(chosen)) != len(chosen):
             raise DataError("The selection names an image twice; name each image once.")
         return ImageExamples(
-            ids=tuple(self.ids[index] for index in chosen),
+            ids=selected(self.ids, chosen),
             shape=self.shape,
-            labels=None if self.labels is None else _frozen(self.labels[chosen]),
+            labels=None if self.labels is None else frozen(self.labels[chosen]),
             class_names=self.class_names,
             pixels=self.pixels,
             rows=self.rows[chosen],
             known=self.known,
         )
 
-    def digests(self) -> tuple[str, ...]:
+    def stream(
+        self, pieces: Iterable[np.ndarray], workers: int = 0
+    ) -> Generator["ImageExamples", None, None]:
+        """The examples at each piece of indices `[k]`, in memory, in the order of the pieces.
+
+        Args:
+            pieces: taken as they are needed.
+            workers: processes that decode image files ahead; 0 decodes here.
+
+        Raises:
+            DataError: an image is damaged or changed, or a worker ended.
+        """
+        first, second = tee(pieces)
+        rows = (self.rows[piece] for piece in first)
+        batches = (
+            self.pixels.stream(rows, workers)
+            if isinstance(self.pixels, ImageFolder)
+            else map(self.pixels, rows)
+        )
+        for piece, batch in zip(second, batches, strict=True):
+            own = self.rows[piece]
+            yield ImageExamples(
+                ids=tuple(self.ids[place] for place in piece),
+                shape=self.shape,
+                labels=None,
+                class_names=None,
+                pixels=batch.__getitem__,
+                rows=np.arange(len(piece)),
+                known=DigestTable(self.known.values[own], self.known.known[own]),
+            )
+
+    def digests(self) -> Texts:
         """BLAKE2b of shape and pixels, in order; equal pictures agree whatever file held them."""
-        missing = [row for row in self.rows.tolist() if row not in self.known]
-        for start in range(0, len(missing), CHUNK):
-            rows = missing[start : start + CHUNK]
-            for row, image in zip(rows, self.pixels(np.array(rows)), strict=True):
-                self.known[row] = _digest(image)
-        return tuple(self.known[row] for row in self.rows.tolist())
+        self.hash()
+        return self.known.texts(self.rows)
+
+    def hash(self, workers: int = 0, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make all digests known; every image is read.
+
+        Args:
+            workers: processes that decode image files; 0 decodes here.
+            progress: told how many images are hashed, of how many.
+
+        Raises:
+            DataError: an image is damaged.
+        """
+        missing = np.flatnonzero(~self.known.known[self.rows])
+        pieces = np.split(missing, range(CHUNK, len(missing), CHUNK)) if len(missing) else []
+        done = len(self) - len(missing)
+        with closing(self.stream(pieces, workers)) as stream:
+            for piece, held in zip(pieces, stream, strict=True):
+                images = held.load(held.rows)
+                self.known.fill(self.rows[piece], [_digest(image) for image in images])
+                done += len(piece)
+                if progress is not None:
+                    progress(done, len(self))
 
     def preview(self, index: int) -> Preview:
         """The image as PNG, at its own size."""
@@ -122,31 +170,46 @@ def from_arrays(images: Any, labels: Any = None, ids: Sequence[str] | None = Non
             "with (images * 255).round().astype('uint8') if they lie between 0 and 1."
         )
     images = images[..., None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+    return _from_source(frozen(images).__getitem__, images.shape, labels, ids)
+
+
+def _from_source(
+    pixels: Callable[[np.ndarray], np.ndarray],
+    shape: tuple[int, ...],
+    labels: Any,
+    ids: Sequence[str] | None,
+) -> ImageExamples:
+    if len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
         raise DataError(
             "Images must be [n, h, w, c] with 1 or 3 channels last and nothing empty, not "
-            f"{list(images.shape)}; move the channels to the end."
+            f"{list(shape)}; move the channels to the end."
         )
-    height, width, channels = (int(side) for side in images.shape[1:])
+    count, height, width, channels = (int(side) for side in shape)
     return ImageExamples(
-        ids=_checked_ids(ids, len(images)),
+        ids=checked_ids(ids, count),
         shape=(height, width, channels),
-        labels=_checked_labels(labels, len(images)),
+        labels=checked_labels(labels, count),
         class_names=None,
-        pixels=_frozen(images).__getitem__,
-        rows=np.arange(len(images)),
+        pixels=pixels,
+        rows=np.arange(count),
+        known=DigestTable.empty(count),
     )
 
 
 def read_images(
-    path: str | Path, *, channels: int | None = None, progress: Progress = silent
+    path: str | Path,
+    *,
+    channels: int | None = None,
+    progress: Progress = silent,
+    workers: int = 0,
 ) -> ImageExamples:
-    """Examples from a folder of class folders, a folder of images, or an `.npz` file.
+    """Examples from a folder of class folders, a folder of images, an `.npz` or an `.npy` file.
 
     Args:
         path: what to read; see `anomech.data.image_files` for which files count.
         channels: 1 for grey, 3 for color; None takes what most images have (color at a tie).
         progress: told how many files have been measured.
+        workers: processes that measure image files; 0 measures here.
 
     Raises:
         DataError: nothing there, no images, images of different sizes, or a damaged file.
@@ -155,98 +218,49 @@ def read_images(
     if channels not in (None, 1, 3):
         raise DataError(f"Images have 1 channel (grey) or 3 (color), not {channels}; choose one.")
     if path.is_dir():
-        return _read_folder(path, channels, progress)
+        return _from_folder(path, channels, progress, workers)
     if not path.exists():
         raise DataError(f"{path} does not exist; name a folder of images or an .npz file.")
-    if path.suffix.lower() != ".npz" or not path.is_file():
+    if path.suffix.lower() not in (".npz", ".npy") or not path.is_file():
         raise DataError(f"{path.name} is not a folder or an .npz file; put images in a folder.")
-    images, labels, ids = read_npz(path)
-    if channels is not None and images.ndim == 4 and images.shape[3] in (1, 3):
-        images = to_channels(images, channels)
-    return from_arrays(images, labels, None if ids is None else ids.ravel().tolist())
+    read = read_npz if path.suffix.lower() == ".npz" else read_npy
+    return _from_file(read(path), channels)
 
 
-def _read_folder(root: Path, channels: int | None, progress: Progress) -> ImageExamples:
-    names, labels, class_names = find_images(root)
-    sizes: list[tuple[int, int, int]] = []
-    with ThreadPoolExecutor(DECODERS) as pool:
-        for size in pool.map(partial(measure, root), names):
-            sizes.append(size)
-            if len(sizes) % CHUNK == 0 or len(sizes) == len(names):
-                progress("reading images", len(sizes), len(names))
-    height, width, _ = sizes[0]
-    for name, other in zip(names, sizes, strict=True):
-        if other[:2] != (height, width):
-            raise DataError(
-                f"All images must have one size, but {names[0]} is {width} x {height} and {name} "
-                f"is {other[1]} x {other[0]}; scale them to the size the model takes."
-            )
-    if channels is None:
-        grey = sum(size[2] == 1 for size in sizes)
-        channels = 1 if 2 * grey > len(sizes) else 3
-    shape = (height, width, channels)
+def _from_file(found: ArchivedImages, channels: int | None) -> ImageExamples:
+    images, labels, ids = found
+    if isinstance(images, np.ndarray):
+        if channels is not None and images.ndim == 4 and images.shape[3] in (1, 3):
+            images = to_channels(images, channels)
+        return from_arrays(images, labels, ids)
+    if len(images.shape) == 3:
+        images = replace(images, shape=(*images.shape, 1))
+    shape = images.shape
+    if channels is None or len(shape) != 4 or shape[3] not in (1, 3) or shape[3] == channels:
+        return _from_source(images, shape, labels, ids)
+    return _from_source(partial(_converted, images, channels), (*shape[:3], channels), labels, ids)
+
+
+def _from_folder(
+    root: Path, channels: int | None, progress: Progress, workers: int
+) -> ImageExamples:
+    folder, labels, class_names = read_folder(root, channels, progress, workers)
+    count = len(folder.names)
     return ImageExamples(
-        ids=_checked_ids([_printable(name) for name in names], len(names)),
-        shape=shape,
-        labels=_checked_labels(labels, len(names)),
+        ids=checked_ids(folder.ids, count),
+        shape=folder.shape,
+        labels=checked_labels(labels, count),
         class_names=class_names,
-        pixels=partial(_decode_rows, root, tuple(names), shape),
-        rows=np.arange(len(names)),
+        pixels=folder,
+        rows=np.arange(count),
+        known=DigestTable.empty(count),
     )
 
 
-def _decode_rows(
-    root: Path, names: tuple[str, ...], shape: tuple[int, int, int], rows: np.ndarray
+def _converted(
+    pixels: Callable[[np.ndarray], np.ndarray], channels: int, rows: np.ndarray
 ) -> np.ndarray:
-    batch = np.empty((len(rows), *shape), np.uint8)
-
-    def fill(position: int) -> None:
-        name = names[rows[position]]
-        image = decode(root, name, shape[2])
-        if image.shape != shape:
-            raise DataError(f"{name} was changed while it was in use; start again.")
-        batch[position] = image
-
-    with ThreadPoolExecutor(DECODERS) as pool:
-        for _ in pool.map(fill, range(len(rows))):
-            pass
-    return batch
-
-
-def _checked_ids(ids: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    if ids is None:
-        digits = len(str(count - 1))
-        return tuple(f"{number:0{digits}d}" for number in range(count))
-    if any(not isinstance(name, str) or not name for name in ids):
-        raise DataError("Ids must be text that is not empty; leave them out to number the images.")
-    if len(ids) != count:
-        raise DataError(f"There are {count} images but {len(ids)} ids; give one id an image.")
-    repeated, comes = Counter(ids).most_common(1)[0]
-    if comes > 1:
-        raise DataError(f"The id '{repeated}' comes more than once; give every image its own id.")
-    return tuple(ids)
-
-
-def _checked_labels(labels: Any, count: int) -> np.ndarray | None:
-    if labels is None:
-        return None
-    try:
-        given = np.asarray(labels)
-    except ValueError:
-        given = np.empty(0, object)
-    if given.dtype.kind not in "iu" or given.ndim != 1:
-        raise DataError(
-            f"Labels must be one integer an image, not {given.dtype} {list(given.shape)}; give "
-            "class numbers from 0."
-        )
-    if len(given) != count:
-        raise DataError(f"There are {count} images but {len(given)} labels; give one an image.")
-    numbers = given.astype(np.int64)
-    if numbers.min() < 0:
-        raise DataError(
-            f"Labels must not be negative, but one is {numbers.min()}; give class numbers from 0."
-        )
-    return _frozen(numbers)
+    return to_channels(pixels(rows), channels)
 
 
 def _indices(indices: Any) -> Any:
@@ -256,18 +270,7 @@ def _indices(indices: Any) -> Any:
     return chosen if chosen.size else chosen.astype(np.int64)
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _digest(image: np.ndarray) -> str:
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+def _digest(image: np.ndarray) -> bytes:
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=DIGEST)
     digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
-
-
-def _printable(name: str) -> str:
-    """A file name as text; bytes that are no UTF-8 become escapes, so that it can be written."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return digest.digest()

@@ -53,7 +53,10 @@ def stratified(
     return [np.sort(order[part == number]) for number in range(len(wanted))]
 
 
-def overlap(first: Sequence[str], second: Sequence[str]) -> list[int]:
-    """Indices into `first` of the digests that `second` has too, in order."""
+def overlap(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+    """Indices into `first`, int64 and in order, of the digests that `second` has too.
+
+    `second` is held in memory, so it should be the smaller one; `first` is gone through once.
+    """
     there = set(second)
-    return [index for index, digest in enumerate(first) if digest in there]
+    return np.fromiter((i for i, digest in enumerate(first) if digest in there), np.int64)

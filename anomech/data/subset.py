@@ -1,11 +1,12 @@
-"""Some examples of a set, in a given order."""
+"""Some examples of a set, in a given order, and a whole set piece by piece."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from anomech.data.compact import selected
 from anomech.types import Examples, Preview
 
 
@@ -24,7 +25,7 @@ class Subset:
     @property
     def ids(self) -> Sequence[str]:
         """Their ids."""
-        return [self.examples.ids[place] for place in self.places]
+        return selected(self.examples.ids, self.places)
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -41,9 +42,29 @@ class Subset:
 
     def digests(self) -> Sequence[str]:
         """Their content hashes."""
-        digests = self.examples.digests()
-        return [digests[place] for place in self.places]
+        return selected(self.examples.digests(), self.places)
 
     def preview(self, index: int) -> Preview:
         """What a report shows of one of them."""
         return self.examples.preview(int(self.places[index]))
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """Examples that can be read ahead into memory, piece by piece."""
+
+    def stream(
+        self, pieces: Iterable[np.ndarray], workers: int = 0
+    ) -> Generator[Examples, None, None]:
+        """The examples at each piece of places, in order; `workers` are processes that read."""
+        ...
+
+
+def in_pieces(
+    examples: Examples, pieces: Iterable[np.ndarray], workers: int = 0
+) -> Generator[Examples, None, None]:
+    """The examples at each piece of places `[k]`, in order, each read once if they can be."""
+    if isinstance(examples, Streamed):
+        yield from examples.stream(pieces, workers)
+    else:
+        yield from (Subset(examples, places) for places in pieces)

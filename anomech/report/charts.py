@@ -160,7 +160,7 @@ def text(x: float, y: float, words: str, anchor: str = "start", color: str = "")
 
 
 def _shares(values: Sequence[float], axis: Axis, bins: int) -> list[float]:
-    places = np.array([axis.place(value) for value in values])
+    places = np.fromiter((axis.place(value) for value in values), np.float64, len(values))
     counts, _ = np.histogram(places, bins=bins, range=(0.0, 1.0))
     return [float(count) / len(values) for count in counts]
 

@@ -1,7 +1,10 @@
-"""A run folder as one value; what is not there is said in a sentence instead of failing."""
+"""A run folder as one small value; what is not there is said in a sentence instead of failing."""
 
 import re
-from collections.abc import Mapping
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,19 +24,47 @@ _WITHOUT = {
 }
 
 
+MOST_FLAGGED = 60
+"""Flagged inputs that are kept whole; of the others only numbers are."""
+MOST_LEFT_OUT = 6
+"""Examples that are kept of those left out for one reason."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Scores and p-values of the lead detector, in the order of the file."""
+
+    scores: "array[float]"
+    p_values: "array[float]"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples left out for one reason: how many, and the first of them."""
+
+    count: int
+    rows: tuple[records.ExampleRow, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """Everything the report is made from.
+    """Everything the report is made from; its size does not depend on the number of inputs.
 
     Attributes:
         path: the run folder.
         run: its top record.
-        examples: every example, in the order of the file.
-        trusted: anchors and calibration examples by id.
-        inputs: inputs by id.
+        listed: inputs among the examples.
+        decisions: how often each decision was made.
+        flagged: the most anomalous flagged inputs, the most anomalous first; ties in the order of
+            their ids.
+        measured: flagged inputs whose explained fractions are known.
+        explained: their mean by part of the network.
+        trusted: trusted examples that are nearest to those flagged, by id.
+        inputs: flagged and central inputs, by id.
+        left_out: trusted examples that were left out, by reason.
+        unjudged: the same of inputs.
         lead: name of the detector that gave the verdicts, "" if none is known.
-        scores: its judgment of inputs and calibration examples.
-        verdicts: the verdicts, in the order of the file.
+        marks: its judgment by role, "calibration" or "input".
         findings: the most severe first.
         missing: a sentence for each file that is not there, by its kind: "examples", "scores",
             "verdicts" or "findings".
@@ -41,45 +72,116 @@ class Folder:
 
     path: Path
     run: records.Run
-    examples: tuple[records.ExampleRow, ...]
+    listed: int
+    decisions: Mapping[str, int]
+    flagged: tuple[records.Verdict, ...]
+    measured: int
+    explained: Mapping[str, float]
     trusted: Mapping[str, records.ExampleRow]
     inputs: Mapping[str, records.ExampleRow]
+    left_out: Mapping[str, Group]
+    unjudged: Mapping[str, Group]
     lead: str
-    scores: tuple[records.ScoreRow, ...]
-    verdicts: tuple[records.Verdict, ...]
+    marks: Mapping[str, Marks]
     findings: tuple[records.Finding, ...]
     missing: Mapping[str, str]
 
     @property
-    def flagged(self) -> tuple[records.Verdict, ...]:
-        """Flagged inputs, most anomalous first; ties in the order of their ids."""
-        flags = [verdict for verdict in self.verdicts if verdict.decision == "flag"]
-        return tuple(sorted(flags, key=_most_anomalous_first))
+    def verdicts(self) -> int:
+        """Number of verdicts."""
+        return sum(self.decisions.values())
 
 
 def read(path: Path) -> Folder:
-    """Read a run folder.
+    """Read a run folder, row by row.
 
     Raises:
         RunError: it is no run folder, is of another version, or one of its files is damaged.
     """
     run = _run(path)
     missing: dict[str, str] = {}
-    examples = _rows(path, "examples.jsonl", records.ExampleRow, "examples", missing)
     lead = _lead(path, run)
     file = f"scores/{lead}.jsonl" if lead else "scores"
+    verdicts = _rows(path, "verdicts.jsonl", records.Verdict, "verdicts", missing)
+    decisions, flagged, measured, explained = _judged(verdicts)
+    wanted = {verdict.id for verdict in flagged}
+    wanted |= {name for one in run.mechanisms for name in one.examples}
+    near = {anchor.anchor for verdict in flagged for anchor in verdict.evidence}
+    examples = _rows(path, "examples.jsonl", records.ExampleRow, "examples", missing)
+    listed, inputs, trusted, unused = _chosen(examples, wanted, near)
     return Folder(
         path=path,
         run=run,
-        examples=examples,
-        trusted={row.id: row for row in examples if row.role != "input"},
-        inputs={row.id: row for row in examples if row.role == "input"},
+        listed=listed,
+        decisions=decisions,
+        flagged=flagged,
+        measured=measured,
+        explained=explained,
+        trusted=trusted,
+        inputs=inputs,
+        left_out=unused[False],
+        unjudged=unused[True],
         lead=lead,
-        scores=_rows(path, file, records.ScoreRow, "scores", missing),
-        verdicts=_rows(path, "verdicts.jsonl", records.Verdict, "verdicts", missing),
+        marks=_marks(_rows(path, file, records.ScoreRow, "scores", missing)),
         findings=_findings(path, missing),
         missing=missing,
     )
+
+
+def _judged(
+    verdicts: Iterable[records.Verdict],
+) -> tuple[Mapping[str, int], tuple[records.Verdict, ...], int, Mapping[str, float]]:
+    """Decisions counted, the most anomalous flags, and the mean explained fractions of all."""
+    decisions: Counter[str] = Counter()
+    totals: dict[str, float] = {}
+    often: Counter[str] = Counter()
+    flagged: list[records.Verdict] = []
+    measured = 0
+    for verdict in verdicts:
+        decisions[verdict.decision] += 1
+        if verdict.decision != "flag":
+            continue
+        flagged.append(verdict)
+        if len(flagged) >= 2 * MOST_FLAGGED:
+            flagged = sorted(flagged, key=_most_anomalous_first)[:MOST_FLAGGED]
+        measured += bool(verdict.explained)
+        for part, value in verdict.explained.items():
+            totals[part] = totals.get(part, 0.0) + value
+            often[part] += 1
+    shown = tuple(sorted(flagged, key=_most_anomalous_first)[:MOST_FLAGGED])
+    return decisions, shown, measured, {part: sum_ / often[part] for part, sum_ in totals.items()}
+
+
+def _chosen(
+    examples: Iterable[records.ExampleRow], wanted: AbstractSet[str], near: AbstractSet[str]
+) -> tuple[
+    int, dict[str, records.ExampleRow], dict[str, records.ExampleRow], dict[bool, dict[str, Group]]
+]:
+    """Inputs counted, the wanted inputs and trusted examples, and those left out by reason."""
+    listed = 0
+    inputs: dict[str, records.ExampleRow] = {}
+    trusted: dict[str, records.ExampleRow] = {}
+    unused: dict[bool, dict[str, Group]] = {False: {}, True: {}}
+    for row in examples:
+        is_input = row.role == "input"
+        listed += is_input
+        if row.id in (wanted if is_input else near):
+            (inputs if is_input else trusted)[row.id] = row
+        if not row.used:
+            groups, reason = unused[is_input], row.reason or "no reason was recorded"
+            known = groups.get(reason, Group(0, ()))
+            rows = known.rows if len(known.rows) == MOST_LEFT_OUT else (*known.rows, row)
+            groups[reason] = Group(known.count + 1, rows)
+    return listed, inputs, trusted, unused
+
+
+def _marks(rows: Iterable[records.ScoreRow]) -> Mapping[str, Marks]:
+    found: dict[str, Marks] = {}
+    for row in rows:
+        marks = found.setdefault(row.role, Marks(array("d"), array("d")))
+        marks.scores.append(row.score)
+        marks.p_values.append(row.p_value)
+    return found
 
 
 def _run(path: Path) -> records.Run:
@@ -111,11 +213,11 @@ def _lead(path: Path, run: records.Run) -> str:
 
 def _rows(
     path: Path, name: str, cls: type[Row], kind: str, missing: dict[str, str]
-) -> tuple[Row, ...]:
+) -> Iterable[Row]:
     if not (path / name).is_file():
         missing[kind] = f"{name} is not in the run folder: {_WITHOUT[kind]}"
         return ()
-    return tuple(records.read_rows(path / name, cls))
+    return records.iterate_rows(path / name, cls)
 
 
 def _findings(path: Path, missing: dict[str, str]) -> tuple[records.Finding, ...]:

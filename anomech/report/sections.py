@@ -1,17 +1,15 @@
 """What each section of the page shows, chosen and counted; words and looks are in templates/."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from anomech.records import DetectorSummary, Evidence, ExampleRow, Mechanism, Verdict
 from anomech.report import charts, parts, previews, words
-from anomech.report.load import Folder
+from anomech.report.load import Folder, Group, Marks
 
-MOST_CARDS = 60
-"""Flagged inputs in the gallery."""
 OPEN_CARDS = 12
 """Of them, those that are not folded away."""
 MOST_MECHANISMS = 12
@@ -19,7 +17,6 @@ MOST_EVIDENCE = 4
 MOST_CENTRAL = 8
 MOST_FINDINGS = 50
 MOST_REASONS = 20
-MOST_LEFT_OUT = 6
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,13 @@ class Shown:
 class Card:
     """One flagged input: its verdict, preview, nearest anchors and small chart.
 
-    `listed` says whether its mechanism is on the page, so that a link leads somewhere.
+    `listed` says whether its mechanism is on the page, so that a link leads somewhere;
+    `alone` what is said if it has none.
     """
 
     verdict: Verdict
     listed: bool
+    alone: str
     label: str | None
     preview: Markup
     anchors: tuple[tuple[Evidence, Markup], ...]
@@ -107,10 +106,8 @@ class Page:
 
 def build(folder: Folder) -> Page:
     """Choose and count everything the page shows."""
-    flagged = folder.flagged
-    rows = list(_worth_showing(folder, flagged))
-    found = previews.load(folder.path, rows)
-    judged = sum(verdict.decision != "inconclusive" for verdict in folder.verdicts)
+    found = previews.load(folder.path, _worth_showing(folder))
+    judged = folder.verdicts - folder.decisions.get("inconclusive", 0)
     return Page(
         folder=folder,
         answer=words.answer(folder),
@@ -118,22 +115,22 @@ def build(folder: Folder) -> Page:
         pictures=found.definitions,
         score_chart=_score_chart(folder),
         p_value_chart=_p_value_chart(folder),
-        cards=tuple(_card(folder, verdict, found) for verdict in flagged[:MOST_CARDS]),
-        flagged=len(flagged),
+        cards=tuple(_card(folder, verdict, found) for verdict in folder.flagged),
+        flagged=folder.decisions.get("flag", 0),
         mechanisms=tuple(
             _mechanism(folder, one, found) for one in folder.run.mechanisms[:MOST_MECHANISMS]
         ),
-        localization=_localization(folder, flagged),
-        left_out=_left_out(folder, found, inputs=False),
-        unjudged=_left_out(folder, found, inputs=True),
+        localization=_localization(folder),
+        left_out=_left_out(folder.left_out, found),
+        unjudged=_left_out(folder.unjudged, found),
         judged=judged,
         expected=judged * folder.run.budget,
     )
 
 
-def _worth_showing(folder: Folder, flagged: Sequence[Verdict]) -> Iterator[ExampleRow]:
+def _worth_showing(folder: Folder) -> Iterator[ExampleRow]:
     """Examples whose preview is wanted, most important first: the page has a limited size."""
-    cards = flagged[:MOST_CARDS]
+    cards = folder.flagged
     mechanisms = folder.run.mechanisms[:MOST_MECHANISMS]
     wanted = [(folder.inputs, verdict.id) for verdict in cards]
     wanted += [(folder.inputs, name) for one in mechanisms for name in one.examples[:MOST_CENTRAL]]
@@ -143,17 +140,19 @@ def _worth_showing(folder: Folder, flagged: Sequence[Verdict]) -> Iterator[Examp
     for rows, name in wanted:
         if name in rows:
             yield rows[name]
-    for inputs in (False, True):
-        for group in _reasons(folder, inputs).values():
-            yield from group[:MOST_LEFT_OUT]
+    for groups in (folder.left_out, folder.unjudged):
+        for group in _reasons(groups).values():
+            yield from group.rows
 
 
 def _card(folder: Folder, verdict: Verdict, found: previews.Previews) -> Card:
     row = folder.inputs.get(verdict.id)
+    alone = "stands alone" if folder.run.compared is None else "in no group that was found"
     trusted = folder.run.trusted.explained if folder.run.trusted else {}
     return Card(
         verdict=verdict,
         listed=verdict.mechanism in [one.number for one in folder.run.mechanisms[:MOST_MECHANISMS]],
+        alone=alone,
         label=row.label if row else None,
         preview=found.of(row),
         anchors=tuple(
@@ -187,36 +186,30 @@ def _most_frequent(counts: dict[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _reasons(folder: Folder, inputs: bool) -> dict[str, list[ExampleRow]]:
-    groups: dict[str, list[ExampleRow]] = {}
-    for row in folder.examples:
-        if not row.used and (row.role == "input") == inputs:
-            groups.setdefault(row.reason or "no reason was recorded", []).append(row)
-    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+def _reasons(groups: Mapping[str, Group]) -> dict[str, Group]:
+    ranked = sorted(groups.items(), key=lambda item: (-item[1].count, item[0]))
     return dict(ranked[:MOST_REASONS])
 
 
-def _left_out(folder: Folder, found: previews.Previews, *, inputs: bool) -> tuple[LeftOut, ...]:
+def _left_out(groups: Mapping[str, Group], found: previews.Previews) -> tuple[LeftOut, ...]:
     return tuple(
-        LeftOut(
-            reason, len(rows), tuple(_shown(row, row.id, found) for row in rows[:MOST_LEFT_OUT])
-        )
-        for reason, rows in _reasons(folder, inputs).items()
+        LeftOut(reason, group.count, tuple(_shown(row, row.id, found) for row in group.rows))
+        for reason, group in _reasons(groups).items()
     )
 
 
 def _groups(folder: Folder, *, p_values: bool) -> list[charts.Series]:
     found: list[charts.Series] = []
     for role, label in (("calibration", "trusted, kept for calibration"), ("input", "inputs")):
-        rows = [row for row in folder.scores if row.role == role]
-        values = [row.p_value if p_values else row.score for row in rows]
+        marks = folder.marks.get(role, Marks(array("d"), array("d")))
+        values = marks.p_values if p_values else marks.scores
         color, beyond = ("trusted", "") if role == "calibration" else ("inputs", "flagged")
         found.append(charts.Series(label, color, values, "" if p_values else beyond))
     return found
 
 
 def _score_chart(folder: Folder) -> Markup:
-    if not folder.scores:
+    if not folder.marks:
         return Markup("")
     lead = words.lead_of(folder.run.detectors)
     threshold = lead.threshold if lead else None
@@ -234,7 +227,7 @@ def _score_chart(folder: Folder) -> Markup:
 
 
 def _p_value_chart(folder: Folder) -> Markup:
-    if not folder.scores:
+    if not folder.marks:
         return Markup("")
     return charts.histogram(
         "p-values",
@@ -249,12 +242,12 @@ def _p_value_chart(folder: Folder) -> Markup:
     )
 
 
-def _localization(folder: Folder, flagged: Sequence[Verdict]) -> Localization | None:
+def _localization(folder: Folder) -> Localization | None:
     trusted = folder.run.trusted.explained if folder.run.trusted else {}
-    measured = [verdict.explained for verdict in flagged if verdict.explained]
     lines = [parts.Line("trusted, mean", trusted)]
-    if measured:
-        lines.append(parts.Line(f"flagged inputs, mean of {len(measured):,}", _mean(measured)))
+    if folder.measured:
+        label = f"flagged inputs, mean of {folder.measured:,}"
+        lines.append(parts.Line(label, folder.explained))
     shown = [one for one in folder.run.mechanisms if one.explained]
     room = parts.MOST_LINES - len(lines)
     lines += [
@@ -272,13 +265,3 @@ def _localization(folder: Folder, flagged: Sequence[Verdict]) -> Localization | 
         hidden=len(order) - len(chosen),
         hidden_mechanisms=max(0, len(shown) - room),
     )
-
-
-def _mean(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    totals: dict[str, float] = {}
-    often: Counter[str] = Counter()
-    for row in rows:
-        for part, value in row.items():
-            totals[part] = totals.get(part, 0.0) + value
-            often[part] += 1
-    return {part: total / often[part] for part, total in totals.items()}

@@ -136,7 +136,7 @@ def answer(folder: Folder) -> Answer:
 
 
 def _question(folder: Folder) -> str:
-    inputs = len(folder.verdicts) or len(folder.inputs)
+    inputs = folder.verdicts or folder.listed
     trusted = folder.run.trusted
     return (
         "Asked: does the model reach any of its answers"
@@ -164,9 +164,8 @@ def _open_steps(run: Run) -> tuple[str, ...]:
 
 
 def _judged(folder: Folder) -> Answer:
-    run, asked, judged = folder.run, _question(folder), len(folder.verdicts)
-    flagged = len(folder.flagged)
-    unsure = sum(verdict.decision == "inconclusive" for verdict in folder.verdicts)
+    run, asked, judged = folder.run, _question(folder), folder.verdicts
+    flagged, unsure = (folder.decisions.get(name, 0) for name in ("flag", "inconclusive"))
     were = "was" if flagged == 1 else "were"
     headline = f"{flagged:,} of {count(judged, 'input')} {were} flagged."
     by_chance = chance(run, judged - unsure)
@@ -202,7 +201,8 @@ def _alarm(flagged: int, alike: int, run: Run) -> tuple[str, ...]:
             "The flagged inputs do not resemble each other. That fits unfamiliar or damaged data "
             "rather than one planted trigger.",
         )
-    return (first, f"{alike:,} of the {flagged:,} respond alike, in {_groups(run)}. {_ALIKE}")
+    those = f"the {flagged:,}" if run.compared is None else f"{run.compared:,} that were compared"
+    return (first, f"{alike:,} of {those} respond alike, in {_groups(run)}. {_ALIKE}")
 
 
 def _few_alike(alike: int, run: Run) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from anomech.audit import chunks, pipeline
 from anomech.audit.pipeline import audit
 from anomech.audit.plan import from_mapping, read_plan
+from anomech.data import image_archives, image_folder
 from anomech.errors import RunError
 from anomech.records import Run, read_record
 from anomech.types import silent
@@ -42,13 +45,13 @@ def plan(finished):
 def judged(monkeypatch):
     """Counts the chunks that are computed."""
     counted = []
-    original = pipeline._judge_chunk
+    original = pipeline.judge_chunk
 
     def counting(*given):
         counted.append(given)
         return original(*given)
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", counting)
+    monkeypatch.setattr(pipeline, "judge_chunk", counting)
     return counted
 
 
@@ -78,7 +81,7 @@ def test_interrupt_is_one_line(run, files, tmp_path, monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", stop)
+    monkeypatch.setattr(pipeline, "judge_chunk", stop)
     answer = run(*files.options(), "--out", tmp_path / "run")
     assert answer.code == 130
     said = answer.err.splitlines()[-1]
@@ -174,7 +177,7 @@ def test_unexpected_error_is_noted_and_raised(plan, tmp_path, monkeypatch):
     def broken(*given):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(pipeline, "_judge_chunk", broken)
+    monkeypatch.setattr(pipeline, "judge_chunk", broken)
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
         audit(plan, out, silent)
@@ -195,7 +198,7 @@ def test_unfinished_run_is_not_given_to_another_plan(plan, files, run, tmp_path,
 
 
 INTERRUPTING = """\
-import os, signal
+import os
 from pathlib import Path
 from anomech.tasks.networks.digits import DigitsNet
 
@@ -209,7 +212,7 @@ class Interrupting(DigitsNet):
         seen += len(x) == 16  # a chunk of inputs is answered
         if seen == 3 and not MARKER.exists():
             MARKER.touch()
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), int(os.environ["SIGNAL"]))
         return super().forward(x)
 
 
@@ -223,11 +226,53 @@ def test_signal_in_a_process_of_its_own(process, run, files, finished, tmp_path)
     factory, out = tmp_path / "factory.py", tmp_path / "run"
     factory.write_text(INTERRUPTING)
     words = [*files.options(model=f"{factory}:make_model"), "--out", out]
-    first = process(*words, folder=tmp_path)
+    first = process(*words, folder=tmp_path, SIGNAL=str(int(signal.SIGINT)))
     assert first.code == 130, first.err
     assert "Traceback" not in first.err
     assert first.err.endswith("interrupted: run the same command again to continue.\n")
     assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
     assert list((out / "work").glob("*.json"))
     assert run(*words).code == 0
+    assert (out / "verdicts.jsonl").read_bytes() == (finished / "verdicts.jsonl").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
+def test_a_kill_loses_the_chunk_in_flight(process, run, files, finished, judged, tmp_path):
+    factory, out = tmp_path / "factory.py", tmp_path / "run"
+    factory.write_text(INTERRUPTING)
+    words = [*files.options(model=f"{factory}:make_model"), "--out", out]
+    first = process(*words, folder=tmp_path, SIGNAL=str(int(signal.SIGKILL)))
+    assert first.code == -signal.SIGKILL
+    assert json.loads((out / "run.json").read_text())["status"] == "running"
+    kept = len(list((out / "work").glob("*.json")))
+    assert kept >= 1
+    assert run(*words).code == 0
+    assert len(judged) == CHUNKS - kept
+    assert (out / "verdicts.jsonl").read_bytes() == (finished / "verdicts.jsonl").read_bytes()
+
+
+def test_workers_change_nothing(run, files, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "FEW", 0)
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    for index in range(40):
+        Image.fromarray(files.images[1200 + index, ..., 0]).save(folder / f"{index}.png")
+    words = files.options(inputs=folder)
+    for workers in (0, 2):
+        answer = run(*words, "--workers", workers, "--out", tmp_path / str(workers))
+        assert answer.code == 0, answer.err
+    for name in KEPT:
+        one, two = ((tmp_path / str(workers) / name).read_bytes() for workers in (0, 2))
+        assert one == two, name
+
+
+def test_many_inputs_in_one_array_are_read_from_the_file(
+    run, files, finished, tmp_path, monkeypatch
+):
+    with np.load(files.inputs) as arrays:
+        np.save(tmp_path / "inputs.npy", arrays["images"])
+    monkeypatch.setattr(image_archives, "SMALL_BYTES", 0)
+    out = tmp_path / "run"
+    answer = run(*files.options(inputs=tmp_path / "inputs.npy"), "--out", out)
+    assert answer.code == 0, answer.err
     assert (out / "verdicts.jsonl").read_bytes() == (finished / "verdicts.jsonl").read_bytes()

@@ -67,8 +67,8 @@ def test_alarm_calm_and_few_alike(maker, tmp_path):
 
 def test_unjudged_inputs_are_not_called_clear(folder: Path):
     whole = load.read(folder)
-    unsure = [verdict.model_copy(update={"decision": "inconclusive"}) for verdict in whole.verdicts]
-    none = words.answer(dataclasses.replace(whole, verdicts=tuple(unsure)))
+    unsure = {"inconclusive": whole.verdicts}
+    none = words.answer(dataclasses.replace(whole, decisions=unsure, flagged=()))
     assert none.level == "open"
     assert none.headline == "No input could be judged."
 

@@ -1,0 +1,77 @@
+"""One chunk's judgment as a pure function, so that any engine can run it anywhere."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anomech.audit import tables
+from anomech.audit.chunks import Chunk
+from anomech.audit.judging import Calibrated
+from anomech.audit.verdicts import AnchorNames, verdicts
+from anomech.data.observed import observe
+from anomech.records import Verdict
+from anomech.types import Examples, Task, silent
+
+
+@dataclass(frozen=True)
+class Shared:
+    """All that every chunk is judged with; it goes to each worker of an engine once.
+
+    Attributes:
+        task: the model.
+        methods: by name; the lead is among them.
+        lead: name of the one that gives the verdicts.
+        anchors: for the evidence.
+        basis: hash of what verdicts rest on.
+    """
+
+    task: Task
+    methods: Mapping[str, Calibrated]
+    lead: str
+    anchors: AnchorNames
+    basis: str
+
+
+class Piece(NamedTuple):
+    """One chunk of inputs.
+
+    Attributes:
+        number: of the chunk.
+        inputs: in memory where they can be, so that a worker needs no files.
+        content: hash of their digests.
+    """
+
+    number: int
+    inputs: Examples
+    content: str
+
+
+def light(calibrated: Calibrated) -> Calibrated:
+    """Without the responses of calibration examples: they are large and judge nothing."""
+    return replace(calibrated, reference=replace(calibrated.reference, residuals=None))
+
+
+def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
+    """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
+    observed = observe(shared.task, piece.inputs)
+    scores, seconds = {}, {}
+    rows: tuple[Verdict, ...] = ()
+    kept = torch.zeros(0, 0)
+    for name, calibrated in shared.methods.items():
+        clock = time.monotonic()
+        judged = calibrated.judge(observed, silent)
+        seconds[name] = time.monotonic() - clock
+        scores[name] = tables.input_scores(piece.inputs.ids, judged)
+        if name == shared.lead:
+            rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
+            flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
+            if judged.scores.residuals is not None and flags:
+                kept = judged.scores.residuals[flags]
+    chunk = Chunk(
+        content=piece.content, basis=shared.basis, scores=scores, verdicts=rows, seconds=seconds
+    )
+    return chunk, kept
