@@ -19,7 +19,10 @@ Tensors = dict[str, Tensor]
 State = Any
 Init = Callable[[Mapping[str, Tensor]], State]
 Step = Callable[[State, Tensors, Tensors], State]
-"""(state, gradients of the mean loss, standard normal noise) to the next state."""
+"""(state, gradients of the mean loss, standard normal noise) to the next state.
+
+A parameter without a gradient took no part in the loss and stays where it is, as published.
+"""
 
 
 class ChainOptions(Protocol):
@@ -109,18 +112,24 @@ class Chain:
 
     def __call__(self) -> Iterator[Overlay]:
         for chain in range(self.chains):
-            yield from self._run(chain)
+            yield from self.run(chain)
 
-    def _run(self, chain: int) -> Iterator[Overlay]:
+    def run(self, chain: int) -> Iterator[Overlay]:
+        """The kept draws of one chain."""
+        for step, (state, buffers) in enumerate(self.states(chain)):
+            done = step + 1 - self.burn_in
+            if done > 0 and done % self.every == 0:
+                yield {**state.parameters, **buffers}
+
+    def states(self, chain: int) -> Iterator[tuple[State, Tensors]]:
+        """State and buffers after every step of one chain, dropped ones too."""
         state, buffers = self.init(self.task.watched), dict[str, Tensor]()
         batches = self._minibatches(chain)
         for step in range(self.burn_in + self.draws * self.every):
             with _seeded(key(self.seed, "chain", chain, "model", step)):
                 gradients, buffers = self._gradients(state.parameters, buffers, next(batches))
             state = self.step(state, gradients, self._noise(chain, step))
-            done = step + 1 - self.burn_in
-            if done > 0 and done % self.every == 0:
-                yield {**state.parameters, **buffers}
+            yield state, buffers
 
     def _noise(self, chain: int, step: int) -> Tensors:
         generator = torch_generator(self.seed, "chain", chain, "noise", step)
@@ -154,8 +163,7 @@ class Chain:
                 losses = self.task.respond(leaves, raw, targets).losses
             found = torch.autograd.grad(losses.mean(), list(leaves.values()), allow_unused=True)
         gradients = {
-            name: torch.zeros_like(leaf) if grad is None else grad
-            for (name, leaf), grad in zip(leaves.items(), found, strict=True)
+            name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None
         }
         return gradients, {name: buffer.detach() for name, buffer in buffers.items()}
 

@@ -93,9 +93,9 @@ def step(
     floor: float,
 ) -> State:
     """One transition; the equation in this file's docstring."""
-    moved, squares = {}, {}
-    for name, theta in state.parameters.items():
-        gradient = gradients[name]
+    moved, squares = dict(state.parameters), dict(state.squares)
+    for name, gradient in gradients.items():
+        theta = state.parameters[name]
         squares[name] = smoothing * state.squares[name] + (1 - smoothing) * gradient**2
         scale = 1 / (squares[name].sqrt() + floor)
         drift = nbeta * gradient + localization * (theta - state.start[name])

@@ -81,8 +81,9 @@ def step(
     nbeta: float,
 ) -> State:
     """One transition; the equation in this file's docstring."""
-    moved = {}
-    for name, theta in state.parameters.items():
-        drift = nbeta * gradients[name] + localization * (theta - state.start[name])
+    moved = dict(state.parameters)
+    for name, gradient in gradients.items():
+        theta = state.parameters[name]
+        drift = nbeta * gradient + localization * (theta - state.start[name])
         moved[name] = theta - step_size / 2 * drift + step_size**0.5 * noise[name]
     return State(moved, state.start)

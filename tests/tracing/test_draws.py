@@ -172,6 +172,15 @@ def test_steps_follow_the_written_equations(sampler):
 
 
 @pytest.mark.parametrize("sampler", [sgld, rmsprop_sgld])
+def test_a_parameter_without_a_gradient_stays_put(sampler):
+    options = STEP | ({"smoothing": 0.9, "floor": 0.1} if sampler is rmsprop_sgld else {})
+    state = sampler.init({"a": torch.ones(3), "b": torch.ones(3)})
+    moved = sampler.step(state, {"b": torch.ones(3)}, {"b": torch.ones(3)}, **options)
+    assert torch.equal(moved.parameters["a"], torch.ones(3))
+    assert not torch.equal(moved.parameters["b"], torch.ones(3))
+
+
+@pytest.mark.parametrize("sampler", [sgld, rmsprop_sgld])
 def test_long_chains_have_the_moments_of_the_known_law(sampler, examples_of):
     """Stationary variance `1 / (gamma + nbeta h) / (1 - a / 2)`, a the contraction of one step."""
     gamma, nbeta, step_size, draws = 200.0, 4.0, 5e-4, 24000
@@ -277,6 +286,9 @@ def test_chains_thin_and_burn_in(points):
     every = draws(draws=12, burn_in=0, every=1)
     thinned = draws(draws=3, burn_in=3, every=3)
     assert all(torch.equal(one, two) for one, two in zip(thinned, every[5::3], strict=True))
+    # As published: of all draws, the first after the first step, the first few are dropped.
+    kept = draws(draws=9, burn_in=3, every=1)
+    assert all(torch.equal(one, two) for one, two in zip(kept, every[3:], strict=True))
 
 
 def test_chains_differ_and_are_centered_separately(points):
