@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from anomech.errors import CapabilityError
 from anomech.randomness import key, numpy_generator, torch_generator
-from anomech.tracing._draws import DrawSource, Observable, check_health
-from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._health import checked
+from anomech.tracing._observing import Observable
+from anomech.types import Engine, Examples, Overlay, Progress, Task, TrainableTask
 
 Normalization = Literal["frozen", "tracked"]
 Tensors = dict[str, Tensor]
@@ -43,6 +45,8 @@ class ChainOptions(Protocol):
     @property
     def observable(self) -> Observable: ...
     @property
+    def together(self) -> int: ...
+    @property
     def least(self) -> float: ...
 
 
@@ -56,6 +60,7 @@ def fit_chain(
     *,
     seed: int,
     progress: Progress,
+    engine: Engine | None,
 ) -> DrawSource:
     """Fix a chain with this first state and transition, and check its draws."""
     chain = Chain(
@@ -67,19 +72,25 @@ def fit_chain(
         draws=options.draws,
         burn_in=options.burn_in,
         every=options.every,
-        chains=options.chains,
         batch=options.minibatch,
         normalization=options.normalization,
         seed=seed,
     )
-    source = DrawSource(task, chain, options.draws, options.chains, options.observable)
-    health = check_health(source, trusted, answers, options.least, progress)
-    return replace(source, health=health)
+    source = DrawSource(
+        task,
+        chain,
+        options.draws,
+        options.chains,
+        options.observable,
+        together=options.together,
+        engine=engine,
+    )
+    return checked(source, trusted, answers, options.least, progress)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain, replayed from its seed at every call.
+    """Independent chains, each replayed from its seed at every call.
 
     Attributes:
         task: the model.
@@ -90,7 +101,6 @@ class Chain:
         draws: kept draws, after `burn_in` steps.
         burn_in: steps before the first kept draw.
         every: steps a kept draw.
-        chains: independent chains, one after the other.
         batch: examples a step.
         normalization: "tracked" runs in training mode with batch statistics and lets the running
             statistics drift along the chain, as the published sampler does; "frozen" keeps them.
@@ -105,16 +115,11 @@ class Chain:
     draws: int
     burn_in: int
     every: int
-    chains: int
     batch: int
     normalization: Normalization
     seed: int
 
-    def __call__(self) -> Iterator[Overlay]:
-        for chain in range(self.chains):
-            yield from self.run(chain)
-
-    def run(self, chain: int) -> Iterator[Overlay]:
+    def __call__(self, chain: int) -> Iterator[Overlay]:
         """The kept draws of one chain."""
         for step, (state, buffers) in enumerate(self.states(chain)):
             done = step + 1 - self.burn_in

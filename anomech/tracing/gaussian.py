@@ -13,6 +13,7 @@ is chosen so that trusted losses rise by a small, given amount.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,9 @@ from torch import Tensor
 from anomech.config import option, options
 from anomech.errors import CapabilityError
 from anomech.randomness import torch_generator
-from anomech.tracing._draws import DrawSource, Observable, check_health
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._health import checked
+from anomech.tracing._observing import Observable
 from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
 
 TRIALS = 4
@@ -41,6 +44,7 @@ class Gaussian:
         "frozen", "batch normalization keeps its statistics, or takes those of trusted batches"
     )
     observable: Observable = option("log_odds", "what is recorded: the log-odds or the loss")
+    together: int = option(1, "draws in one pass; pays for tiny models and few examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
@@ -58,8 +62,8 @@ class Gaussian:
             probe = np.arange(min(task.batch, len(trusted)))
             raw, own = trusted.load(probe), answers[: len(probe)]
             noise = replace(noise, sigma=_choose_sigma(noise, raw, own, self.rise))
-        source = DrawSource(task, noise, self.draws, 1, self.observable)
-        return replace(source, health=check_health(source, trusted, answers, self.least, progress))
+        source = DrawSource(task, noise, self.draws, 1, self.observable, together=self.together)
+        return checked(source, trusted, answers, self.least, progress)
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,27 @@ class _Noise:
     seed: int
     batches: tuple[Any, ...]
 
-    def __call__(self) -> Iterator[Overlay]:
-        for draw in range(self.count):
-            yield self.overlay(draw)
+    def __call__(self, chain: int) -> Iterator[Overlay]:
+        """All draws; there is one chain, because there is no order among them."""
+        signs = (1, -1) if self.antithetic else (1,)
+        for draw in range(0, self.count, len(signs)):
+            noise = self._noise(draw // len(signs))
+            for sign in signs[: self.count - draw]:
+                yield self._overlay(noise, sign)
 
-    def overlay(self, draw: int) -> Overlay:
-        pair, sign = (draw // 2, 1 - 2 * (draw % 2)) if self.antithetic else (draw, 1)
-        overlay: dict[str, Tensor] = {}
-        for name, tensor in self.task.watched.items():
-            generator = torch_generator(self.seed, "gaussian", pair, name)
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
-            overlay[name] = tensor + sign * self.sigma * noise.to(tensor.device, tensor.dtype)
+    def _noise(self, address: int) -> dict[str, Tensor]:
+        """Standard normal, of one generator: making a generator costs more than a small tensor."""
+        generator = torch_generator(self.seed, "gaussian", address)
+        return {
+            name: torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
+            for name, tensor in self.task.watched.items()
+        }
+
+    def _overlay(self, noise: dict[str, Tensor], sign: int) -> Overlay:
+        overlay: dict[str, Tensor] = {
+            name: tensor + sign * self.sigma * noise[name].to(tensor.device, tensor.dtype)
+            for name, tensor in self.task.watched.items()
+        }
         return overlay | recalibrated(self.task, overlay, self.batches)
 
 
@@ -117,8 +131,8 @@ def _choose_sigma(noise: _Noise, raw: Any, answers: Tensor, rise: float) -> floa
         middle = (low + high) / 2
         trial = replace(noise, sigma=2.0**middle)
         losses = [
-            task.respond(trial.overlay(draw), raw, answers).losses.double().mean()
-            for draw in range(min(TRIALS, noise.count))
+            task.respond(overlay, raw, answers).losses.double().mean()
+            for overlay in islice(trial(0), TRIALS)
         ]
         mean_rise = float(torch.stack(losses).mean() - base)
         low, high = (low, middle) if not mean_rise < rise else (middle, high)

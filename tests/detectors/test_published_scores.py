@@ -96,9 +96,13 @@ def test_chains_are_centered_and_losses_that_hardly_move_relate_to_nothing(
     values = (sizes * (common + rng.normal(size=(20, draws)) + 3)).astype(np.float32)
     values += np.repeat(np.arange(chains), draws // chains) * sizes.astype(np.float32)
     chosen, coupling = Recorded(), SCORES[name]
+    overlays = [
+        [{"draw": torch.tensor(draw)} for draw in part]
+        for part in np.split(np.arange(draws), chains)
+    ]
     source = DrawSource(
         chosen,
-        lambda: iter([{"draw": torch.tensor(draw)} for draw in range(draws)]),
+        lambda chain: iter(overlays[chain]),
         draws // chains,
         chains,
         "loss",

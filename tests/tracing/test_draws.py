@@ -60,7 +60,7 @@ def test_antithetic_pairs_are_exactly_odd_and_take_out_curvature(points):
     values = source.observe(points, answers_of(points), silent)
     odd = (values[:, 0::2] - values[:, 1::2]) / 2
     start = curved.watched["theta"]
-    moves = torch.stack([draw["theta"] - start for draw in source.draws()])[0::2]
+    moves = torch.stack([draw["theta"] - start for draw in source.draws(0)])[0::2]
     gradients = torch.from_numpy(points.values) + 2 * curved.curvature * start
     torch.testing.assert_close(odd, gradients @ moves.T, rtol=0, atol=3e-6)
     assert (values[:, 0::2] + values[:, 1::2]).std(dim=1).min() > 0
@@ -79,7 +79,7 @@ def test_gaussian_draws_are_replayed(normalization, digits_world):
     trusted, task = digits_world.trusted, digits_world.task
     answers = task.respond({}, trusted.values).answers
     source = tracer.fit(task, trusted, answers, seed=0, progress=silent)
-    first, again = list(source.draws()), list(source.draws())
+    first, again = list(source.draws(0)), list(source.draws(0))
     assert len(first) == 6
     for one, two in zip(first, again, strict=True):
         assert one.keys() == two.keys()
@@ -97,7 +97,7 @@ def test_the_chosen_sigma_gives_the_wanted_rise(rise, digits_world):
     before = task.respond({}, trusted.values).losses.mean()
     with torch.no_grad():
         after = torch.stack(
-            [task.respond(draw, trusted.values, answers).losses.mean() for draw in source.draws()]
+            [task.respond(draw, trusted.values, answers).losses.mean() for draw in source.draws(0)]
         )
     # Chosen on four draws and 256 examples, so the rise over sixty draws is near and not equal.
     assert rise / 2 < float(after.mean() - before) < rise * 2
@@ -220,7 +220,7 @@ def test_chains_run_on_minibatch_gradients_of_the_task(examples_of):
     )  # fmt: skip
     examples = examples_of(np.zeros((COUNT, FEATURES), np.float32))
     source = tracer.fit(task, examples, answers_of(examples), seed=0, progress=silent)
-    kept = torch.stack([draw["theta"] for draw in source.draws()])
+    kept = torch.stack([draw["theta"] for draw in source.draws(0)])
     curvature = 200.0 + 4.0 * task.HESSIAN
     contraction = 1e-3 * curvature
     variance = 1 / curvature / (1 - contraction / 2)
@@ -242,7 +242,7 @@ def test_published_sampler_replays_its_first_steps_by_hand(digits_world):
     squares = {name: torch.zeros_like(p) for name, p in start.items()}
     sizes = []
     for step, (draw, indices) in enumerate(
-        zip(source.draws(), chain._minibatches(0), strict=False)
+        zip(source.draws(0), chain._minibatches(0), strict=False)
     ):
         sizes.append(len(indices))
         x = torch.from_numpy(trusted.values[indices]).permute(0, 3, 1, 2).float() / 255
@@ -272,7 +272,7 @@ def test_frozen_chains_leave_buffers_alone(digits_world):
     task, trusted = digits_world.task, digits_world.trusted
     answers = task.respond({}, trusted.values).answers
     source = tracer.fit(task, trusted, answers, seed=0, progress=silent)
-    assert all(draw.keys() == task.watched.keys() for draw in source.draws())
+    assert all(draw.keys() == task.watched.keys() for draw in source.draws(0))
 
 
 def test_chains_thin_and_burn_in(points):
@@ -281,7 +281,7 @@ def test_chains_thin_and_burn_in(points):
     def draws(**extra):
         tracer = sgld.Sgld(**options, **extra)
         source = tracer.fit(LinearTask(), points, answers_of(points), seed=0, progress=silent)
-        return [draw["theta"] for draw in source.draws()]
+        return [draw["theta"] for draw in source.draws(0)]
 
     every = draws(draws=12, burn_in=0, every=1)
     thinned = draws(draws=3, burn_in=3, every=3)
@@ -295,7 +295,9 @@ def test_chains_differ_and_are_centered_separately(points):
     options = {"step_size": 1e-3, "localization": 10.0, "nbeta": 1.0, "minibatch": 3, "least": 0}
     tracer = sgld.Sgld(draws=5, burn_in=0, every=1, chains=3, **options)
     source, traces = trace(tracer, LinearTask(), points)
-    thetas = torch.stack([draw["theta"] for draw in source.draws()]).unflatten(0, (3, 5))
+    thetas = torch.stack(
+        [torch.stack([draw["theta"] for draw in source.draws(chain)]) for chain in range(3)]
+    )
     assert not torch.equal(thetas[0], thetas[1])
     chained = traces.values.unflatten(1, (3, 5))
     means = chained.mean(dim=2)
@@ -322,8 +324,8 @@ def test_dropout_in_the_chain_is_seeded_and_global_randomness_untouched(examples
     tracer = rmsprop_sgld.RmspropSgld(draws=4, burn_in=0, minibatch=8, least=0, nbeta=1e5)
     state = torch.get_rng_state()
     source = tracer.fit(task, examples, answers, seed=0, progress=silent)
-    first = [draw["1.weight"] for draw in source.draws()]
+    first = [draw["1.weight"] for draw in source.draws(0)]
     assert torch.equal(state, torch.get_rng_state())
     torch.rand(3)
-    again = [draw["1.weight"] for draw in source.draws()]
+    again = [draw["1.weight"] for draw in source.draws(0)]
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
