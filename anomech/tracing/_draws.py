@@ -10,12 +10,9 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
+from anomech.errors import ConfigError
 from anomech.tracing._observing import Draws, Observable, Walk, walk
 from anomech.types import Engine, Examples, Health, Progress, Task, Traces
-
-Settle = Callable[[Traces, np.ndarray], Tensor]
-"""(traces so far of examples that are open `[open, draws]`, their places) to bool `[open]`: which
-need no more draws."""
 
 
 @dataclass(frozen=True)
@@ -94,21 +91,19 @@ class DrawSource:
         examples: Examples,
         answers: Tensor,
         stages: Sequence[int],
-        settle: Settle,
+        settle: Callable[[Traces, np.ndarray], Tensor],
         progress: Progress,
     ) -> None:
         """Take draws stage by stage; examples that are settled get no more.
 
         The draws are those of a call, in the same order, so what is seen at a stage is the
-        beginning of a whole trace. Works on the first chain.
+        beginning of a whole trace. See `anomech.staged.StagedSource`.
 
-        Args:
-            examples: any.
-            answers: the model's own to them.
-            stages: numbers of draws, increasing; the last is at most `count`.
-            settle: asked at every stage; what it says at the last one is not used.
-            progress: told the stage "tracing".
+        Raises:
+            ConfigError: there are several chains, each of which would have to be centered early.
         """
+        if self.chains > 1:
+            raise ConfigError("stages need a single chain; set the tracer's chains to 1.")
         overlays = self.draws(0)
         values, places = torch.empty(len(examples), stages[-1]), np.arange(len(examples))
         for before, now in pairwise([0, *stages]):

@@ -8,7 +8,7 @@ import torch
 
 from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
-from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore
+from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore, Reference
 from anomech.tracing._draws import DrawSource
 from anomech.types import Health, Response, silent
 
@@ -113,9 +113,9 @@ def test_chains_are_centered_and_losses_that_hardly_move_relate_to_nothing(
     fitted = FittedCouplingScore(
         CouplingScore(coupling=coupling[0], score=coupling[1]),
         source,
-        source(trusted, groups, silent),
+        (draws,),
+        (Reference(source(trusted, groups, silent), None),),
         groups,
-        None,
     )
     nothing = torch.zeros(6)
     observed = Observed(chosen, inputs, Response(nothing.long(), nothing, nothing))
