@@ -1,4 +1,4 @@
-"""How many Gaussian draws agree with the published chain as well as the chain with its own repeat?
+"""Gaussian draws that agree with the published chain as well as the chain with its own repeat.
 
     python benchmarks/draws.py --data $ANOMECH_DATA
 

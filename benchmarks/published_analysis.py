@@ -1,8 +1,8 @@
 """One problem for several methods, the published scores of recorded losses, and rates.
 
 Images are CIFAR-10: a trusted reference, clean inputs, and other test images with the trigger of
-one attack. The published description fixes the four scores; see `anomech/attribution/couplings.py` and
-`scores.py`, which `tests/detectors/test_published_scores.py` holds against plain numpy.
+one attack. The four scores are those of `anomech/attribution/couplings.py` and `scores.py`, which
+`tests/detectors/test_published_scores.py` holds against plain numpy.
 """
 
 import inspect
