@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +49,10 @@ class DrawSource:
     def on(self, engine: Engine | None) -> "DrawSource":
         """The same draws, observed elsewhere."""
         return replace(self, engine=engine)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """An engine does not travel: what is sent to a worker does its own work there."""
+        return self.__dict__ | {"engine": None}
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
         """Traces `[examples, draws]`."""

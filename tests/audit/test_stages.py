@@ -129,6 +129,16 @@ def test_few_calibration_examples_that_end_as_flags_would_have_been_stopped(judg
         assert (made._p_values(scores, scores, made.groups)[final] <= limit).all()
 
 
+def test_who_else_is_judged_does_not_matter(judges, examples_of):
+    made, staged, _ = judges(STAGES)
+    some = np.arange(230, 190, -7)
+    values = np.concatenate([rows(200, 2), rows(50, 3, planted=True)])[some]
+    judged = made.judge(observe(Directions(), examples_of(values)), silent)
+    assert judged.decisions == [staged.decisions[place] for place in some]
+    assert torch.equal(judged.evaluations, staged.evaluations[some])
+    torch.testing.assert_close(judged.p_values, staged.p_values[some], rtol=0, atol=1 / 300)
+
+
 def test_without_stages_nothing_is_staged(judges):
     made, judged, _ = judges(())
     assert made.stopping is None

@@ -109,6 +109,11 @@ def test_chains_can_be_fitted_on_an_engine(digits_world):
     assert engine.pieces == [0, 1]
     assert there.engine is engine
     assert there.health == fitted(tracer, digits_world).health
+    # A source that is sent to a worker does its own work there.
+    sent = pickle.loads(pickle.dumps(there))
+    assert sent.engine is None
+    inputs, answers = queries(digits_world)
+    assert torch.equal(*(each.observe(inputs, answers, silent) for each in (sent, there)))
 
 
 @pytest.mark.parametrize(
