@@ -40,6 +40,11 @@ from anomech.tracing.gaussian import Gaussian
 from anomech.types import silent
 
 COUNTS = (12, 25, 50, 100, 133, 200, 400)
+SETTINGS = (
+    "observable=loss,sigma=0.0101,antithetic=false",
+    "observable=loss,sigma=0.0101,antithetic=false,normalization=lagged",
+)
+"""The width of the chain where its loss is flat: `1 / sqrt(gamma)`, and 1 % for its step size."""
 CHOSEN_ON = ("BadNets", "Blended")
 Scored = dict[str, np.ndarray]
 
@@ -139,7 +144,7 @@ def main() -> None:
     parser.add_argument("--anchors", type=int, default=2000, help="at the most; fewer: faster")
     parser.add_argument("--inputs", type=int, default=900, help="half of them triggered")
     parser.add_argument(
-        "--options", nargs="*", type=_option, default=[{"observable": "loss"}],
+        "--options", nargs="*", type=_option, default=[_option(part) for part in SETTINGS],
         help="settings of the tracer to compare, such as observable=loss,sigma=0.01",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1)

@@ -12,7 +12,7 @@ from anomech.attribution.couplings import center
 from anomech.tracing import rmsprop_sgld, sgld
 from anomech.tracing._chain import Chain
 from anomech.tracing.gaussian import Gaussian, recalibrated
-from anomech.types import silent
+from anomech.types import Response, silent
 
 FEATURES, COUNT = 3, 8
 
@@ -73,7 +73,7 @@ def test_levels_are_means_over_draws(points):
     torch.testing.assert_close(traces.values.mean(dim=1), traces.levels, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalization", ["frozen", "recalibrated"])
+@pytest.mark.parametrize("normalization", ["frozen", "recalibrated", "lagged"])
 def test_gaussian_draws_are_replayed(normalization, digits_world):
     tracer = Gaussian(draws=6, least=0, normalization=normalization, sigma=0.01)
     trusted, task = digits_world.trusted, digits_world.task
@@ -85,7 +85,7 @@ def test_gaussian_draws_are_replayed(normalization, digits_world):
         assert one.keys() == two.keys()
         assert all(torch.equal(one[name], two[name]) for name in one)
     has_buffers = any("running" in name for name in first[0])
-    assert has_buffers == (normalization == "recalibrated")
+    assert has_buffers == (normalization != "frozen")
 
 
 @pytest.mark.parametrize("rise", [0.002, 0.05])
@@ -109,7 +109,7 @@ def test_the_chosen_sigma_gives_the_wanted_rise(rise, digits_world):
 
 def test_recalibrated_buffers_are_batch_statistics(digits_world):
     task, values = digits_world.task, digits_world.trusted.values
-    found = recalibrated(task, {}, (values[:100], values[100:200]))
+    found = recalibrated(task, ({},), (values[:100], values[100:200]))
     net, expected = digits_world.model, []
     for half in (values[:100], values[100:200]):
         x = torch.from_numpy(half).permute(0, 3, 1, 2).float() / 255
@@ -120,7 +120,51 @@ def test_recalibrated_buffers_are_batch_statistics(digits_world):
     torch.testing.assert_close(found["bn1.running_mean"], mean.detach(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found["bn1.running_var"], variance.detach(), rtol=1e-4, atol=1e-6)
     assert found["bn1.num_batches_tracked"].dtype == torch.int64
-    assert recalibrated(task, {}, ()) == {}
+    assert recalibrated(task, ({},), ()) == {}
+
+
+class Statistics(LinearTask):
+    """Its only statistic is the parameter itself, so a buffer says where its batches were."""
+
+    provides = frozenset({"statistics"})
+
+    def __init__(self):
+        super().__init__()
+        self.watched = {"theta": torch.zeros(400)}
+
+    def respond(self, overlay, batch, answers=None):
+        losses = torch.from_numpy(batch)[:, 0] + overlay.get("theta", torch.zeros(1)).sum()
+        return Response(torch.zeros(len(batch)).long(), -losses, losses)
+
+    def targets(self, labels):
+        return torch.from_numpy(labels)
+
+    def training_losses(self, overlay, batch, answers):
+        raise NotImplementedError
+
+    def batch_statistics(self, overlay, batch):
+        return {"mean": overlay["theta"]}
+
+
+def test_lagged_statistics_follow_the_draws_as_those_of_the_published_chain(examples_of, arrays):
+    """Moments of `0.1 sum_k 0.9^k s_{t-k}` for a state that keeps 0.95 of itself in a step."""
+    rng, steps = np.random.default_rng(0), 20000
+    state, average, kept = np.zeros(40), np.zeros(40), []
+    for _ in range(steps):
+        state = 0.95 * state + (1 - 0.95**2) ** 0.5 * rng.normal(size=40)
+        average = 0.9 * average + 0.1 * state
+        kept.append((average * state).mean()), kept.append((average**2).mean())
+    covariance, variance = np.mean(kept[0::2]), np.mean(kept[1::2])
+    task, sigma = Statistics(), 0.5
+    tracer = Gaussian(draws=60, sigma=sigma, normalization="lagged", antithetic=False, least=0)
+    examples = examples_of(arrays(512, 1))
+    source = tracer.fit(task, examples, answers_of(examples), seed=0, progress=silent)
+    draws = [(draw["theta"] / sigma, draw["mean"] / sigma) for draw in source.draws(0)]
+    found = [
+        float(torch.stack([a * b for a, b in draws]).mean()),
+        float(torch.stack([b * b for _, b in draws]).mean()),
+    ]
+    assert found == pytest.approx([covariance, variance], abs=0.05)
 
 
 STEP = {"step_size": 0.02, "localization": 30.0, "nbeta": 4.0}
