@@ -29,7 +29,7 @@ from published_analysis import (
     published_scores,
     table,
 )
-from published_environment import DROPPED, PUBLISHED, run_chain
+from published_environment import PUBLISHED, dropped, run_chain
 from rich.console import Console
 from vision import read
 
@@ -63,8 +63,7 @@ def chain_losses(
         np.savez(path, losses=losses)
     with np.load(path) as found:
         losses = found["losses"]
-    dropped = len(losses) * DROPPED // int(PUBLISHED["draws"])
-    return losses[dropped:].T
+    return losses[dropped(len(losses)) :].T
 
 
 def gaussian_losses(

@@ -43,7 +43,7 @@ from published_analysis import (
     rates,
     table,
 )
-from published_environment import DROPPED, PUBLISHED, interpreter, run_chain, weights
+from published_environment import PUBLISHED, dropped, interpreter, run_chain, weights
 from rich.console import Console
 from vision import read
 
@@ -89,7 +89,7 @@ def compare(
     chain = run_chain(settings, arrays)
     clean, right, fired = given.roles(observed.answers.numpy())
     scored = {OURS: (ours["scores"], float(ours["limit"]))}
-    losses = chain["losses"][_dropped(draws) :].T
+    losses = chain["losses"][dropped(draws) :].T
     anchors, calibration, inputs = np.split(
         losses, np.cumsum([len(split.anchors), len(split.calibration)])
     )
@@ -107,10 +107,6 @@ def compare(
         for method, (scores, limit) in scored.items()
     ]
     return rows, _costs(given, draws, chain, ours, len(losses), len(arrays["sampling_labels"]))
-
-
-def _dropped(draws: int) -> int:
-    return draws * DROPPED // int(PUBLISHED["draws"])
 
 
 def _costs(
@@ -169,7 +165,7 @@ def main() -> None:
         costs += found[1]
     print(
         f"{given.trusted} trusted images, {given.inputs} inputs, {given.threads} thread(s), "
-        f"{given.draws} draws of which the first {_dropped(given.draws)} are dropped.\n"
+        f"{given.draws} draws of which the first {dropped(given.draws)} are dropped.\n"
     )
     if given.draws < PUBLISHED["draws"]:
         print(

@@ -39,6 +39,15 @@ DROPPED = 250
 """Of 2,000 draws the published analysis drops the first 250."""
 
 
+def dropped(draws: int) -> int:
+    """How many of the first draws to drop; half of them where a reduced chain has fewer than 500.
+
+    The chain starts at the trained point with the model's own running statistics and takes some
+    fifty steps to forget that; two short chains would agree on it more than on anything else.
+    """
+    return min(DROPPED, draws // 2)
+
+
 def interpreter(folder: Path = FOLDER) -> Path:
     """The Python of the environment, which is made if it is not there; needs the network then."""
     python = folder / "bin/python"
