@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 FLOOR = 1e-12
+STILL = 1e-8
+"""Nats; the published floor of standard deviations and of concordance's denominator."""
 
 
 def center(values: Tensor) -> Tensor:
@@ -29,8 +31,16 @@ def cosine(queries: Tensor, anchors: Tensor) -> Tensor:
 
 
 def pearson(queries: Tensor, anchors: Tensor) -> Tensor:
-    """Correlation over draws: the published normalized Bayesian influence."""
-    return cosine(center(queries), center(anchors))
+    """Correlation over draws: the published normalized Bayesian influence.
+
+    As published, `STILL` is added to each standard deviation, so that a loss that hardly moves
+    (an answer of overwhelming confidence) counts as related to nothing.
+    """
+    return _standardized(queries) @ _standardized(anchors).T / queries.shape[1]
+
+
+def _standardized(values: Tensor) -> Tensor:
+    return center(values) / (values.std(dim=1, correction=0, keepdim=True) + STILL)
 
 
 def covariance(queries: Tensor, anchors: Tensor) -> Tensor:
@@ -45,7 +55,7 @@ def concordance(queries: Tensor, anchors: Tensor) -> Tensor:
     """
     spread = queries.var(dim=1, correction=0)[:, None] + anchors.var(dim=1, correction=0)
     shift = (queries.mean(dim=1)[:, None] - anchors.mean(dim=1)) ** 2
-    return 2 * covariance(queries, anchors) / (spread + shift + 1e-8)
+    return 2 * covariance(queries, anchors) / (spread + shift + STILL)
 
 
 COUPLINGS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -1,14 +1,17 @@
 """A method with its calibration: from rankings to p-values, decisions and causes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
+from anomech.calibration.stopping import Stopping, limits, same_rank, stops_at
 from anomech.data.observed import Observed
 from anomech.records import Decision
+from anomech.staged import StagedMethod
 from anomech.types import FittedMethod, Method, Progress, Scores
 
 
@@ -21,12 +24,14 @@ class Judged:
         p_values: float64 `[examples]`; 1 where the score is not finite.
         views: p-values by cause, float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
+        evaluations: forward passes that each example took, float64 `[examples]`.
     """
 
     scores: Scores
     p_values: Tensor
     views: Mapping[str, Tensor]
     decisions: list[Decision]
+    evaluations: Tensor
 
     def cause(self, example: int) -> str | None:
         """The view with the smallest p-value; of equal ones the first that the method names."""
@@ -45,6 +50,7 @@ class Calibrated:
         groups: of the calibration examples, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
+        stopping: when an input is settled as clear before all draws are taken; None is never.
     """
 
     name: str
@@ -54,6 +60,12 @@ class Calibrated:
     groups: Tensor
     per_class: bool
     problems: tuple[str, ...]
+    stopping: Stopping | None = None
+
+    @property
+    def evaluations(self) -> float:
+        """Forward passes an input; with stopping their mean over the calibration examples."""
+        return self.fitted.evaluations if self.stopping is None else self.stopping.evaluations
 
     @property
     def threshold(self) -> float | None:
@@ -71,19 +83,58 @@ class Calibrated:
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
+        if self.stopping is not None:
+            return self._judge_in_stages(self.stopping, observed, progress)
         scores = self.fitted.score(observed, progress)
-        finite = torch.isfinite(scores.score)
-        values = torch.where(finite, scores.score, -torch.inf)
-        p_values = self._calibration(self.reference.score).p_values(values, observed.groups)
+        taken = torch.full_like(scores.score, self.fitted.evaluations)
+        return self._judged(scores, observed.groups, taken, torch.zeros_like(taken))
+
+    def _judge_in_stages(
+        self, stopping: Stopping, observed: Observed, progress: Progress
+    ) -> Judged:
+        """As `judge`, but inputs that are settled as clear take no more draws."""
+        assert isinstance(self.fitted, StagedMethod)
+        settled = torch.zeros(len(observed), dtype=torch.float64)
+        shared = torch.zeros_like(settled)
+
+        def settle(stage: int, score: Tensor, places: np.ndarray) -> Tensor:
+            if stage == len(stopping.limits):
+                return torch.ones(len(places), dtype=torch.bool)
+            reference = stopping.references[stage]
+            p_values = self._p_values(reference, score, observed.groups[places])
+            done = torch.isfinite(score) & (p_values > stopping.limits[stage])
+            settled[places[done.numpy()]] = p_values[done]
+            pooled = tail_probability(reference, score[done])
+            shared[places[done.numpy()]] = same_rank(pooled, self.reference.score)
+            return done
+
+        scores, taken = self.fitted.score_in_stages(observed, settle, progress)
+        scores = replace(scores, score=torch.where(settled > 0, shared, scores.score))
+        return self._judged(scores, observed.groups, taken, settled)
+
+    def _judged(self, scores: Scores, groups: Tensor, taken: Tensor, settled: Tensor) -> Judged:
+        """Decisions; `settled` holds p-values of inputs that were stopped early, elsewhere zero."""
+        finite, early = torch.isfinite(scores.score), settled > 0
+        p_values = self._p_values(self.reference.score, scores.score, groups)
+        p_values = torch.where(early, settled, p_values)
         views = {
-            name: self._calibration(self.reference.views[name]).p_values(view, observed.groups)
+            # A view of fewer draws has a scale of its own, and an input that is clear no cause.
+            name: torch.where(early, 1.0, self._view(name, view, groups))
             for name, view in scores.views.items()
         }
         decisions: list[Decision] = [
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, decisions)
+        return Judged(scores, p_values, views, decisions, taken)
+
+    def _p_values(self, reference: Tensor, score: Tensor, groups: Tensor) -> Tensor:
+        """1 where a score is not finite."""
+        values = torch.where(torch.isfinite(score), score, -torch.inf)
+        return self._calibration(reference).p_values(values, groups)
+
+    def _view(self, name: str, view: Tensor, groups: Tensor) -> Tensor:
+        return self._calibration(self.reference.views[name]).p_values(view, groups)
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -104,8 +155,38 @@ def calibrate(
 ) -> Calibrated:
     """Fit a method to the anchors and score the calibration examples."""
     fitted = method.fit(anchors, seed=seed, progress=progress)
-    reference = fitted.score(calibration, progress)
+    stages = list[Tensor]()
+    if isinstance(fitted, StagedMethod) and len(fitted.stages) > 1:
+        reference, stages = _score_at_every_stage(fitted, calibration, progress)
+    else:
+        reference = fitted.score(calibration, progress)
     problems = fitted.health.problems
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
-    return Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    return _stopping(made, stages) if stages and not problems else made
+
+
+def _score_at_every_stage(
+    fitted: StagedMethod, calibration: Observed, progress: Progress
+) -> tuple[Scores, list[Tensor]]:
+    """Scores with all draws, and those at every earlier stage."""
+    seen = list[Tensor]()
+
+    def record(stage: int, score: Tensor, places: np.ndarray) -> Tensor:
+        seen.append(score)
+        return torch.zeros(len(places), dtype=torch.bool)
+
+    scores, _ = fitted.score_in_stages(calibration, record, progress)
+    return scores, seen[:-1]
+
+
+def _stopping(made: Calibrated, stages: list[Tensor]) -> Calibrated:
+    """Learn when to stop from the calibration scores at each early stage."""
+    assert isinstance(made.fitted, StagedMethod)
+    early = [made._p_values(scores, scores, made.groups) for scores in stages]
+    final = made._p_values(made.reference.score, made.reference.score, made.groups)
+    chosen = limits(early, final, budget=made.budget, confidence=made.fitted.confidence)
+    stages_taken = stops_at(early, chosen)
+    taken = torch.tensor(made.fitted.stages, dtype=torch.float64)[stages_taken]
+    return replace(made, stopping=Stopping(tuple(stages), chosen, float(taken.mean())))

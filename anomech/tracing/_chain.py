@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -11,15 +11,20 @@ from torch import Tensor
 
 from anomech.errors import CapabilityError
 from anomech.randomness import key, numpy_generator, torch_generator
-from anomech.tracing._draws import DrawSource, Observable, check_health
-from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._health import checked
+from anomech.tracing._observing import Observable
+from anomech.types import Engine, Examples, Overlay, Progress, Task, TrainableTask
 
 Normalization = Literal["frozen", "tracked"]
 Tensors = dict[str, Tensor]
 State = Any
 Init = Callable[[Mapping[str, Tensor]], State]
 Step = Callable[[State, Tensors, Tensors], State]
-"""(state, gradients of the mean loss, standard normal noise) to the next state."""
+"""(state, gradients of the mean loss, standard normal noise) to the next state.
+
+A parameter without a gradient took no part in the loss and stays where it is, as published.
+"""
 
 
 class ChainOptions(Protocol):
@@ -40,6 +45,8 @@ class ChainOptions(Protocol):
     @property
     def observable(self) -> Observable: ...
     @property
+    def together(self) -> int: ...
+    @property
     def least(self) -> float: ...
 
 
@@ -53,6 +60,7 @@ def fit_chain(
     *,
     seed: int,
     progress: Progress,
+    engine: Engine | None,
 ) -> DrawSource:
     """Fix a chain with this first state and transition, and check its draws."""
     chain = Chain(
@@ -64,19 +72,25 @@ def fit_chain(
         draws=options.draws,
         burn_in=options.burn_in,
         every=options.every,
-        chains=options.chains,
         batch=options.minibatch,
         normalization=options.normalization,
         seed=seed,
     )
-    source = DrawSource(task, chain, options.draws, options.chains, options.observable)
-    health = check_health(source, trusted, answers, options.least, progress)
-    return replace(source, health=health)
+    source = DrawSource(
+        task,
+        chain,
+        options.draws,
+        options.chains,
+        options.observable,
+        together=options.together,
+        engine=engine,
+    )
+    return checked(source, trusted, answers, options.least, progress)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain, replayed from its seed at every call.
+    """Independent chains, each replayed from its seed at every call.
 
     Attributes:
         task: the model.
@@ -87,7 +101,6 @@ class Chain:
         draws: kept draws, after `burn_in` steps.
         burn_in: steps before the first kept draw.
         every: steps a kept draw.
-        chains: independent chains, one after the other.
         batch: examples a step.
         normalization: "tracked" runs in training mode with batch statistics and lets the running
             statistics drift along the chain, as the published sampler does; "frozen" keeps them.
@@ -102,25 +115,26 @@ class Chain:
     draws: int
     burn_in: int
     every: int
-    chains: int
     batch: int
     normalization: Normalization
     seed: int
 
-    def __call__(self) -> Iterator[Overlay]:
-        for chain in range(self.chains):
-            yield from self._run(chain)
+    def __call__(self, chain: int) -> Iterator[Overlay]:
+        """The kept draws of one chain."""
+        for step, (state, buffers) in enumerate(self.states(chain)):
+            done = step + 1 - self.burn_in
+            if done > 0 and done % self.every == 0:
+                yield {**state.parameters, **buffers}
 
-    def _run(self, chain: int) -> Iterator[Overlay]:
+    def states(self, chain: int) -> Iterator[tuple[State, Tensors]]:
+        """State and buffers after every step of one chain, dropped ones too."""
         state, buffers = self.init(self.task.watched), dict[str, Tensor]()
         batches = self._minibatches(chain)
         for step in range(self.burn_in + self.draws * self.every):
             with _seeded(key(self.seed, "chain", chain, "model", step)):
                 gradients, buffers = self._gradients(state.parameters, buffers, next(batches))
             state = self.step(state, gradients, self._noise(chain, step))
-            done = step + 1 - self.burn_in
-            if done > 0 and done % self.every == 0:
-                yield {**state.parameters, **buffers}
+            yield state, buffers
 
     def _noise(self, chain: int, step: int) -> Tensors:
         generator = torch_generator(self.seed, "chain", chain, "noise", step)
@@ -154,8 +168,7 @@ class Chain:
                 losses = self.task.respond(leaves, raw, targets).losses
             found = torch.autograd.grad(losses.mean(), list(leaves.values()), allow_unused=True)
         gradients = {
-            name: torch.zeros_like(leaf) if grad is None else grad
-            for (name, leaf), grad in zip(leaves.items(), found, strict=True)
+            name: grad for name, grad in zip(leaves, found, strict=True) if grad is not None
         }
         return gradients, {name: buffer.detach() for name, buffer in buffers.items()}
 

@@ -4,15 +4,19 @@ Belief: the published sampler is, at its settings, close to a Gaussian around th
 drawing from that Gaussian directly gives independent draws without a chain.
 Equation: `theta_k = theta + sigma xi_k`; antithetic pairs use `+xi` and `-xi`, which takes the
 curvature out of the odd part of a trace. The covariance of two traces tends to `sigma^2 g_i' g_j`.
+With sigma 0.0101, the loss as the observable, no pairs and lagged normalization the draws have the
+law of the published chain where its loss is flat: running statistics are an average over the past
+of the chain, so each of four trusted batches is seen at a state 1, 4, 9 or 20 steps back.
 Source: the localized Gaussian limit of the local Bayesian influence function (Kreer et al. 2025).
-Needs: "statistics" if normalization is recalibrated.
-Cost: one forward pass a draw.
+Needs: "statistics" unless normalization is frozen.
+Cost: one forward pass a draw, and 512 of trusted examples a draw unless normalization is frozen.
 Fails when: sigma is so large that the model no longer answers by the same mechanism; by default it
 is chosen so that trusted losses rise by a small, given amount.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +26,19 @@ from torch import Tensor
 from anomech.config import option, options
 from anomech.errors import CapabilityError
 from anomech.randomness import torch_generator
-from anomech.tracing._draws import DrawSource, Observable, check_health
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._health import checked
+from anomech.tracing._observing import Observable
 from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
 
+Noise = dict[str, Tensor]
+
+PULL = 0.95
+"""Of its distance from the trained point a state of the published chain keeps this much in a step
+(one minus half the step size times the localization, over the floor of 0.1)."""
+LAGS = (1, 4, 9, 20)
+"""Steps back that stand for the average over the past which running statistics are: middles of the
+quarters of its weights, which fall by a tenth a step."""
 TRIALS = 4
 PROBES = 256
 BISECTIONS = 12
@@ -38,29 +52,33 @@ class Gaussian:
     sigma: float = option(0.0, "standard deviation of the noise; 0 chooses it by `rise`", ge=0)
     rise: float = option(0.004, "wanted mean rise of trusted losses", unit="nats", gt=0)
     antithetic: bool = option(True, "draw in pairs of opposite noise")
-    normalization: Literal["frozen", "recalibrated"] = option(
-        "frozen", "batch normalization keeps its statistics, or takes those of trusted batches"
+    normalization: Literal["frozen", "recalibrated", "lagged"] = option(
+        "frozen",
+        "batch normalization keeps its statistics, takes those of trusted batches at the draw, or "
+        "those that drift behind the published chain",
     )
     observable: Observable = option("log_odds", "what is recorded: the log-odds or the loss")
+    together: int = option(1, "draws in one pass; pays for tiny models and few examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
     def needs(self) -> frozenset[str]:
-        """Training statistics, if they are recalibrated."""
-        return frozenset({"statistics"} if self.normalization == "recalibrated" else ())
+        """Training statistics, unless those of the model are kept."""
+        return frozenset({"statistics"} if self.normalization != "frozen" else ())
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
     ) -> DrawSource:
         """Choose sigma, if it is not given, and check the draws."""
-        batches = _batches(trusted) if self.normalization == "recalibrated" else ()
-        noise = _Noise(task, self.sigma, self.draws, self.antithetic, seed, batches)
+        batches = _batches(trusted) if self.normalization != "frozen" else ()
+        lagged = self.normalization == "lagged"
+        noise = _Noise(task, self.sigma, self.draws, self.antithetic, seed, batches, lagged)
         if self.sigma == 0:
             probe = np.arange(min(PROBES, len(trusted)))
             raw, own = trusted.load(probe), answers[: len(probe)]
             noise = replace(noise, sigma=_choose_sigma(noise, raw, own, self.rise))
-        source = DrawSource(task, noise, self.draws, 1, self.observable)
-        return replace(source, health=check_health(source, trusted, answers, self.least, progress))
+        source = DrawSource(task, noise, self.draws, 1, self.observable, together=self.together)
+        return checked(source, trusted, answers, self.least, progress)
 
 
 @dataclass(frozen=True)
@@ -73,28 +91,64 @@ class _Noise:
     antithetic: bool
     seed: int
     batches: tuple[Any, ...]
+    lagged: bool = False
 
-    def __call__(self) -> Iterator[Overlay]:
-        for draw in range(self.count):
-            yield self.overlay(draw)
+    def __call__(self, chain: int) -> Iterator[Overlay]:
+        """All draws; there is one chain, because there is no order among them."""
+        signs = (1, -1) if self.antithetic else (1,)
+        for draw in range(0, self.count, len(signs)):
+            address = draw // len(signs)
+            noise = self._noise("gaussian", address)
+            past = self._past(noise, address) if self.lagged else ()
+            for sign in signs[: self.count - draw]:
+                overlay = self._overlay(noise, sign)
+                places = tuple(self._overlay(each, sign) for each in past) or (overlay,)
+                yield overlay | recalibrated(self.task, places, self.batches)
 
-    def overlay(self, draw: int) -> Overlay:
-        pair, sign = (draw // 2, 1 - 2 * (draw % 2)) if self.antithetic else (draw, 1)
-        overlay: dict[str, Tensor] = {}
-        for name, tensor in self.task.watched.items():
-            generator = torch_generator(self.seed, "gaussian", pair, name)
-            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
-            overlay[name] = tensor + sign * self.sigma * noise.to(tensor.device, tensor.dtype)
-        return overlay | recalibrated(self.task, overlay, self.batches)
+    def _noise(self, *address: str | int) -> Noise:
+        """Standard normal, of one generator: making a generator costs more than a small tensor."""
+        generator = torch_generator(self.seed, *address)
+        return {
+            name: torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
+            for name, tensor in self.task.watched.items()
+        }
+
+    def _past(self, noise: Noise, address: int) -> tuple[Noise, ...]:
+        """Where the published chain would have been some steps before, one state a batch."""
+        states, before = list[Noise](), 0
+        for lag in LAGS:
+            kept = PULL ** (lag - before)
+            fresh = self._noise("past", address, lag)
+            noise = {
+                name: kept * noise[name] + (1 - kept**2) ** 0.5 * fresh[name] for name in noise
+            }
+            states.append(noise)
+            before = lag
+        return tuple(states)
+
+    def _overlay(self, noise: Noise, sign: int) -> dict[str, Tensor]:
+        return {
+            name: tensor + sign * self.sigma * noise[name].to(tensor.device, tensor.dtype)
+            for name, tensor in self.task.watched.items()
+        }
 
 
-def recalibrated(task: Task, overlay: Overlay, batches: tuple[Any, ...]) -> dict[str, Tensor]:
-    """Normalization buffers averaged over trusted batches; empty without batches."""
+def recalibrated(
+    task: Task, places: tuple[Overlay, ...], batches: tuple[Any, ...]
+) -> dict[str, Tensor]:
+    """Normalization buffers averaged over trusted batches; empty without batches.
+
+    Args:
+        task: the model.
+        places: parameters for each batch, or one for all of them.
+        batches: of trusted examples.
+    """
     if not batches:
         return {}
     if not isinstance(task, TrainableTask):
         raise CapabilityError("recalibration needs a task with training statistics.")
-    found = [task.batch_statistics(overlay, batch) for batch in batches]
+    at = places if len(places) == len(batches) else places * len(batches)
+    found = [task.batch_statistics(place, batch) for place, batch in zip(at, batches, strict=True)]
     return {
         name: torch.stack([each[name] for each in found]).float().mean(dim=0).to(tensor.dtype)
         for name, tensor in found[0].items()
@@ -102,10 +156,10 @@ def recalibrated(task: Task, overlay: Overlay, batches: tuple[Any, ...]) -> dict
 
 
 def _batches(trusted: Examples) -> tuple[Any, ...]:
-    """Up to four batches of 128, enough for stable channel statistics."""
+    """Four batches of 128, enough for stable channel statistics; a smaller set is gone round."""
     size = min(128, len(trusted))
-    count = min(4, len(trusted) // size)
-    return tuple(trusted.load(np.arange(i * size, (i + 1) * size)) for i in range(count))
+    places = np.arange(len(LAGS) * size) % len(trusted)
+    return tuple(trusted.load(part) for part in np.split(places, len(LAGS)))
 
 
 @torch.no_grad()
@@ -118,8 +172,8 @@ def _choose_sigma(noise: _Noise, raw: Any, answers: Tensor, rise: float) -> floa
         middle = (low + high) / 2
         trial = replace(noise, sigma=2.0**middle)
         losses = [
-            task.respond(trial.overlay(draw), raw, answers).losses.double().mean()
-            for draw in range(min(TRIALS, noise.count))
+            task.respond(overlay, raw, answers).losses.double().mean()
+            for overlay in islice(trial(0), TRIALS)
         ]
         mean_rise = float(torch.stack(losses).mean() - base)
         low, high = (low, middle) if not mean_rise < rise else (middle, high)

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from anomech.config import option, options
 from anomech.tracing._chain import Normalization, Tensors, fit_chain
-from anomech.tracing._draws import DrawSource, Observable
-from anomech.types import Examples, Progress, Task
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._observing import Observable
+from anomech.types import Engine, Examples, Progress, Task
 
 
 @options
@@ -42,6 +43,7 @@ class RmspropSgld:
     minibatch: int = option(256, "examples a step of the chain", unit="examples", ge=1)
     normalization: Normalization = option("tracked", "batch normalization: frozen or tracked")
     observable: Observable = option("loss", "what is recorded: the loss or the log-odds")
+    together: int = option(1, "draws in one pass; pays for tiny models and few examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
@@ -50,7 +52,14 @@ class RmspropSgld:
         return frozenset({"statistics"} if self.normalization == "tracked" else ())
 
     def fit(
-        self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
+        self,
+        task: Task,
+        trusted: Examples,
+        answers: Tensor,
+        *,
+        seed: int,
+        progress: Progress,
+        engine: Engine | None = None,
     ) -> DrawSource:
         """Fix the chain and check it."""
         transition = partial(
@@ -62,7 +71,15 @@ class RmspropSgld:
             floor=self.floor,
         )
         return fit_chain(
-            self, init, transition, task, trusted, answers, seed=seed, progress=progress
+            self,
+            init,
+            transition,
+            task,
+            trusted,
+            answers,
+            seed=seed,
+            progress=progress,
+            engine=engine,
         )
 
 
@@ -93,9 +110,9 @@ def step(
     floor: float,
 ) -> State:
     """One transition; the equation in this file's docstring."""
-    moved, squares = {}, {}
-    for name, theta in state.parameters.items():
-        gradient = gradients[name]
+    moved, squares = dict(state.parameters), dict(state.squares)
+    for name, gradient in gradients.items():
+        theta = state.parameters[name]
         squares[name] = smoothing * state.squares[name] + (1 - smoothing) * gradient**2
         scale = 1 / (squares[name].sqrt() + floor)
         drift = nbeta * gradient + localization * (theta - state.start[name])

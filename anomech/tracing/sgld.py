@@ -18,8 +18,9 @@ from torch import Tensor
 
 from anomech.config import option, options
 from anomech.tracing._chain import Normalization, Tensors, fit_chain
-from anomech.tracing._draws import DrawSource, Observable
-from anomech.types import Examples, Progress, Task
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._observing import Observable
+from anomech.types import Engine, Examples, Progress, Task
 
 
 @options
@@ -36,6 +37,7 @@ class Sgld:
     minibatch: int = option(256, "examples a step of the chain", unit="examples", ge=1)
     normalization: Normalization = option("frozen", "batch normalization: frozen or tracked")
     observable: Observable = option("loss", "what is recorded: the loss or the log-odds")
+    together: int = option(1, "draws in one pass; pays for tiny models and few examples", ge=1)
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
@@ -44,7 +46,14 @@ class Sgld:
         return frozenset({"statistics"} if self.normalization == "tracked" else ())
 
     def fit(
-        self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
+        self,
+        task: Task,
+        trusted: Examples,
+        answers: Tensor,
+        *,
+        seed: int,
+        progress: Progress,
+        engine: Engine | None = None,
     ) -> DrawSource:
         """Fix the chain and check it."""
         transition = partial(
@@ -54,7 +63,15 @@ class Sgld:
             nbeta=self.nbeta,
         )
         return fit_chain(
-            self, init, transition, task, trusted, answers, seed=seed, progress=progress
+            self,
+            init,
+            transition,
+            task,
+            trusted,
+            answers,
+            seed=seed,
+            progress=progress,
+            engine=engine,
         )
 
 
@@ -81,8 +98,9 @@ def step(
     nbeta: float,
 ) -> State:
     """One transition; the equation in this file's docstring."""
-    moved = {}
-    for name, theta in state.parameters.items():
-        drift = nbeta * gradients[name] + localization * (theta - state.start[name])
+    moved = dict(state.parameters)
+    for name, gradient in gradients.items():
+        theta = state.parameters[name]
+        drift = nbeta * gradient + localization * (theta - state.start[name])
         moved[name] = theta - step_size / 2 * drift + step_size**0.5 * noise[name]
     return State(moved, state.start)

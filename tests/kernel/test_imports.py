@@ -10,7 +10,7 @@ import pytest
 import anomech
 
 ROOT = Path(anomech.__file__).parent
-KERNEL = {"types", "records", "errors", "plugins", "config", "randomness"}
+KERNEL = {"types", "records", "errors", "plugins", "config", "randomness", "staged"}
 METHODS = ("detectors", "scanners", "attacks", "mitigations")
 MATHEMATICS = {"attribution", "calibration"}
 BELOW = {

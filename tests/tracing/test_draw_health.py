@@ -7,7 +7,8 @@ from toy_tasks import BrokenTask, LinearTask, StillTask
 
 from anomech.audit.detector import Detector
 from anomech.errors import Inconclusive
-from anomech.tracing._draws import DrawSource, check_health, effective_draws
+from anomech.tracing._draws import DrawSource
+from anomech.tracing._health import check_health, effective_draws
 from anomech.tracing.gaussian import Gaussian
 from anomech.types import silent
 
@@ -69,9 +70,8 @@ def test_several_chains_add_their_effective_draws(points):
     values = torch.randn(4, 120, generator=torch.Generator().manual_seed(0))
 
     class Recorded(DrawSource):
-        def observe(self, examples, answers, progress, visit):
-            visit({"theta": torch.zeros(3)})
-            return values
+        def survey(self, examples, answers, progress, *, measure):
+            return values, 1.0
 
     chains = Recorded(LinearTask(), None, 40, 3, "loss", 8)
     health = check_health(chains, points, answers_of(points), 20, silent)

@@ -12,7 +12,7 @@ from anomech.attribution.couplings import center
 from anomech.tracing import rmsprop_sgld, sgld
 from anomech.tracing._chain import Chain
 from anomech.tracing.gaussian import Gaussian, recalibrated
-from anomech.types import silent
+from anomech.types import Response, silent
 
 FEATURES, COUNT = 3, 8
 
@@ -60,7 +60,7 @@ def test_antithetic_pairs_are_exactly_odd_and_take_out_curvature(points):
     values = source.observe(points, answers_of(points), silent)
     odd = (values[:, 0::2] - values[:, 1::2]) / 2
     start = curved.watched["theta"]
-    moves = torch.stack([draw["theta"] - start for draw in source.draws()])[0::2]
+    moves = torch.stack([draw["theta"] - start for draw in source.draws(0)])[0::2]
     gradients = torch.from_numpy(points.values) + 2 * curved.curvature * start
     torch.testing.assert_close(odd, gradients @ moves.T, rtol=0, atol=3e-6)
     assert (values[:, 0::2] + values[:, 1::2]).std(dim=1).min() > 0
@@ -73,19 +73,19 @@ def test_levels_are_means_over_draws(points):
     torch.testing.assert_close(traces.values.mean(dim=1), traces.levels, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalization", ["frozen", "recalibrated"])
+@pytest.mark.parametrize("normalization", ["frozen", "recalibrated", "lagged"])
 def test_gaussian_draws_are_replayed(normalization, digits_world):
     tracer = Gaussian(draws=6, least=0, normalization=normalization, sigma=0.01)
     trusted, task = digits_world.trusted, digits_world.task
     answers = task.respond({}, trusted.values).answers
     source = tracer.fit(task, trusted, answers, seed=0, progress=silent)
-    first, again = list(source.draws()), list(source.draws())
+    first, again = list(source.draws(0)), list(source.draws(0))
     assert len(first) == 6
     for one, two in zip(first, again, strict=True):
         assert one.keys() == two.keys()
         assert all(torch.equal(one[name], two[name]) for name in one)
     has_buffers = any("running" in name for name in first[0])
-    assert has_buffers == (normalization == "recalibrated")
+    assert has_buffers == (normalization != "frozen")
 
 
 @pytest.mark.parametrize("rise", [0.002, 0.05])
@@ -97,7 +97,7 @@ def test_the_chosen_sigma_gives_the_wanted_rise(rise, digits_world):
     before = task.respond({}, trusted.values).losses.mean()
     with torch.no_grad():
         after = torch.stack(
-            [task.respond(draw, trusted.values, answers).losses.mean() for draw in source.draws()]
+            [task.respond(draw, trusted.values, answers).losses.mean() for draw in source.draws(0)]
         )
     # Chosen on four draws and 256 examples, so the rise over sixty draws is near and not equal.
     assert rise / 2 < float(after.mean() - before) < rise * 2
@@ -109,7 +109,7 @@ def test_the_chosen_sigma_gives_the_wanted_rise(rise, digits_world):
 
 def test_recalibrated_buffers_are_batch_statistics(digits_world):
     task, values = digits_world.task, digits_world.trusted.values
-    found = recalibrated(task, {}, (values[:100], values[100:200]))
+    found = recalibrated(task, ({},), (values[:100], values[100:200]))
     net, expected = digits_world.model, []
     for half in (values[:100], values[100:200]):
         x = torch.from_numpy(half).permute(0, 3, 1, 2).float() / 255
@@ -120,7 +120,51 @@ def test_recalibrated_buffers_are_batch_statistics(digits_world):
     torch.testing.assert_close(found["bn1.running_mean"], mean.detach(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(found["bn1.running_var"], variance.detach(), rtol=1e-4, atol=1e-6)
     assert found["bn1.num_batches_tracked"].dtype == torch.int64
-    assert recalibrated(task, {}, ()) == {}
+    assert recalibrated(task, ({},), ()) == {}
+
+
+class Statistics(LinearTask):
+    """Its only statistic is the parameter itself, so a buffer says where its batches were."""
+
+    provides = frozenset({"statistics"})
+
+    def __init__(self):
+        super().__init__()
+        self.watched = {"theta": torch.zeros(400)}
+
+    def respond(self, overlay, batch, answers=None):
+        losses = torch.from_numpy(batch)[:, 0] + overlay.get("theta", torch.zeros(1)).sum()
+        return Response(torch.zeros(len(batch)).long(), -losses, losses)
+
+    def targets(self, labels):
+        return torch.from_numpy(labels)
+
+    def training_losses(self, overlay, batch, answers):
+        raise NotImplementedError
+
+    def batch_statistics(self, overlay, batch):
+        return {"mean": overlay["theta"]}
+
+
+def test_lagged_statistics_follow_the_draws_as_those_of_the_published_chain(examples_of, arrays):
+    """Moments of `0.1 sum_k 0.9^k s_{t-k}` for a state that keeps 0.95 of itself in a step."""
+    rng, steps = np.random.default_rng(0), 20000
+    state, average, kept = np.zeros(40), np.zeros(40), []
+    for _ in range(steps):
+        state = 0.95 * state + (1 - 0.95**2) ** 0.5 * rng.normal(size=40)
+        average = 0.9 * average + 0.1 * state
+        kept.append((average * state).mean()), kept.append((average**2).mean())
+    covariance, variance = np.mean(kept[0::2]), np.mean(kept[1::2])
+    task, sigma = Statistics(), 0.5
+    tracer = Gaussian(draws=60, sigma=sigma, normalization="lagged", antithetic=False, least=0)
+    examples = examples_of(arrays(512, 1))
+    source = tracer.fit(task, examples, answers_of(examples), seed=0, progress=silent)
+    draws = [(draw["theta"] / sigma, draw["mean"] / sigma) for draw in source.draws(0)]
+    found = [
+        float(torch.stack([a * b for a, b in draws]).mean()),
+        float(torch.stack([b * b for _, b in draws]).mean()),
+    ]
+    assert found == pytest.approx([covariance, variance], abs=0.05)
 
 
 STEP = {"step_size": 0.02, "localization": 30.0, "nbeta": 4.0}
@@ -172,6 +216,15 @@ def test_steps_follow_the_written_equations(sampler):
 
 
 @pytest.mark.parametrize("sampler", [sgld, rmsprop_sgld])
+def test_a_parameter_without_a_gradient_stays_put(sampler):
+    options = STEP | ({"smoothing": 0.9, "floor": 0.1} if sampler is rmsprop_sgld else {})
+    state = sampler.init({"a": torch.ones(3), "b": torch.ones(3)})
+    moved = sampler.step(state, {"b": torch.ones(3)}, {"b": torch.ones(3)}, **options)
+    assert torch.equal(moved.parameters["a"], torch.ones(3))
+    assert not torch.equal(moved.parameters["b"], torch.ones(3))
+
+
+@pytest.mark.parametrize("sampler", [sgld, rmsprop_sgld])
 def test_long_chains_have_the_moments_of_the_known_law(sampler, examples_of):
     """Stationary variance `1 / (gamma + nbeta h) / (1 - a / 2)`, a the contraction of one step."""
     gamma, nbeta, step_size, draws = 200.0, 4.0, 5e-4, 24000
@@ -211,7 +264,7 @@ def test_chains_run_on_minibatch_gradients_of_the_task(examples_of):
     )  # fmt: skip
     examples = examples_of(np.zeros((COUNT, FEATURES), np.float32))
     source = tracer.fit(task, examples, answers_of(examples), seed=0, progress=silent)
-    kept = torch.stack([draw["theta"] for draw in source.draws()])
+    kept = torch.stack([draw["theta"] for draw in source.draws(0)])
     curvature = 200.0 + 4.0 * task.HESSIAN
     contraction = 1e-3 * curvature
     variance = 1 / curvature / (1 - contraction / 2)
@@ -233,7 +286,7 @@ def test_published_sampler_replays_its_first_steps_by_hand(digits_world):
     squares = {name: torch.zeros_like(p) for name, p in start.items()}
     sizes = []
     for step, (draw, indices) in enumerate(
-        zip(source.draws(), chain._minibatches(0), strict=False)
+        zip(source.draws(0), chain._minibatches(0), strict=False)
     ):
         sizes.append(len(indices))
         x = torch.from_numpy(trusted.values[indices]).permute(0, 3, 1, 2).float() / 255
@@ -263,7 +316,7 @@ def test_frozen_chains_leave_buffers_alone(digits_world):
     task, trusted = digits_world.task, digits_world.trusted
     answers = task.respond({}, trusted.values).answers
     source = tracer.fit(task, trusted, answers, seed=0, progress=silent)
-    assert all(draw.keys() == task.watched.keys() for draw in source.draws())
+    assert all(draw.keys() == task.watched.keys() for draw in source.draws(0))
 
 
 def test_chains_thin_and_burn_in(points):
@@ -272,18 +325,23 @@ def test_chains_thin_and_burn_in(points):
     def draws(**extra):
         tracer = sgld.Sgld(**options, **extra)
         source = tracer.fit(LinearTask(), points, answers_of(points), seed=0, progress=silent)
-        return [draw["theta"] for draw in source.draws()]
+        return [draw["theta"] for draw in source.draws(0)]
 
     every = draws(draws=12, burn_in=0, every=1)
     thinned = draws(draws=3, burn_in=3, every=3)
     assert all(torch.equal(one, two) for one, two in zip(thinned, every[5::3], strict=True))
+    # As published: of all draws, the first after the first step, the first few are dropped.
+    kept = draws(draws=9, burn_in=3, every=1)
+    assert all(torch.equal(one, two) for one, two in zip(kept, every[3:], strict=True))
 
 
 def test_chains_differ_and_are_centered_separately(points):
     options = {"step_size": 1e-3, "localization": 10.0, "nbeta": 1.0, "minibatch": 3, "least": 0}
     tracer = sgld.Sgld(draws=5, burn_in=0, every=1, chains=3, **options)
     source, traces = trace(tracer, LinearTask(), points)
-    thetas = torch.stack([draw["theta"] for draw in source.draws()]).unflatten(0, (3, 5))
+    thetas = torch.stack(
+        [torch.stack([draw["theta"] for draw in source.draws(chain)]) for chain in range(3)]
+    )
     assert not torch.equal(thetas[0], thetas[1])
     chained = traces.values.unflatten(1, (3, 5))
     means = chained.mean(dim=2)
@@ -310,8 +368,8 @@ def test_dropout_in_the_chain_is_seeded_and_global_randomness_untouched(examples
     tracer = rmsprop_sgld.RmspropSgld(draws=4, burn_in=0, minibatch=8, least=0, nbeta=1e5)
     state = torch.get_rng_state()
     source = tracer.fit(task, examples, answers, seed=0, progress=silent)
-    first = [draw["1.weight"] for draw in source.draws()]
+    first = [draw["1.weight"] for draw in source.draws(0)]
     assert torch.equal(state, torch.get_rng_state())
     torch.rand(3)
-    again = [draw["1.weight"] for draw in source.draws()]
+    again = [draw["1.weight"] for draw in source.draws(0)]
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))

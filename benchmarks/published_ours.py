@@ -1,0 +1,54 @@
+"""Our side of `published.py`, in a process of its own: fit the default detector, judge the inputs.
+
+python published_ours.py request.npz answer.npz
+"""
+
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+
+from anomech import Detector, ImageClassifier, from_arrays
+from anomech.data.observed import observe
+from anomech.tasks import networks
+from anomech.types import silent
+
+
+def main(request_path: str, answer_path: str) -> None:
+    """Everything a user would do, from a loaded network on, is timed."""
+    with np.load(request_path) as archive:
+        request = dict(archive)
+    settings = json.loads(str(request["settings"]))
+    torch.set_num_threads(settings["threads"])
+    model = networks.get(settings["network"])(**settings["network_options"])
+    model.load_state_dict(
+        {
+            name.removeprefix("weight/"): torch.from_numpy(value)
+            for name, value in request.items()
+            if name.startswith("weight/")
+        }
+    )
+    task = ImageClassifier(model.eval())
+    detector = Detector(budget=settings["budget"], anchor_share=settings["anchor_share"])
+    reference = from_arrays(request["reference_images"], request["reference_labels"])
+    clock = time.perf_counter()
+    fitted = detector.fit(task, reference)
+    fit = time.perf_counter() - clock
+    judged = fitted.calibrated.judge(observe(task, from_arrays(request["inputs"])), silent)
+    limit = fitted.calibrated.threshold
+    np.savez(
+        answer_path,
+        scores=judged.scores.score.numpy(),
+        limit=np.array(np.inf if limit is None else limit),
+        evaluations=np.array(1 + float(judged.evaluations.mean())),
+        fit_seconds=np.array(fit),
+        seconds=np.array(time.perf_counter() - clock),
+        peak_kib=np.array(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
