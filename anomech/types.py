@@ -262,6 +262,25 @@ class Tracer(Protocol):
         ...
 
 
+@runtime_checkable
+class SpreadTracer(Protocol):
+    """A tracer whose chains are independent, so that an engine can run each elsewhere."""
+
+    @property
+    def chains(self) -> int: ...
+
+    def fit(
+        self,
+        task: Task,
+        trusted: Examples,
+        answers: Tensor,
+        *,
+        seed: int,
+        progress: Progress,
+        engine: Engine | None = None,
+    ) -> TraceSource: ...
+
+
 @dataclass(frozen=True)
 class Scores:
     """How anomalous a method finds examples. Higher is more anomalous, everywhere.
@@ -273,8 +292,6 @@ class Scores:
         nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
         couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
         explained: explained fraction by part of the network, `[examples]` each; may be empty.
-        residuals: the part of each response that the anchors do not explain
-            `[examples, features]`, for telling mechanisms apart; or None.
     """
 
     score: Tensor
@@ -282,7 +299,6 @@ class Scores:
     nearest: Tensor | None = None
     couplings: Tensor | None = None
     explained: Mapping[str, Tensor] | None = None
-    residuals: Tensor | None = None
 
 
 class FittedMethod(Protocol):
@@ -314,6 +330,15 @@ class TracedMethod(Protocol):
     def source(self) -> TraceSource: ...
 
 
+@runtime_checkable
+class ExplainingMethod(Protocol):
+    """A fitted method that can tell mechanisms apart."""
+
+    def unexplained(self, observed: "ObservedExamples", progress: Progress) -> Tensor:
+        """The part of each response that the anchors do not explain `[examples, features]`."""
+        ...
+
+
 class ObservedExamples(Protocol):
     """Examples with the model's frozen answers to them; see `anomech.data.observed`."""
 
@@ -322,6 +347,9 @@ class ObservedExamples(Protocol):
 
     @property
     def examples(self) -> Examples: ...
+
+    @property
+    def engine(self) -> Engine | None: ...
 
     @property
     def answers(self) -> Tensor: ...

@@ -112,7 +112,7 @@ def _judging(
         seed=0,
         progress=silent,
     )
-    return lambda: fitted.judge(observe(task, images, source=fitted.fitted.source), silent)
+    return lambda: fitted.judge(observe(task, images, source=fitted.source), silent)
 
 
 def timed(setting: Setting, rounds: int, wanted: list[str]) -> dict[str, list[float]]:

@@ -35,7 +35,7 @@ from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.calibration.excess import LEVEL, chance_of_excess
 from anomech.data.archive import read_archive
 from anomech.data.images import ImageExamples
-from anomech.data.observed import observe
+from anomech.data.observed import Observed, observe
 from anomech.types import silent
 
 BUDGET = 0.01
@@ -98,7 +98,8 @@ class Triggered:
     """What detectors said of one trigger's inputs; `fired` are those whose trigger worked."""
 
     fired: np.ndarray
-    judged: Mapping[str, Judged]
+    judged: dict[str, Judged]
+    seen: dict[str, Observed]
 
 
 def audit(trained: Trained, data: Data, methods: list[str], console: Console) -> dict[str, Any]:
@@ -122,13 +123,18 @@ def audit(trained: Trained, data: Data, methods: list[str], console: Console) ->
         fitted = detector.fit(task, reference)
         result["fit"][name] = time.perf_counter() - clock
         clock = time.perf_counter()
-        judged = fitted.calibrated.judge(observe(task, clean), silent)
+        seen = observe(task, clean, source=fitted.calibrated.source)
+        judged = fitted.calibrated.judge(seen, silent)
         result["score"][name] = time.perf_counter() - clock
+        if name == LEAD:
+            result["clean"] = seen
         result["judged"][name] = judged
         result["detectors"][name] = fitted
         for place, (inputs, fired) in enumerate(stamped):
-            of_trigger = fitted.calibrated.judge(observe(task, inputs), silent)
-            result.setdefault(f"trigger {place}", Triggered(fired, {})).judged[name] = of_trigger
+            seen = observe(task, inputs, source=fitted.calibrated.source)
+            triggered = result.setdefault(f"trigger {place}", Triggered(fired, {}, {}))
+            triggered.judged[name] = fitted.calibrated.judge(seen, silent)
+            triggered.seen[name] = seen
     return result
 
 
@@ -183,17 +189,17 @@ def _rates(clean: Judged, triggered: Judged, fired: np.ndarray) -> list[str]:
 def mechanisms(trained: Trained, result: dict[str, Any]) -> str:
     """How well flagged triggered inputs separate into mechanisms, clean false flags among them."""
     residuals, truth = [], []
+    lead = result["detectors"][LEAD].calibrated
     for place in range(len(trained.attacks)):
         triggered: Triggered = result[f"trigger {place}"]
         judged = triggered.judged[LEAD]
         flagged = np.flatnonzero((np.array(judged.decisions) == "flag") & triggered.fired)[:PICKED]
-        residuals.append(judged.scores.residuals[flagged])
+        residuals.append(lead.unexplained(triggered.seen[LEAD].take(flagged)))
         truth += [place] * len(flagged)
     clean = result["judged"][LEAD]
     false = np.flatnonzero(np.array(clean.decisions) == "flag")
-    residuals.append(clean.scores.residuals[false])
-    null = result["detectors"][LEAD].calibrated.reference.residuals
-    clusters = find_mechanisms(torch.cat(residuals), null)
+    residuals.append(lead.unexplained(result["clean"].take(false)))
+    clusters = find_mechanisms(torch.cat(residuals), lead.residuals)
     count = len(truth)
     told = f"{int((clusters.labels[:count] >= 0).sum())} of {count} triggered inputs in them"
     if len(trained.attacks) > 1:

@@ -7,12 +7,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.attribution.mechanisms import LARGEST_NULL
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
 from anomech.calibration.stopping import Stopping, limits, same_rank, stops_at
 from anomech.data.observed import Observed
 from anomech.records import Decision
 from anomech.staged import StagedMethod
-from anomech.types import FittedMethod, Method, Progress, Scores
+from anomech.types import (
+    ExplainingMethod,
+    FittedMethod,
+    Method,
+    Progress,
+    Scores,
+    TracedMethod,
+    TraceSource,
+    silent,
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,8 @@ class Calibrated:
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         stopping: when an input is settled as clear before all draws are taken; None is never.
+        residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
+            them, `[examples, features]`; None if the method does not tell mechanisms apart.
     """
 
     name: str
@@ -61,6 +73,21 @@ class Calibrated:
     per_class: bool
     problems: tuple[str, ...]
     stopping: Stopping | None = None
+    residuals: Tensor | None = None
+
+    @property
+    def source(self) -> TraceSource | None:
+        """Whose traces the method looks at; observing with it answers and traces in one pass."""
+        return self.fitted.source if isinstance(self.fitted, TracedMethod) else None
+
+    def unexplained(self, observed: Observed) -> Tensor:
+        """The part of responses that trusted data does not explain `[examples, features]`.
+
+        It has no columns if the method does not tell mechanisms apart.
+        """
+        if not isinstance(self.fitted, ExplainingMethod):
+            return torch.zeros(len(observed), 0)
+        return self.fitted.unexplained(observed, silent)
 
     @property
     def evaluations(self) -> float:
@@ -164,6 +191,10 @@ def calibrate(
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    if isinstance(fitted, ExplainingMethod):
+        thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))
+        some = calibration.take(thinned.round().astype(int))
+        made = replace(made, residuals=fitted.unexplained(some, progress))
     return _stopping(made, stages) if stages and not problems else made
 
 

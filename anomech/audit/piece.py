@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,25 +53,30 @@ class Piece(NamedTuple):
 
 def light(calibrated: Calibrated) -> Calibrated:
     """Without the responses of calibration examples: they are large and judge nothing."""
-    return replace(calibrated, reference=replace(calibrated.reference, residuals=None))
+    return replace(calibrated, residuals=None)
 
 
 def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
     """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
-    observed = observe(shared.task, piece.inputs)
+    clock = time.monotonic()
+    source = shared.methods[shared.lead].source
+    observed = observe(shared.task, piece.inputs, source=source)
     scores, seconds = {}, {}
+    observing = time.monotonic() - clock
     rows: tuple[Verdict, ...] = ()
     kept = torch.zeros(0, 0)
     for name, calibrated in shared.methods.items():
         clock = time.monotonic()
         judged = calibrated.judge(observed, silent)
         seconds[name] = time.monotonic() - clock
+        if name == shared.lead and source is not None:
+            seconds[name] += observing  # its traces came with the answers
         scores[name] = tables.input_scores(piece.inputs.ids, judged)
         if name == shared.lead:
             rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
             flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
-            if judged.scores.residuals is not None and flags:
-                kept = judged.scores.residuals[flags]
+            if flags:
+                kept = calibrated.unexplained(observed.take(np.array(flags)))
     chunk = Chunk(
         content=piece.content, basis=shared.basis, scores=scores, verdicts=rows, seconds=seconds
     )

@@ -63,7 +63,7 @@ class Kept:
 
 def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
     """Mechanisms among the flags, and the number of each flagged input that has one."""
-    trusted = kept.fitted.lead.reference.residuals
+    trusted = kept.fitted.lead.residuals
     places = even(kept.outcome.flagged, LARGEST)
     if trusted is None or not len(places):
         return [], {}
@@ -73,7 +73,7 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
 
 def compared(kept: Kept) -> int | None:
     """Flags among which mechanisms are looked for, if these are not all; None otherwise."""
-    some = kept.fitted.lead.reference.residuals is not None
+    some = kept.fitted.lead.residuals is not None
     return LARGEST if some and len(kept.outcome.flagged) > LARGEST else None
 
 

@@ -93,7 +93,7 @@ def detector(
         flagged=flagged,
         inputs=inputs,
         threshold=None if calibrated.per_class else calibrated.threshold,
-        evaluations=calibrated.fitted.evaluations,
+        evaluations=calibrated.evaluations,
         fit_seconds=seconds[0],
         score_seconds=seconds[1],
         problems=calibrated.problems,

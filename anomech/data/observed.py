@@ -11,6 +11,7 @@ from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, DataError
 from anomech.types import (
     AnsweringSource,
+    Engine,
     Examples,
     Progress,
     ReadingSource,
@@ -32,6 +33,7 @@ class Observed:
         response: everything the forward pass gave.
         source: the tracer that watched the forward pass, if one did.
         traces: what it gave.
+        engine: where independent parts of work on them may run; None is here.
     """
 
     task: Task
@@ -39,6 +41,7 @@ class Observed:
     response: Response = field(repr=False)
     source: TraceSource | None = field(default=None, repr=False)
     traces: Traces | None = field(default=None, repr=False)
+    engine: Engine | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -55,7 +58,7 @@ class Observed:
         if traces is not None:
             traces = replace(traces, values=traces.values[index], response=None)
         some = Subset(self.examples, places)
-        return Observed(self.task, some, Response(**kept), self.source, traces)
+        return Observed(self.task, some, Response(**kept), self.source, traces, self.engine)
 
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
         """Traces by a source; those that came with the answers are not computed again."""

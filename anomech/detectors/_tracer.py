@@ -1,11 +1,18 @@
-"""The tracer a detector was asked to use."""
+"""The tracer a detector was asked to use: chosen, fitted, and what it costs."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from anomech import plugins
 from anomech.config import build
-from anomech.types import Tracer
+from anomech.types import (
+    AnsweringSource,
+    ObservedExamples,
+    Progress,
+    SpreadTracer,
+    Tracer,
+    TraceSource,
+)
 
 
 def chosen_tracer(name: str, given: Mapping[str, Any]) -> Tracer:
@@ -16,3 +23,24 @@ def chosen_tracer(name: str, given: Mapping[str, Any]) -> Tracer:
     """
     tracer: Tracer = build(plugins.get("tracer", name), dict(given), f"tracer {name}")
     return tracer
+
+
+def fitted_tracer(
+    tracer: Tracer, anchors: ObservedExamples, *, seed: int, progress: Progress
+) -> TraceSource:
+    """Fix the tracer's movement; independent parts of it run on the anchors' engine."""
+    if isinstance(tracer, SpreadTracer):
+        return tracer.fit(
+            anchors.task,
+            anchors.examples,
+            anchors.answers,
+            seed=seed,
+            progress=progress,
+            engine=anchors.engine,
+        )
+    return tracer.fit(anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress)
+
+
+def beyond_the_answer(source: TraceSource) -> float:
+    """Forward passes an example, beyond the one that answers it."""
+    return source.evaluations - float(isinstance(source, AnsweringSource))

@@ -23,7 +23,7 @@ from torch import Tensor
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.config import option, options
-from anomech.detectors._tracer import chosen_tracer
+from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
 from anomech.errors import CapabilityError, ConfigError
 from anomech.staged import StagedScores, StagedSource
 from anomech.types import (
@@ -66,9 +66,8 @@ class CouplingScore:
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedCouplingScore":
         """Trace the anchors."""
-        source = chosen_tracer(self.tracer, self.tracer_options).fit(
-            anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
-        )
+        tracer = chosen_tracer(self.tracer, self.tracer_options)
+        source = fitted_tracer(tracer, anchors, seed=seed, progress=progress)
         traces = anchors.traced(source, progress)
         stages = _stages(self.stages, source, traces)
         references = tuple(_reference(traces, draws, self) for draws in stages)
@@ -102,7 +101,7 @@ class FittedCouplingScore:
     @property
     def evaluations(self) -> float:
         """That of the traces; with stages, of an example that takes them all."""
-        return self.source.evaluations
+        return beyond_the_answer(self.source)
 
     @property
     def confidence(self) -> float:

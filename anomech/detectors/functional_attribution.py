@@ -47,7 +47,7 @@ from anomech.attribution.profile import (
 )
 from anomech.config import option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
-from anomech.detectors._tracer import chosen_tracer
+from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
 from anomech.errors import Inconclusive
 from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
 
@@ -84,9 +84,8 @@ class FunctionalAttribution:
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedFunctionalAttribution":
         """Trace the anchors, drop those that no other anchor explains, fit the profiles."""
-        source = chosen_tracer(self.tracer, self.tracer_options).fit(
-            anchors.task, anchors.examples, anchors.answers, seed=seed, progress=progress
-        )
+        tracer = chosen_tracer(self.tracer, self.tracer_options)
+        source = fitted_tracer(tracer, anchors, seed=seed, progress=progress)
         traces = anchors.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
             why = next(iter(source.health.problems), "choose another tracer or other options.")
@@ -171,11 +170,11 @@ class FittedFunctionalAttribution:
 
     @property
     def evaluations(self) -> float:
-        """That of the traces."""
-        return self.source.evaluations
+        """That of the traces, less the forward pass that gives the answers as well."""
+        return beyond_the_answer(self.source)
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
-        """Scores, views, nearest anchors, explained fractions and residuals."""
+        """Scores, views, nearest anchors and explained fractions."""
         traces = observed.traced(self.source, progress)
         groups = observed.groups
         statistics, coupling = profile(self.span, traces, groups)
@@ -203,8 +202,11 @@ class FittedFunctionalAttribution:
                 part: block[:, STATISTICS.index("explained_own")].clamp(0, 1)
                 for part, block in _blocks(self.span, statistics).items()
             },
-            residuals=unexplained(self.span, traces),
         )
+
+    def unexplained(self, observed: ObservedExamples, progress: Progress) -> Tensor:
+        """The part of each response that the anchors do not explain `[examples, features]`."""
+        return unexplained(self.span, observed.traced(self.source, progress))
 
     def _views(
         self, statistics: Tensor, observed: ObservedExamples, unfamiliar: Tensor | None

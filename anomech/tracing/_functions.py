@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Convolution = nn.Conv1d | nn.Conv2d
@@ -87,6 +88,10 @@ def affine(module: _BatchNorm) -> tuple[Tensor, Tensor]:
 
 
 def _affine(inputs: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    if inputs.dtype is not torch.float32:
+        # Written as a normalization, for which there is a fast kernel in low precision.
+        zeros = torch.zeros_like(scale)
+        return functional.batch_norm(inputs, zeros, zeros + 1, scale, shift, eps=0.0)
     return torch.addcmul(_along_channels(shift, inputs), inputs, _along_channels(scale, inputs))
 
 

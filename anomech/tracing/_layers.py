@@ -200,7 +200,9 @@ def _positions_of_channels(values: Tensor, groups: int) -> Tensor:
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
     """`sum_t left_t right_t'` `[batch, rows, columns]`, accumulated in float32."""
-    return torch.bmm(left.float().transpose(1, 2), right.float())
+    if left.dtype != right.dtype:
+        left, right = left.float(), right.float()
+    return torch.bmm(left.transpose(1, 2), right).float()
 
 
 def _elementwise(normalized: Tensor, grad: Tensor, entries: int) -> Gradients:

@@ -150,7 +150,8 @@ class _Watch:
 
     def before(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
         """Let a normalization work on nothing: `after` does its work, with a cheaper backward."""
-        if not (inputs and _has_rows(inputs[0], self.seen.count) and inputs[0].requires_grad):
+        follows = torch.is_grad_enabled() and inputs and inputs[0].requires_grad
+        if not (follows and _has_rows(inputs[0], self.seen.count)):
             return None
         self.spared.append(inputs[0])
         return (inputs[0].detach()[:0],)
@@ -166,6 +167,8 @@ class _Watch:
         """Wait for the output's gradient."""
         if self.spared:
             return self.normalized(module, self.spared.pop())
+        if not torch.is_grad_enabled():
+            return output  # such as the words of a generation, before they are judged
         given = [*inputs, *named.values()]
         result = output[0] if isinstance(output, (tuple, list)) and output else output
         if not (given and all(_has_rows(each, self.seen.count) for each in (given[0], result))):

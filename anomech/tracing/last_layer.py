@@ -91,7 +91,7 @@ class LastLayerSource:
     sides: Sides
     shape: tuple[int, int]
     health: Health = Health()
-    evaluations: float = 0.0
+    evaluations: float = 1.0
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
         """Traces `[examples, features]` in the order of the examples."""

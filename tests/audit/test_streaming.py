@@ -106,7 +106,7 @@ def test_a_chunk_keeps_the_residuals_of_its_flags(loaded):
     shared = shared_of(plan(), loaded)
     chunk, residuals = judge_chunk(shared, piece)
     assert len(residuals) == sum(row.decision == "flag" for row in chunk.verdicts) > 0
-    assert shared.methods["functional_attribution"].reference.residuals is None
+    assert shared.methods["functional_attribution"].residuals is None
 
 
 def test_finished_chunks_are_not_sent_to_the_engine(loaded, tmp_path):
