@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anomech.audit import findings
 from anomech.audit.detector import check_needs, make_method
@@ -13,7 +13,7 @@ from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
 from anomech.errors import CapabilityError, Inconclusive
 from anomech.records import Finding
-from anomech.types import Method, Progress
+from anomech.types import Engine, Method, Progress
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Fitted:
     skipped: tuple[Finding, ...]
 
 
-def fit(plan: Plan, loaded: Loaded, progress: Progress) -> Fitted:
-    """Fit and calibrate every detector of a plan.
+def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = None) -> Fitted:
+    """Fit and calibrate every detector of a plan; independent chains run on the engine.
 
     Raises:
         CapabilityError: the model cannot give what the lead needs.
@@ -72,8 +72,8 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress) -> Fitted:
             methods[name] = calibrate(
                 name,
                 method,
-                split.anchors,
-                split.calibration,
+                replace(split.anchors, engine=engine),
+                replace(split.calibration, engine=engine),
                 budget=plan.budget,
                 per_class=plan.per_class,
                 seed=plan.seed,

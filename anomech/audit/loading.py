@@ -60,7 +60,14 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
         )
     names = reference.class_names or ()
     task = ImageClassifier(
-        model, mean, std, watch=plan.task.watch, device=_device(plan.task), class_names=names
+        model,
+        mean,
+        std,
+        watch=plan.task.watch,
+        device=_device(plan.task),
+        class_names=names,
+        precision=plan.task.precision,
+        memory=plan.task.memory * 2**20,
     )
     # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
     # finished chunks of an earlier run are known before anything is judged. It costs a tenth of

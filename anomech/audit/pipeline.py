@@ -74,7 +74,7 @@ def judge(
 ) -> Run:
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
-    fitted = fit(plan, loaded, progress)
+    fitted = fit(plan, loaded, progress, engine)
     tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)

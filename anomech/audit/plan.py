@@ -15,6 +15,7 @@ from anomech.audit.batch import Control
 from anomech.audit.chunks import CHUNK
 from anomech.config import build, describe, option, options, resolved
 from anomech.errors import ConfigError
+from anomech.tasks.arithmetic import Precision
 
 LEAD = "functional_attribution"
 BASELINES = ("confidence", "energy", "loss_level", "mahalanobis", "knn")
@@ -37,6 +38,12 @@ class TaskPlan:
     std: tuple[float, ...] = option((1.0,), "divided by afterwards, per channel")
     watch: str = option("all", "parameters that move: all, last or a glob of names")
     device: str = option("", "such as cpu or cuda; empty means cpu")
+    precision: Precision = option(
+        "float32", "of the network's arithmetic; its last layer and all scores stay in float32"
+    )
+    memory: int = option(
+        1024, "activations of one pass may take so much; passes are as large", unit="MiB", ge=1
+    )
 
 
 @options

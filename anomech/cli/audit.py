@@ -17,11 +17,14 @@ from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report
 if TYPE_CHECKING:
     from anomech.audit.plan import Plan
     from anomech.records import Finding, Run
+    from anomech.types import Engine
 
 FOUND = 1
 INCONCLUSIVE = 3
 ABOUT_THE_MODEL = ("excess-flags", "shared-mechanism")
 """Findings that `--fail-on finding` counts."""
+
+FLAGSHIP = "detectors.functional_attribution"
 
 WHAT, HOW, WHERE = "What to audit", "How to judge", "What to do with it"
 
@@ -130,6 +133,41 @@ def audit(
             rich_help_panel=HOW,
         ),
     ] = None,
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="What activations of one pass may take, such as 512MB or 4GB.",
+            show_default="1GB",
+            rich_help_panel=HOW,
+        ),
+    ] = "",
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="Look at the last layer alone: hardly dearer than inference, but blind to what "
+            "only earlier layers show.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where inputs are judged: serial, processes or ray. It changes no result.",
+            rich_help_panel=HOW,
+        ),
+    ] = "serial",
+    engine_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-set",
+            metavar="NAME=VALUE",
+            help="Option of the engine, such as address=auto; may be given again.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     fail_on: Annotated[
         FailOn,
         typer.Option(
@@ -152,10 +190,44 @@ def audit(
         "budget": budget,
         "seed": seed,
     }
-    given = {name: value for name, value in named.items() if value not in ("", None)}
+    given: dict[str, Any] = {n: value for n, value in named.items() if value not in ("", None)}
+    if memory:
+        given["task.memory"] = mebibytes(memory)
+    if fast:
+        given |= {f"{FLAGSHIP}.tracer": "last_layer", f"{FLAGSHIP}.tracer_options": {}}
     resolved = _plan(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
-    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers))
+    chosen = _engine(engine, engine_settings or [])
+    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
+
+
+def mebibytes(size: str) -> int:
+    """MiB of a size such as 512MB, 4GB or 1.5 GiB; a bare number is MB.
+
+    Raises:
+        ConfigError: it is no size, or less than a mebibyte.
+    """
+    from anomech.errors import ConfigError
+
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT]?)i?B?\s*", size, re.IGNORECASE)
+    try:
+        number = float(found[1]) if found else 0.0
+    except ValueError:
+        number = 0.0
+    scale = {"": 1, "M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else ""]
+    if number * scale < 1:
+        raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{size}'.")
+    return int(number * scale)
+
+
+def _engine(name: str, settings: Sequence[str]) -> "Engine | None":
+    """The engine of this name; None stands for this process, which reports every draw."""
+    from anomech import plugins
+    from anomech.audit.plan import assign
+    from anomech.config import build
+
+    chosen: Engine = build(plugins.get("engine", name), assign({}, settings), f"engine {name}")
+    return None if name == "serial" else chosen
 
 
 def _spare_processors() -> int:
@@ -197,14 +269,14 @@ def _folder(plan: "Plan") -> Path:
     return Path("runs") / f"audit-{name or 'model'}-{code}"
 
 
-def _run(plan: "Plan", out: Path, fail_on: FailOn, workers: int) -> int:
+def _run(plan: "Plan", out: Path, fail_on: FailOn, workers: int, engine: "Engine | None") -> int:
     """Audit, say what was found, and choose the exit code."""
     from anomech.audit.pipeline import audit as run_audit
     from anomech.records import Verdict, iterate_rows, read_findings
 
     before = earlier(out)
     with progress() as shown:
-        run = run_audit(plan, out, shown, workers=workers)
+        run = run_audit(plan, out, shown, engine=engine, workers=workers)
     verdicts = iterate_rows(out / "verdicts.jsonl", Verdict)
     decisions: Counter[str] = Counter(row.decision for row in verdicts)
     listed = read_findings(out / "findings.json")

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.errors import DataError, ModelError
-from anomech.tasks._arithmetic import Precision, capacity, watched_head
+from anomech.tasks.arithmetic import Precision, capacity, watched_head
 from anomech.tasks.watching import watched_parameters
 from anomech.types import Overlay, Response
 
