@@ -47,6 +47,8 @@ def options(cls: type[Options]) -> type[Options]:
 
 def nearest(name: str, known: list[str]) -> str:
     """A hint that names the nearest known word, or lists the known ones."""
+    if not known:
+        return "there are none."
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}."
 

@@ -202,19 +202,19 @@ def audit(
 
 
 def mebibytes(size: str) -> int:
-    """MiB of a size such as 512MB, 4GB or 1.5 GiB; a bare number is MB.
+    """MiB of a size such as 512MB, 4GB or 1.5 GiB.
 
     Raises:
         ConfigError: it is no size, or less than a mebibyte.
     """
     from anomech.errors import ConfigError
 
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT]?)i?B?\s*", size, re.IGNORECASE)
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT])i?B\s*", size, re.IGNORECASE)
     try:
         number = float(found[1]) if found else 0.0
     except ValueError:
         number = 0.0
-    scale = {"": 1, "M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else ""]
+    scale = {"M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else "M"]
     if number * scale < 1:
         raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{size}'.")
     return int(number * scale)

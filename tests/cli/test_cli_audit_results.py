@@ -169,3 +169,29 @@ def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, file
     alone = run(*files.options(), "--out", tmp_path / "lead", *settings)
     assert alone.code == 3
     assert "not finite" in alone.err
+
+
+def test_the_fast_mode_looks_at_the_last_layer_alone(run, files, tmp_path):
+    out = tmp_path / "run"
+    answer = run(*files.options(), "--out", out, "--fast", "--memory", "64MB")
+    assert answer.code == 0
+    plan = yaml.safe_load((out / "plan.yaml").read_text())
+    assert plan["detectors"]["functional_attribution"]["tracer"] == "last_layer"
+    assert plan["task"]["memory"] == 64
+    lead = next(each for each in read_record(out / "run.json", Run).detectors if each.lead)
+    assert lead.evaluations == 0
+    assert any(row.decision == "flag" for row in read_rows(out / "verdicts.jsonl", Verdict))
+
+
+def test_another_engine_finds_the_same_in_the_same_folder(run, files, finished, tmp_path):
+    out = tmp_path / "run"
+    words = ["--engine", "processes", "--engine-set", "workers=1"]
+    assert run(*files.options(), "--out", out, *words).code == 0
+    for name in ("verdicts.jsonl", "scores/functional_attribution.jsonl"):
+        here, there = (read_lines(folder / name) for folder in (finished, out))
+        assert here == there
+    assert "was finished on" in run(*files.options(), "--out", finished, *words).out
+
+
+def read_lines(path):
+    return path.read_text().splitlines()

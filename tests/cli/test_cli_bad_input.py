@@ -217,6 +217,11 @@ def test_labels_in_another_order(refused, files, tmp_path):
         (("--budget", "0"), ("plan.budget",)),
         (("--seed", "-1"), ("plan.seed",)),
         (("--detector", "kn"), ("no detector is named 'kn'", "did you mean 'knn'?")),
+        (("--set", "task.precision=half"), ("task.precision", "bfloat16")),
+        (("--memory", "lots"), ("--memory", "512MB or 4GB", "'lots'")),
+        (("--memory", "12"), ("--memory", "512MB or 4GB", "'12'")),
+        (("--engine", "rey"), ("no engine is named 'rey'", "did you mean 'ray'?")),
+        (("--engine-set", "workers=2"), ("engine serial has no option 'workers'",)),
     ],
 )
 def test_options_that_do_not_fit(refused, words, parts):

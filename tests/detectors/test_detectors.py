@@ -10,7 +10,8 @@ from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.profile import STATISTICS, fit_anchors, profile, profile_of_anchors
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.detector import make_method
-from anomech.data.observed import Observed
+from anomech.data.observed import Observed, observe
+from anomech.data.subset import Subset
 from anomech.detectors import coupling_score, functional_attribution
 from anomech.detectors._familiarity import neighbor_distance
 from anomech.detectors.functional_attribution import (
@@ -268,3 +269,23 @@ def test_anchors_of_small_classes_are_never_dropped_and_strays_of_large_ones_are
     span = fit_anchors(Traces(rows, {"all": slice(0, 512)}), groups, 0.1)
     kept = functional_attribution._explained_by_others(profile_of_anchors(span), span, 5.0)
     assert kept.tolist() == [True] * 60 + [False] + [True] * 3
+
+
+def test_independent_chains_run_on_the_engine_of_the_anchors(digits_world):
+    class Engine:
+        def __init__(self):
+            self.pieces = []
+
+        def map(self, function, shared, pieces):
+            for piece in pieces:
+                self.pieces.append(piece)
+                yield function(shared, piece)
+
+    trusted = observe(digits_world.task, Subset(digits_world.trusted, np.arange(40)))
+    options = {"draws": 4, "burn_in": 1, "minibatch": 20, "chains": 2, "least": 0}
+    method = make_method("coupling_score", {"tracer": "sgld", "tracer_options": options})
+    engine = Engine()
+    there = method.fit(replace(trusted, engine=engine), seed=0, progress=silent)
+    assert engine.pieces[:2] == [0, 1]
+    here = method.fit(trusted, seed=0, progress=silent)
+    assert torch.equal(there.score(trusted, silent).score, here.score(trusted, silent).score)
