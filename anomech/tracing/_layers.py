@@ -18,6 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.tracing._projection import Sides
 
+CACHED = 2**20
+"""Bytes of a layer's input whose products are made at once on a CPU."""
+
 Gradients = dict[str, Tensor]
 Rule = Callable[[nn.Module, Tensor, Tensor, Sides, Set[str]], Gradients]
 
@@ -69,7 +72,15 @@ def scaled_convolution(
             # Rows first: fewer of them take part in the product over positions.
             d = d @ (rows if scale is None else rows * scale[:, None]).to(d.dtype)
             rows, scale = None, None
-        weight = _outer(d, _positions_of_channels(_patches(module, inputs, sides), groups))
+        weight = torch.cat(
+            [
+                _outer(
+                    d[groups * some.start : groups * some.stop],
+                    _positions_of_channels(_patches(module, inputs[some], sides), groups),
+                )
+                for some in _cached(inputs)
+            ]
+        )
         # Groups are rows of the weight: [batch * groups, ...] to [batch, groups * rows, ...].
         weight = weight.unflatten(0, (-1, groups)).flatten(1, 2)
         if sides.taps is not None and sides.columns is not None:
@@ -128,7 +139,8 @@ def batch_norm(
     x, d = _positions_of_channels(inputs, 1), _positions_of_channels(grad, 1)
     found = {"bias": d.sum(dim=1, dtype=torch.float32)}
     if "weight" in wanted:
-        centered = (x * d).sum(dim=1, dtype=torch.float32) - module.running_mean * found["bias"]
+        products = [(x[some] * d[some]).sum(dim=1, dtype=torch.float32) for some in _cached(inputs)]
+        centered = torch.cat(products) - module.running_mean * found["bias"]
         found["weight"] = centered / (module.running_var + module.eps).sqrt()
     return found
 
@@ -196,6 +208,14 @@ def _positions_of_channels(values: Tensor, groups: int) -> Tensor:
     if groups == 1:
         return flat.transpose(1, 2)  # no copy where channels are last in memory
     return flat.unflatten(1, (groups, -1)).flatten(0, 1).transpose(1, 2)
+
+
+def _cached(values: Tensor) -> list[slice]:
+    """Runs of examples `[batch, ...]` small enough that what is made of them stays in the caches."""
+    if values.device.type != "cpu":
+        return [slice(0, len(values))]
+    size = max(1, CACHED // max(1, values[:1].numel() * values.element_size()))
+    return [slice(start, min(start + size, len(values))) for start in range(0, len(values), size)]
 
 
 def _outer(left: Tensor, right: Tensor) -> Tensor:
