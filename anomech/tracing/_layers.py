@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.tracing._projection import Sides
 
 CACHED = 2**20
-"""Bytes of a layer's input whose products are made at once on a CPU."""
+"""Bytes of a layer's input whose products are made at once on a CPU, before they leave its caches."""
 
 Gradients = dict[str, Tensor]
 Rule = Callable[[nn.Module, Tensor, Tensor, Sides, Set[str]], Gradients]
@@ -211,7 +211,7 @@ def _positions_of_channels(values: Tensor, groups: int) -> Tensor:
 
 
 def _cached(values: Tensor) -> list[slice]:
-    """Runs of examples `[batch, ...]` small enough that what is made of them stays in the caches."""
+    """Runs of examples, small enough that what is made of them stays in the caches."""
     if values.device.type != "cpu":
         return [slice(0, len(values))]
     size = max(1, CACHED // max(1, values[:1].numel() * values.element_size()))
