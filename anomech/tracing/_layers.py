@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.tracing._projection import Sides
 
 CACHED = 2**20
-"""Bytes of a layer's input whose products are made at once on a CPU, before they leave its caches."""
+"""Bytes of a layer's input whose products are made at once on a CPU, while they are cached."""
 
 Gradients = dict[str, Tensor]
 Rule = Callable[[nn.Module, Tensor, Tensor, Sides, Set[str]], Gradients]
