@@ -18,7 +18,7 @@ those that the model answers rightly.
 - *Seconds*: the whole job from a loaded network on. Published: the chain, and evaluating trusted
   images and inputs at every draw; its analysis of the losses is not counted. Ours: observing,
   fitting and judging.
-- *Peak memory*: largest resident set of each process (ru_maxrss), the Python libraries included.
+- *Peak memory*: largest resident set of each process (VmHWM), the Python libraries included.
 """
 
 import argparse
@@ -153,9 +153,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=900, help="half of them triggered")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    if given.data is None:
-        parser.error("give --data, or set ANOMECH_DATA")
-    console, data = Console(stderr=True), read(given.data)
+    console, data = Console(stderr=True), read(given.data) if given.data else None
     console.log(f"devinterp in {interpreter().parents[1]}")
     rows, costs = list[list[str]](), list[list[str]]()
     for name in given.cells:
@@ -164,7 +162,7 @@ def main() -> None:
         rows += found[0]
         costs += found[1]
     print(
-        f"{given.trusted} trusted images, {given.inputs} inputs, {given.threads} thread(s), "
+        f"up to {given.trusted} trusted images and {given.inputs} inputs, {given.threads} thread(s), "
         f"{given.draws} draws of which the first {dropped(given.draws)} are dropped.\n"
     )
     if given.draws < PUBLISHED["draws"]:

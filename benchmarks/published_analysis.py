@@ -1,8 +1,10 @@
 """One problem for several methods, the published scores of recorded losses, and rates.
 
-Images are CIFAR-10: a trusted reference, clean inputs, and other test images with the trigger of
-one attack. The four scores are those of `anomech/attribution/couplings.py` and `scores.py`, which
-`tests/detectors/test_published_scores.py` holds against plain numpy.
+A problem is a trusted reference, clean inputs, and other test images with the trigger of one
+attack. Its images are CIFAR-10, or, where the name begins with "digits", scikit-learn's digits, on
+which the published method takes minutes instead of hours. The four scores are those of
+`anomech/attribution/couplings.py` and `scores.py`, which `tests/detectors/test_published_scores.py`
+holds against plain numpy.
 """
 
 import inspect
@@ -22,12 +24,19 @@ from anomech import ImageClassifier, from_arrays
 from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.scores import SCORES
 from anomech.audit.trusted import TrustedSplit, split_trusted
-from anomech.bench.zoo import Trained
+from anomech.bench.demo import ATTACKS, RECIPE
+from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.calibration.conformal import threshold
+from anomech.data.digits import load_digits
 from anomech.data.observed import Observed, observe
+from anomech.randomness import numpy_generator
+from anomech.tasks import networks
+from anomech.tasks.networks import digits, resnet
 from anomech.types import silent
 
 BUDGET = 0.01
+DIGITS = ("digits BadNets", "digits Blended")
+DIGITS_TRAINED = 600
 ANCHOR_SHARE = 0.35
 
 PUBLISHED_SCORES = {
@@ -78,8 +87,12 @@ class Problem:
         return clean, clean & (answers == self.truth), fired
 
 
-def problem(name: str, data: Data, cache: Path, *, trusted: int, inputs: int) -> Problem:
-    """A development network (seed 0) of `vision.py`; half the inputs are triggered."""
+def problem(name: str, data: Data | None, cache: Path, *, trusted: int, inputs: int) -> Problem:
+    """A development network (seed 0) of `vision.py`, or one of digits; half of it is triggered."""
+    if name in DIGITS:
+        return _digits(name, cache, trusted=trusted, inputs=inputs)
+    if data is None:
+        raise SystemExit(f"{name} needs CIFAR-10 images: give --data, or set ANOMECH_DATA")
     cell = next(cell for cell in CELLS if cell.name == name)
     trained = _obtain(cell, 0, data, cache, Console(stderr=True))
     images, labels = data.test
@@ -93,6 +106,30 @@ def problem(name: str, data: Data, cache: Path, *, trusted: int, inputs: int) ->
         np.concatenate([images[clean], attack.stamp(images[sources])]),
         np.concatenate([labels[clean], labels[sources]]),
         np.arange(inputs) >= len(clean),
+    )
+
+
+def _digits(name: str, cache: Path, *, trusted: int, inputs: int) -> Problem:
+    images, labels = load_digits()
+    order = numpy_generator(0, "published").permutation(len(labels))
+    images, labels = images[order], labels[order].astype(np.int64)
+    train, rest = slice(0, DIGITS_TRAINED), np.arange(DIGITS_TRAINED, len(labels))
+    reference, others = rest[: min(trusted, len(rest) // 2)], rest[len(rest) // 2 :]
+    attack = name.removeprefix("digits ").lower()
+    subject = Subject(((attack, ATTACKS[attack]),), "digits", RECIPE, 0)
+    pair = (images[train], labels[train])
+    trained = obtain(subject, pair, (images[others], labels[others]), cache)
+    target = trained.attacks[0].target
+    clean = others[: min(inputs - inputs // 2, len(others) // 2)]
+    sources = others[len(others) // 2 :]
+    sources = sources[labels[sources] != target][: inputs // 2]
+    return Problem(
+        name,
+        trained,
+        (images[reference], labels[reference]),
+        np.concatenate([images[clean], trained.attacks[0].stamp(images[sources])]),
+        np.concatenate([labels[clean], labels[sources]]),
+        np.arange(len(clean) + len(sources)) >= len(clean),
     )
 
 
@@ -116,12 +153,12 @@ def chain_arrays(given: Problem, split: TrustedSplit, examples: list[Observed]) 
 
 def network_settings(given: Problem) -> dict:
     """Where `published_chain.py` finds the network; its file imports nothing but torch."""
-    from anomech.tasks.networks import resnet
-
+    name, kind = ("digits", digits) if given.name in DIGITS else ("resnet14", resnet)
     return {
-        "network_file": inspect.getfile(resnet),
-        "network": "resnet14",
-        "network_options": {"classes": 10, "channels": 3},
+        "network_file": inspect.getfile(kind),
+        "network": networks.get(name).__name__,
+        "known_as": name,
+        "network_options": {"classes": 10, "channels": given.inputs.shape[-1]},
     }
 
 
