@@ -54,8 +54,10 @@ class Shared:
 def judge(shared: Shared, places: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Scores and p-values of one chunk, and the processor seconds they took."""
     clock = time.process_time()
-    observed = observe(shared.fitted.task, Subset(shared.inputs, places))
-    judged = shared.fitted.calibrated.judge(observed, silent)
+    calibrated = shared.fitted.calibrated
+    chunk = Subset(shared.inputs, places)
+    observed = observe(shared.fitted.task, chunk, source=calibrated.source)
+    judged = calibrated.judge(observed, silent)
     return judged.scores.score, judged.p_values, time.process_time() - clock
 
 

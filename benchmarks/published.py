@@ -162,8 +162,8 @@ def main() -> None:
         rows += found[0]
         costs += found[1]
     print(
-        f"up to {given.trusted} trusted images and {given.inputs} inputs, {given.threads} thread(s), "
-        f"{given.draws} draws of which the first {dropped(given.draws)} are dropped.\n"
+        f"up to {given.trusted} trusted images and {given.inputs} inputs, "
+        f"{given.threads} thread(s), {given.draws} draws of which the first {dropped(given.draws)} are dropped.\n"
     )
     if given.draws < PUBLISHED["draws"]:
         print(
