@@ -163,7 +163,8 @@ def main() -> None:
         costs += found[1]
     print(
         f"up to {given.trusted} trusted images and {given.inputs} inputs, "
-        f"{given.threads} thread(s), {given.draws} draws of which the first {dropped(given.draws)} are dropped.\n"
+        f"{given.threads} thread(s), {given.draws} draws of which the first "
+        f"{dropped(given.draws)} are dropped.\n"
     )
     if given.draws < PUBLISHED["draws"]:
         print(
