@@ -102,10 +102,17 @@ class Triggered:
     seen: dict[str, Observed]
 
 
-def audit(trained: Trained, data: Data, methods: list[str], console: Console) -> dict[str, Any]:
+def audit(
+    trained: Trained,
+    data: Data,
+    methods: list[str],
+    console: Console,
+    precision: str = "float32",
+    fast: bool = False,
+) -> dict[str, Any]:
     """Fit all detectors, judge clean and triggered inputs, time everything."""
     images, labels = data.test
-    task = ImageClassifier(trained.model)
+    task = ImageClassifier(trained.model, precision=precision)
     reference = from_arrays(images[data.trusted], labels[data.trusted])
     clean = from_arrays(images[data.clean])
     result: dict[str, Any] = {"judged": {}, "fit": {}, "score": {}, "detectors": {}}
@@ -119,7 +126,8 @@ def audit(trained: Trained, data: Data, methods: list[str], console: Console) ->
     for name in methods:
         console.log(f"  {name}")
         clock = time.perf_counter()
-        detector = Detector(method=name, budget=BUDGET, anchor_share=ANCHOR_SHARE)
+        options = {"tracer": "last_layer"} if fast and name == LEAD else {}
+        detector = Detector(method=name, options=options, budget=BUDGET, anchor_share=ANCHOR_SHARE)
         fitted = detector.fit(task, reference)
         result["fit"][name] = time.perf_counter() - clock
         clock = time.perf_counter()
@@ -220,6 +228,10 @@ def main() -> None:
     parser.add_argument("--cells", nargs="*", default=[cell.name for cell in CELLS])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
     parser.add_argument("--lead-only", action="store_true", help="leave the baselines out")
+    parser.add_argument("--precision", default="float32", help="bfloat16: low precision")
+    parser.add_argument(
+        "--fast", action="store_true", help="the lead looks at the last layer alone"
+    )
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     if given.data is None:
@@ -233,7 +245,7 @@ def main() -> None:
             role = "development" if seed == 0 else "check"
             console.log(f"{cell.name}, seed {seed} ({role})")
             trained = _obtain(cell, seed, data, given.cache, console)
-            result = audit(trained, data, methods, console)
+            result = audit(trained, data, methods, console, given.precision, given.fast)
             table += rows(cell, role, trained, result)
             notes.append(f"- {cell.name} ({role}): {mechanisms(trained, result)}.")
     _print(table, notes)
