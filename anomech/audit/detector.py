@@ -21,8 +21,9 @@ from anomech.config import build
 from anomech.data.observed import observe
 from anomech.data.subset import in_pieces
 from anomech.errors import CapabilityError, ConfigError
+from anomech.methods import Method
 from anomech.records import Verdict
-from anomech.types import Examples, Method, Progress, Task, silent
+from anomech.types import Examples, Progress, Task, silent
 
 
 @dataclass(frozen=True, kw_only=True)

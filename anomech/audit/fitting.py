@@ -12,8 +12,9 @@ from anomech.audit.plan import Plan
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
 from anomech.errors import CapabilityError, Inconclusive
+from anomech.methods import Method
 from anomech.records import Finding
-from anomech.types import Engine, Method, Progress
+from anomech.types import Engine, Progress
 
 
 @dataclass(frozen=True)

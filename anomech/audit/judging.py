@@ -11,18 +11,17 @@ from anomech.attribution.mechanisms import LARGEST_NULL
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
 from anomech.calibration.stopping import Stopping, limits, same_rank, stops_at
 from anomech.data.observed import Observed
-from anomech.records import Decision
-from anomech.staged import StagedMethod
-from anomech.types import (
+from anomech.methods import (
     ExplainingMethod,
     FittedMethod,
     Method,
-    Progress,
     Scores,
+    StagedMethod,
     TracedMethod,
-    TraceSource,
-    silent,
 )
+from anomech.records import Decision
+from anomech.traces import TraceSource
+from anomech.types import Progress, silent
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,8 @@ from torch import Tensor
 from anomech.data.passes import joined, passes
 from anomech.data.subset import Subset
 from anomech.errors import CapabilityError, DataError
-from anomech.types import (
-    AnsweringSource,
-    Engine,
-    Examples,
-    Progress,
-    ReadingSource,
-    Response,
-    Task,
-    Traces,
-    TraceSource,
-    silent,
-)
+from anomech.traces import AnsweringSource, ReadingSource, Traces, TraceSource
+from anomech.types import Engine, Examples, Progress, Response, Task, silent
 
 
 @dataclass(frozen=True)

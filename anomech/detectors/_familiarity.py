@@ -15,7 +15,7 @@ from anomech.attribution.density import (
     fit_tail,
     one_sided,
 )
-from anomech.types import ObservedExamples
+from anomech.methods import ObservedExamples
 
 NEIGHBORS = 10
 

@@ -5,14 +5,9 @@ from typing import Any
 
 from anomech import plugins
 from anomech.config import build
-from anomech.types import (
-    AnsweringSource,
-    ObservedExamples,
-    Progress,
-    SpreadTracer,
-    Tracer,
-    TraceSource,
-)
+from anomech.methods import ObservedExamples
+from anomech.traces import AnsweringSource, SpreadTracer, Tracer, TraceSource
+from anomech.types import Progress
 
 
 def chosen_tracer(name: str, given: Mapping[str, Any]) -> Tracer:

@@ -25,15 +25,9 @@ from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.config import option, options
 from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
 from anomech.errors import CapabilityError, ConfigError
-from anomech.staged import StagedScores, StagedSource
-from anomech.types import (
-    Health,
-    ObservedExamples,
-    Progress,
-    Scores,
-    Traces,
-    TraceSource,
-)
+from anomech.methods import ObservedExamples, Scores, StagedScores
+from anomech.traces import Health, StagedSource, Traces, TraceSource
+from anomech.types import Progress
 
 
 @options
@@ -105,7 +99,7 @@ class FittedCouplingScore:
 
     @property
     def confidence(self) -> float:
-        """See `anomech.staged.StagedMethod`."""
+        """See `anomech.methods.StagedMethod`."""
         return self.chosen.confidence
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
@@ -119,7 +113,7 @@ class FittedCouplingScore:
         settle: Callable[[int, Tensor, np.ndarray], Tensor],
         progress: Progress,
     ) -> StagedScores:
-        """See `anomech.staged.StagedMethod`."""
+        """See `anomech.methods.StagedMethod`."""
         if not isinstance(self.source, StagedSource):
             raise CapabilityError("this tracer takes no draws, so it cannot stop early.")
         count, width = len(observed), min(self.chosen.evidence, len(self.groups))

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomech.config import options
-from anomech.types import Health, ObservedExamples, Progress, Scores
+from anomech.methods import ObservedExamples, Scores
+from anomech.traces import Health
+from anomech.types import Progress
 
 
 @options

@@ -49,7 +49,9 @@ from anomech.config import option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
 from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
 from anomech.errors import Inconclusive
-from anomech.types import Health, ObservedExamples, Progress, Scores, Traces, TraceSource
+from anomech.methods import ObservedExamples, Scores
+from anomech.traces import Health, Traces, TraceSource
+from anomech.types import Progress
 
 UNEXPLAINED = "unexplained mechanism"
 OTHER_CLASS = "mechanism of another class"

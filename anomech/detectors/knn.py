@@ -15,7 +15,9 @@ from torch import Tensor
 
 from anomech.attribution.couplings import unit
 from anomech.config import option, options
-from anomech.types import Health, ObservedExamples, Progress, Scores
+from anomech.methods import ObservedExamples, Scores
+from anomech.traces import Health
+from anomech.types import Progress
 
 
 @options

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 from anomech.attribution.density import Centers, fit_centers
 from anomech.config import options
-from anomech.types import Health, ObservedExamples, Progress, Scores
+from anomech.methods import ObservedExamples, Scores
+from anomech.traces import Health
+from anomech.types import Progress
 
 
 @options

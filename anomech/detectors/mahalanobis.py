@@ -15,7 +15,9 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.config import options
-from anomech.types import Health, ObservedExamples, Progress, Scores
+from anomech.methods import ObservedExamples, Scores
+from anomech.traces import Health
+from anomech.types import Progress
 
 
 @options

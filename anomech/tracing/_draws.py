@@ -12,8 +12,9 @@ from torch import Tensor
 
 from anomech.data.subset import Subset
 from anomech.errors import ConfigError
+from anomech.traces import Health, Traces
 from anomech.tracing._observing import Draws, Observable, Walk, walk
-from anomech.types import Engine, Examples, Health, Progress, Task, Traces
+from anomech.types import Engine, Examples, Progress, Task
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class DrawSource:
         """Take draws stage by stage; examples that are settled get no more.
 
         The draws are those of a call, in the same order, so what is seen at a stage is the
-        beginning of a whole trace. See `anomech.staged.StagedSource`.
+        beginning of a whole trace. See `anomech.traces.StagedSource`.
 
         Raises:
             ConfigError: there are several chains, each of which would have to be centered early.

@@ -28,11 +28,12 @@ from anomech.config import option, options
 from anomech.data.passes import joined as joined_responses
 from anomech.data.passes import passes
 from anomech.errors import CapabilityError
+from anomech.traces import Health, Traces
 from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import Sides, project, sides, width
-from anomech.types import Examples, Health, LayeredTask, Progress, Response, Task, Traces
+from anomech.types import Examples, LayeredTask, Progress, Response, Task
 
 PROBES = 2
 TOLERANCE = 1e-3

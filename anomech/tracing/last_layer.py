@@ -22,8 +22,9 @@ from torch.nn import functional
 from anomech.config import option, options
 from anomech.data.passes import joined, passes
 from anomech.errors import CapabilityError
+from anomech.traces import Health, Traces
 from anomech.tracing._projection import Sides, sides, width
-from anomech.types import Examples, Health, LayeredTask, Progress, Response, Task, Traces
+from anomech.types import Examples, LayeredTask, Progress, Response, Task
 
 PART = "last layer"
 PROBES = 8

@@ -12,7 +12,9 @@ from anomech.audit.wording import BECAUSE, reason
 from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
 from anomech.errors import ConfigError, DataError
-from anomech.types import Health, Response, Scores, silent
+from anomech.methods import Scores
+from anomech.traces import Health
+from anomech.types import Response, silent
 
 
 class Answers:

@@ -18,7 +18,8 @@ from anomech.config import build
 from anomech.data.observed import observe
 from anomech.data.subset import Subset
 from anomech.errors import CapabilityError
-from anomech.types import ExplainingMethod, silent
+from anomech.methods import ExplainingMethod
+from anomech.types import silent
 
 TRACERS = {
     "gradient": {"features": 16, "parts": 3},

@@ -22,7 +22,8 @@ from anomech.detectors.functional_attribution import (
     FunctionalAttribution,
 )
 from anomech.errors import ConfigError
-from anomech.types import Health, Response, Traces, silent
+from anomech.traces import Health, Traces
+from anomech.types import Response, silent
 
 RNG = np.random.default_rng(0)
 

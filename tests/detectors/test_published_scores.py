@@ -9,8 +9,9 @@ import torch
 from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
 from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore, Reference
+from anomech.traces import Health
 from anomech.tracing._draws import DrawSource
-from anomech.types import Health, Response, silent
+from anomech.types import Response, silent
 
 SCORES = {
     "mean correlation": ("pearson", "mean"),

@@ -10,7 +10,7 @@ import pytest
 import anomech
 
 ROOT = Path(anomech.__file__).parent
-KERNEL = {"types", "records", "errors", "plugins", "config", "randomness", "staged"}
+KERNEL = {"types", "records", "errors", "plugins", "config", "randomness", "traces", "methods"}
 METHODS = ("detectors", "scanners", "attacks", "mitigations")
 MATHEMATICS = {"attribution", "calibration"}
 BELOW = {

@@ -18,7 +18,8 @@ FOREIGN = '''
 from dataclasses import dataclass, field
 
 from anomech.config import option, options
-from anomech.types import Health, Scores
+from anomech.methods import Scores
+from anomech.traces import Health
 
 
 @options
