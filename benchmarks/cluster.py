@@ -136,7 +136,7 @@ def main() -> int:
     count = given.inputs or (7400 if given.data else 60_000)
     task, trusted, inputs = cifar10(given.data, count) if given.data else digits(count)
     shared = Shared(Detector().fit(task, trusted), inputs)
-    chunks = bounds(len(inputs), given.chunk)
+    chunks = list(bounds(len(inputs), given.chunk))
     sizes = [len(chunk) for chunk in chunks]
     load = os.getloadavg()[0]
     print(f"{len(inputs)} inputs in {len(chunks)} pieces, {WORKERS} workers of one thread each;")
