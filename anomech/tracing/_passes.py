@@ -141,7 +141,8 @@ class _Watch:
     spared: list[Tensor]
 
     def attached(self, module: nn.Module) -> list[Any]:
-        plain = bool(self.ruled) and is_plain(module)
+        # What is replayed waits for the module's own output, so its call is left as it is.
+        plain = bool(self.ruled) and not self.replayed and is_plain(module)
         after = partial(self.after, plain)
         handles = [module.register_forward_hook(after, with_kwargs=True)]
         if plain and isinstance(module, _BatchNorm):
