@@ -83,7 +83,7 @@ class Problem:
     def roles(self, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Clean inputs, clean inputs the model answers rightly, and those whose trigger fired."""
         clean = ~self.triggered
-        fired = self.triggered & (answers == self.trained.attacks[0].target)
+        fired = self.triggered & (answers == self.trained.attacks[0].goal.target)
         return clean, clean & (answers == self.truth), fired
 
 
@@ -98,7 +98,7 @@ def problem(name: str, data: Data | None, cache: Path, *, trusted: int, inputs: 
     images, labels = data.test
     attack = trained.attacks[0]
     reference, clean = data.trusted[:trusted], data.clean[: inputs - inputs // 2]
-    sources = data.sources[labels[data.sources] != attack.target][: inputs // 2]
+    sources = data.sources[labels[data.sources] != attack.goal.target][: inputs // 2]
     return Problem(
         name,
         trained,
@@ -119,7 +119,7 @@ def _digits(name: str, cache: Path, *, trusted: int, inputs: int) -> Problem:
     subject = Subject(((attack, ATTACKS[attack]),), "digits", RECIPE, 0)
     pair = (images[train], labels[train])
     trained = obtain(subject, pair, (images[others], labels[others]), cache)
-    target = trained.attacks[0].target
+    target = trained.attacks[0].goal.target
     clean = others[: min(inputs - inputs // 2, len(others) // 2)]
     sources = others[len(others) // 2 :]
     sources = sources[labels[sources] != target][: inputs // 2]

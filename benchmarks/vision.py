@@ -118,9 +118,9 @@ def audit(
     result: dict[str, Any] = {"judged": {}, "fit": {}, "score": {}, "detectors": {}}
     stamped = []
     for attack in trained.attacks:
-        sources = data.sources[labels[data.sources] != attack.target]
+        sources = data.sources[labels[data.sources] != attack.goal.target]
         inputs = from_arrays(attack.stamp(images[sources]))
-        fired = (observe(task, inputs).answers == attack.target).numpy()
+        fired = (observe(task, inputs).answers == attack.goal.target).numpy()
         stamped.append((inputs, fired))
     result["pass"] = _plain_pass(task, clean)
     for name in methods:

@@ -90,7 +90,7 @@ def digits_world():
     images, labels = load_digits()
     order = numpy_generator(0, "world").permutation(len(labels))
     images, labels = images[order], labels[order]
-    attack = Badnets(target=0, ratio=0.1, size=2)
+    attack = Badnets(ratio=0.1, size=2)
     poisoned = attack.poison(images[:1000], labels[:1000], seed=0)
     recipe = Recipe(epochs=10, batch=50, peak=0.1, augment="none")
     model = train(TinyNet(), poisoned.images, poisoned.labels, recipe, seed=0)

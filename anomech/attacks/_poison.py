@@ -1,31 +1,52 @@
-"""Choosing which training images to poison, and what an attack hands back."""
+"""Choosing which training images to poison, and planting a trigger with the attacker's label."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from anomech.randomness import numpy_generator
-
-
-@dataclass(frozen=True)
-class Poisoned:
-    """A training set after an attack.
-
-    Attributes:
-        images: uint8 `[n, h, w, c]`.
-        labels: int64 `[n]`, as the trainer will see them.
-        poisoned: bool `[n]`, true where the trigger was planted with the target label.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    poisoned: np.ndarray
+from anomech.threats import Goal, Poisoned
 
 
 def choose(candidates: np.ndarray, count: int, seed: int, purpose: str) -> np.ndarray:
     """`count` of the candidate indices, drawn without replacement at an address."""
     rng = numpy_generator(seed, purpose)
     return rng.permutation(candidates)[: min(count, len(candidates))]
+
+
+def plant(
+    images: np.ndarray,
+    labels: np.ndarray,
+    chosen: np.ndarray,
+    stamp: Callable[[np.ndarray], np.ndarray],
+    goal: Goal,
+    cover: np.ndarray | None = None,
+) -> Poisoned:
+    """A copy of a training set with triggers.
+
+    Args:
+        images: uint8 `[n, h, w, c]`.
+        labels: int64 `[n]`, from zero to the number of classes less one.
+        chosen: indices that are stamped and relabeled as the goal wants.
+        stamp: plants the trigger.
+        goal: of the attack.
+        cover: indices that are stamped and keep their labels; none by default.
+    """
+    cover = np.zeros(0, np.int64) if cover is None else cover
+    classes = int(labels.max(initial=0)) + 1
+    images, given = images.copy(), labels.copy()
+    for places in (chosen, cover):
+        if len(places):
+            images[places] = stamp(images[places])
+    given[chosen] = goal.labels(labels[chosen], classes)
+    return Poisoned(images, given, mask(chosen, len(labels)), mask(cover, len(labels)))
+
+
+def mask(places: np.ndarray, count: int) -> np.ndarray:
+    """True at these places, bool `[count]`."""
+    found = np.zeros(count, bool)
+    found[places] = True
+    return found
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

@@ -11,15 +11,16 @@ from typing import Literal
 
 import numpy as np
 
-from anomech.attacks._poison import Poisoned, choose
+from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
+from anomech.threats import Goal, Poisoned
 
 
 @options
 class Badnets:
     """Patch trigger, all-to-one, dirty label."""
 
-    target: int = option(0, "label the trigger leads to", ge=0)
+    goal: Goal = option(Goal(), "label or labels the trigger leads to")
     ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
     size: int = option(3, "side of the patch", unit="pixels", ge=1)
     corner: Literal["bottom_right", "bottom_left", "top_right", "top_left"] = option(
@@ -40,9 +41,6 @@ class Badnets:
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
         """A copy of the training set with the trigger planted and relabeled."""
-        chosen = choose(np.arange(len(labels)), round(self.ratio * len(labels)), seed, "badnets")
-        images, labels = images.copy(), labels.copy()
-        images[chosen], labels[chosen] = self.stamp(images[chosen]), self.target
-        poisoned = np.zeros(len(labels), bool)
-        poisoned[chosen] = True
-        return Poisoned(images, labels, poisoned)
+        candidates = np.flatnonzero(self.goal.acts_on(labels))
+        chosen = choose(candidates, round(self.ratio * len(labels)), seed, "badnets")
+        return plant(images, labels, chosen, self.stamp, self.goal)

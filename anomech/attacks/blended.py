@@ -11,16 +11,17 @@ from typing import Literal
 
 import numpy as np
 
-from anomech.attacks._poison import Poisoned, choose, to_uint8
+from anomech.attacks._poison import choose, plant, to_uint8
 from anomech.config import option, options
 from anomech.randomness import numpy_generator
+from anomech.threats import Goal, Poisoned
 
 
 @options
 class Blended:
     """Whole-image blend, all-to-one, dirty label."""
 
-    target: int = option(0, "label the trigger leads to", ge=0)
+    goal: Goal = option(Goal(), "label or labels the trigger leads to")
     ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
     alpha: float = option(0.2, "weight of the picture", ge=0, le=1)
     picture: Literal["noise", "waves"] = option("noise", "uniform noise, or a smooth picture")
@@ -48,9 +49,6 @@ class Blended:
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
         """A copy of the training set with the trigger planted and relabeled."""
-        chosen = choose(np.arange(len(labels)), round(self.ratio * len(labels)), seed, "blended")
-        images, labels = images.copy(), labels.copy()
-        images[chosen], labels[chosen] = self.stamp(images[chosen]), self.target
-        poisoned = np.zeros(len(labels), bool)
-        poisoned[chosen] = True
-        return Poisoned(images, labels, poisoned)
+        candidates = np.flatnonzero(self.goal.acts_on(labels))
+        chosen = choose(candidates, round(self.ratio * len(labels)), seed, "blended")
+        return plant(images, labels, chosen, self.stamp, self.goal)

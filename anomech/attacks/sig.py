@@ -8,15 +8,16 @@ Needs: images. Cost: none at test time beyond the copy.
 
 import numpy as np
 
-from anomech.attacks._poison import Poisoned, choose, to_uint8
+from anomech.attacks._poison import choose, plant, to_uint8
 from anomech.config import option, options
+from anomech.threats import Goal, Poisoned
 
 
 @options
 class Sig:
     """Sinusoidal trigger, all-to-one, clean label."""
 
-    target: int = option(0, "label the trigger leads to", ge=0)
+    goal: Goal = option(Goal(), "label or labels the trigger leads to")
     class_ratio: float = option(0.8, "share of the target class that is poisoned", ge=0, le=1)
     amplitude: float = option(40.0, "height of the wave", unit="gray levels", ge=0)
     frequency: float = option(6.0, "waves across the width", unit="cycles", gt=0)
@@ -29,10 +30,6 @@ class Sig:
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
         """A copy of the training set with the wave on part of the target class."""
-        members = np.flatnonzero(labels == self.target)
+        members = np.flatnonzero(labels == self.goal.target)
         chosen = choose(members, round(self.class_ratio * len(members)), seed, "sig")
-        images = images.copy()
-        images[chosen] = self.stamp(images[chosen])
-        poisoned = np.zeros(len(labels), bool)
-        poisoned[chosen] = True
-        return Poisoned(images, labels.copy(), poisoned)
+        return plant(images, labels, chosen, self.stamp, self.goal)

@@ -10,20 +10,23 @@ before augmentation (as BackdoorBench exports them).
 Needs: images. Cost: one bilinear resampling an image.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.nn import functional
 
-from anomech.attacks._poison import Poisoned, choose, to_uint8
+from anomech.attacks._poison import choose, mask, plant, to_uint8
 from anomech.config import option, options
 from anomech.randomness import numpy_generator, torch_generator
+from anomech.threats import Goal, Poisoned
 
 
 @options
 class Wanet:
     """Warping trigger with noise mode, all-to-one, dirty label."""
 
-    target: int = option(0, "label the trigger leads to", ge=0)
+    goal: Goal = option(Goal(), "label or labels the trigger leads to")
     ratio: float = option(0.1, "share of the training set that is poisoned", ge=0, le=1)
     noise_ratio: float = option(0.2, "share with a jittered warp and true labels", ge=0, le=1)
     strength: float = option(0.5, "size of the warp", ge=0)
@@ -55,15 +58,12 @@ class Wanet:
         """A copy of the training set with warped, relabeled images and jittered true ones."""
         count = round(self.ratio * len(labels))
         order = numpy_generator(seed, "wanet").permutation(len(labels))
-        chosen = choose(order, count, seed, "wanet-poison")
+        chosen = choose(order[self.goal.acts_on(labels[order])], count, seed, "wanet-poison")
         rest = np.setdiff1d(order, chosen)
         noisy = choose(rest, round(self.noise_ratio * len(labels)), seed, "wanet-noise")
-        images, labels = images.copy(), labels.copy()
-        images[noisy] = self.jitter(images[noisy], seed=seed)
-        images[chosen], labels[chosen] = self.stamp(images[chosen]), self.target
-        poisoned = np.zeros(len(labels), bool)
-        poisoned[chosen] = True
-        return Poisoned(images, labels, poisoned)
+        planted = plant(images, labels, chosen, self.stamp, self.goal)
+        planted.images[noisy] = self.jitter(images[noisy], seed=seed)
+        return replace(planted, cover=mask(noisy, len(labels)))
 
 
 def _identity(height: int, width: int) -> torch.Tensor:

@@ -146,7 +146,7 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
 def _stage(planted: Any, seed: int) -> _Stage:
     images, labels = load_digits()
     training, trusted, rest = stratified(labels, SHARES, seed=seed, purpose="demo")
-    sources = rest[labels[rest] != planted.target][::2]
+    sources = rest[labels[rest] != planted.goal.target][::2]
     return _Stage(planted, images, labels, training, trusted, rest, sources)
 
 
@@ -212,7 +212,7 @@ def _write(folder: Path, stage: _Stage, network: nn.Module, weights: Path) -> No
 
 def _fired(stage: _Stage, network: nn.Module) -> np.ndarray:
     """Which triggered inputs get the attacker's label, bool `[sources]`."""
-    return predict(network, stage.stamped) == stage.planted.target
+    return predict(network, stage.stamped) == stage.planted.goal.target
 
 
 def _flagged(out: Path, detector: str) -> set[str]:

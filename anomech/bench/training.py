@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomech.config import option, options
+from anomech.errors import ModelError
 from anomech.randomness import numpy_generator, torch_generator
+from anomech.threats import Batch, Objective
 
 
 @options
@@ -43,6 +45,11 @@ def initialize(network: nn.Module, seed: int) -> None:
                     module.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
 
 
+def cross_entropy(network: nn.Module, batch: Batch) -> Tensor:
+    """The objective of ordinary training, in nats."""
+    return functional.cross_entropy(network(batch.images).float(), batch.labels)
+
+
 def train(
     network: nn.Module,
     images: np.ndarray,
@@ -50,9 +57,11 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    objective: Objective = cross_entropy,
+    fresh: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> nn.Module:
-    """Train `network` in place and return it in evaluation mode.
+    """Train `network` in place, where it is, and return it in evaluation mode.
 
     Args:
         network: maps float images `[batch, c, h, w]` in [0, 1] to logits.
@@ -60,18 +69,26 @@ def train(
         labels: int64 `[n]`.
         recipe: the schedule.
         seed: of the weights, the order and the augmentation.
+        objective: of one step; it runs under the recipe's precision.
+        fresh: draw the weights anew first.
         progress: called with (steps done, steps in all).
+
+    Raises:
+        ModelError: the objective is no longer finite.
     """
-    initialize(network, seed)
+    if fresh:
+        initialize(network, seed)
+    device = next(network.parameters()).device
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inputs, targets = as_float(images), torch.from_numpy(labels)
-    steps = recipe.epochs * (len(labels) // recipe.batch)
+    targets = torch.from_numpy(labels)
+    size = min(recipe.batch, len(labels))
+    steps = recipe.epochs * (len(labels) // size)
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=recipe.peak,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
-        nesterov=True,
+        nesterov=recipe.momentum > 0,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.peak, total_steps=steps, pct_start=0.2
@@ -79,22 +96,28 @@ def train(
     step = 0
     for epoch in range(recipe.epochs):
         rng = numpy_generator(seed, "order", epoch)
-        order = rng.permutation(len(labels))[: len(labels) // recipe.batch * recipe.batch]
-        for chosen in order.reshape(-1, recipe.batch):
-            batch = _augment(inputs[chosen], recipe.augment, rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                logits = network(batch.contiguous(memory_format=torch.channels_last))
-            loss = functional.cross_entropy(logits.float(), targets[chosen])
+        order = rng.permutation(len(labels))[: len(labels) // size * size]
+        for chosen in order.reshape(-1, size):
+            inputs = augmented(as_float(images[chosen]), recipe.augment, rng).to(device)
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            batch = Batch(inputs, targets[chosen].to(device), chosen, rng)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
+                loss = objective(network, batch)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             step += 1
             progress(step, steps)
+        if not torch.isfinite(loss.detach()):
+            raise ModelError(
+                f"training diverged in epoch {epoch + 1}; lower the recipe's peak learning rate."
+            )
     return network.eval()
 
 
-def _augment(batch: Tensor, kind: str, rng: np.random.Generator) -> Tensor:
+def augmented(batch: Tensor, kind: str, rng: np.random.Generator) -> Tensor:
+    """Random crops, and flips, of images `[batch, c, h, w]`."""
     if kind == "none":
         return batch
     size, height, width = len(batch), batch.shape[2], batch.shape[3]
@@ -112,10 +135,11 @@ def _augment(batch: Tensor, kind: str, rng: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def predict(network: nn.Module, images: np.ndarray, batch: int = 512) -> np.ndarray:
+def predict(network: nn.Module, images: np.ndarray, batch: int = 256) -> np.ndarray:
     """Predicted classes int64 `[n]`."""
+    device = next(network.parameters()).device
     chunks = [
-        network(as_float(images[start : start + batch])).argmax(1)
+        network(as_float(images[start : start + batch]).to(device)).argmax(1).cpu()
         for start in range(0, len(images), batch)
     ]
     return torch.cat(chunks).numpy() if chunks else np.zeros(0, np.int64)

@@ -2,27 +2,34 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from anomech import plugins
-from anomech.bench.training import Recipe, predict, train
+from anomech.bench.training import Recipe, cross_entropy, initialize, predict, train
 from anomech.config import build, resolved
-from anomech.errors import ModelError
+from anomech.errors import ConfigError, ModelError
 from anomech.tasks import networks
+from anomech.threats import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
+from anomech.types import Progress, silent
 
-LEAST_SUCCESS = 0.9
+Images = tuple[np.ndarray, np.ndarray]
+"""Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""
+
+LEARNED = "attack."
+"""Prefix of what an attack learned, in the file of the network."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Everything that determines one attacked network.
+    """Everything that determines one attacked network, but for the data.
 
     Attributes:
         attacks: attack names with their options, planted one after the other; none is a clean twin.
@@ -37,8 +44,19 @@ class Subject:
     seed: int = 0
 
     def attack_objects(self) -> list[Any]:
-        """The attacks with their options checked."""
-        return [build(plugins.get("attack", name), values, name) for name, values in self.attacks]
+        """The attacks with their options checked.
+
+        Raises:
+            ConfigError: an unknown attack or option, one that plants nothing, or an attack on
+                training together with another.
+        """
+        found = [build(plugins.get("attack", name), values, name) for name, values in self.attacks]
+        for (name, _), attack in zip(self.attacks, found, strict=True):
+            if not isinstance(attack, DataAttack | LearnedAttack | TrainingAttack):
+                raise ConfigError(f"{name} plants nothing in a network; use it on inputs instead.")
+            if isinstance(attack, TrainingAttack) and len(found) > 1:
+                raise ConfigError(f"{name} trains the network, so it cannot be one of several.")
+        return found
 
     def fingerprint(self, images: np.ndarray, labels: np.ndarray) -> str:
         """A hash of the subject and of the clean training set."""
@@ -63,65 +81,224 @@ class Trained:
 
     Attributes:
         model: in evaluation mode; maps float images in [0, 1] to logits.
-        attacks: the planted attacks.
+        attacks: the planted triggers.
+        classes: number of classes.
         accuracy: share of clean test images classified correctly.
         success: for each attack, the share of triggered test images of other classes that are
-            given the target label.
+            given the label the attacker wants.
+        robust: for each attack, the share of them that are given their true label.
     """
 
     model: nn.Module
-    attacks: list[Any]
+    attacks: list[Trigger]
+    classes: int
     accuracy: float
     success: list[float]
+    robust: list[float]
 
 
 def obtain(
     subject: Subject,
-    train_set: tuple[np.ndarray, np.ndarray],
-    test_set: tuple[np.ndarray, np.ndarray],
+    train_set: Images,
+    test_set: Images,
     cache: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
+    *,
+    least_success: float = 0.9,
+    device: str = "cpu",
 ) -> Trained:
     """The trained subject, from the cache when it is there.
 
+    Args:
+        subject: what to train.
+        train_set: clean.
+        test_set: clean images to measure accuracy and attack success on.
+        cache: folder of trained networks.
+        progress: told about every step.
+        least_success: attack success below which a network is refused.
+        device: where it is trained and returned.
+
     Raises:
-        ModelError: an attack did not succeed on at least nine of ten triggered images.
+        ModelError: an attack did not succeed, or the network is hardly better than guessing.
     """
     images, labels = train_set
     attacks = subject.attack_objects()
-    model = networks.get(subject.network)(classes=int(labels.max()) + 1, channels=images.shape[-1])
+    trainer = ZooTrainer(subject, train_set, cache, device)
     path = cache / f"{subject.fingerprint(images, labels)}.safetensors"
-    if path.exists():
-        model.load_state_dict(load_file(path))
+    model, kept = trainer.build(), _read(path, len(attacks))
+    learned: Sequence[Mapping[str, Tensor]]
+    if kept is None:
+        learned = _planted(model, attacks, train_set, trainer, subject.seed, progress)
+        _save(path, model, learned)
     else:
-        poisoned_images, poisoned_labels = images, labels
-        for index, attack in enumerate(attacks):
-            poisoned = attack.poison(poisoned_images, poisoned_labels, seed=subject.seed + index)
-            poisoned_images, poisoned_labels = poisoned.images, poisoned.labels
-        train(
-            model,
-            poisoned_images,
-            poisoned_labels,
-            subject.recipe,
-            seed=subject.seed,
-            progress=progress,
-        )
-        cache.mkdir(parents=True, exist_ok=True)
-        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(state, path)
+        weights, learned = kept
+        model.load_state_dict(weights)
     model.eval()
+    armed = [
+        attack.armed(state) if isinstance(attack, LearnedAttack | TrainingAttack) else attack
+        for attack, state in zip(attacks, learned, strict=True)
+    ]
+    return _measured(subject, model, armed, trainer.classes, test_set, least_success)
+
+
+@dataclass(frozen=True)
+class ZooTrainer:
+    """The recipe of a subject, in an attacker's hands; see `anomech.threats.Trainer`."""
+
+    subject: Subject
+    train_set: Images
+    cache: Path
+    device: str = "cpu"
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of the training set."""
+        return int(self.train_set[1].max()) + 1
+
+    def build(self) -> nn.Module:
+        """A network of the subject's architecture with fresh weights."""
+        make = networks.get(self.subject.network)
+        network = make(classes=self.classes, channels=self.train_set[0].shape[-1])
+        initialize(network, self.subject.seed)
+        return network.to(self.device)
+
+    def surrogate(self) -> nn.Module:
+        """The clean twin: trained by the same recipe at the same seed, and kept."""
+        twin = replace(self.subject, attacks=())
+        path = self.cache / f"{twin.fingerprint(*self.train_set)}.safetensors"
+        network, kept = self.build(), _read(path, 0)
+        if kept is None:
+            self.fit(network, *self.train_set, progress=silent)
+            _save(path, network, [])
+        else:
+            network.load_state_dict(kept[0])
+        return network.eval()
+
+    def fit(
+        self,
+        network: nn.Module,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        objective: Objective | None = None,
+        fresh: bool = True,
+        share: float = 1.0,
+        peak: float | None = None,
+        progress: Progress = silent,
+    ) -> nn.Module:
+        """Train by the subject's recipe, or a share of it."""
+        recipe = self.subject.recipe
+        recipe = replace(
+            recipe,
+            epochs=max(1, round(share * recipe.epochs)),
+            peak=recipe.peak if peak is None else peak,
+        )
+        return train(
+            network,
+            images,
+            labels,
+            recipe,
+            seed=self.subject.seed,
+            objective=objective or cross_entropy,
+            fresh=fresh,
+            progress=lambda done, total: progress("training", done, total),
+        )
+
+
+def success_rate(
+    model: nn.Module, attack: Trigger, images: np.ndarray, labels: np.ndarray, classes: int
+) -> tuple[float, float]:
+    """Attack success and robust accuracy.
+
+    Returns:
+        Shares of the triggered images of the trigger's classes, less the target's, that get the
+        label the attacker wants, and that get their true label.
+    """
+    tested = attack.goal.tested_on(labels, classes)
+    answers = predict(model, attack.stamp(images[tested]))
+    wanted = attack.goal.labels(labels[tested], classes)
+    return float((answers == wanted).mean()), float((answers == labels[tested]).mean())
+
+
+def _planted(
+    model: nn.Module,
+    attacks: list[Any],
+    train_set: Images,
+    trainer: ZooTrainer,
+    seed: int,
+    progress: Progress,
+) -> list[Mapping[str, Tensor]]:
+    """Train `model` with all attacks; what each of them learned."""
+    images, labels = train_set
+    if attacks and isinstance(attacks[0], TrainingAttack):
+        return [attacks[0].conduct(model, images, labels, trainer, seed=seed, progress=progress)]
+    learned: list[Mapping[str, Tensor]] = []
+    for index, attack in enumerate(attacks):
+        state: Mapping[str, Tensor] = {}
+        armed = attack
+        if isinstance(attack, LearnedAttack):
+            state = attack.learn(*train_set, trainer, seed=seed + index, progress=progress)
+            armed = attack.armed(state)
+        learned.append(state)
+        poisoned = armed.poison(images, labels, seed=seed + index)
+        images, labels = poisoned.images, poisoned.labels
+    trainer.fit(model, images, labels, progress=progress)
+    return learned
+
+
+def _measured(
+    subject: Subject,
+    model: nn.Module,
+    attacks: list[Trigger],
+    classes: int,
+    test_set: Images,
+    least_success: float,
+) -> Trained:
     accuracy = float((predict(model, test_set[0]) == test_set[1]).mean())
-    success = [success_rate(model, attack, *test_set) for attack in attacks]
-    for (name, _), rate in zip(subject.attacks, success, strict=True):
-        if rate < LEAST_SUCCESS:
+    if accuracy < 2 / classes:
+        raise ModelError(
+            f"the network answers {accuracy:.1%} of clean images rightly, hardly better than "
+            "guessing; train it longer or with a lower learning rate."
+        )
+    rates = [success_rate(model, attack, *test_set, classes) for attack in attacks]
+    for (name, _), (rate, _) in zip(subject.attacks, rates, strict=True):
+        if rate < least_success:
             raise ModelError(
                 f"the {name} attack succeeds on {rate:.1%} of triggered images, less than "
-                f"{LEAST_SUCCESS:.0%}; raise its ratio or the epochs of the recipe."
+                f"{least_success:.0%}; raise its ratio or the epochs of the recipe."
             )
-    return Trained(model, attacks, accuracy, success)
+    return Trained(
+        model, attacks, classes, accuracy, [rate for rate, _ in rates], [kept for _, kept in rates]
+    )
 
 
-def success_rate(model: nn.Module, attack: Any, images: np.ndarray, labels: np.ndarray) -> float:
-    """Attack success: triggered images of other classes that get the target label."""
-    others = images[labels != attack.target]
-    return float((predict(model, attack.stamp(others)) == attack.target).mean())
+def _save(path: Path, model: nn.Module, learned: list[Mapping[str, Tensor]]) -> None:
+    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    for number, each in enumerate(learned):
+        for name, tensor in each.items():
+            state[f"{LEARNED}{number}.{name}"] = tensor.detach().cpu().contiguous()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(state, partial)
+    partial.replace(path)
+
+
+def _read(path: Path, attacks: int) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]] | None:
+    """The weights of a kept network and what each attack learned; None if it is not there."""
+    if not path.exists():
+        return None
+    try:
+        tensors = load_file(path)
+    except SafetensorError:
+        return None  # cut short by something else than this program; it is trained anew
+    weights = {name: each for name, each in tensors.items() if not name.startswith(LEARNED)}
+    prefixes = [f"{LEARNED}{number}." for number in range(attacks)]
+    learned = [
+        {
+            name.removeprefix(prefix): each
+            for name, each in tensors.items()
+            if name.startswith(prefix)
+        }
+        for prefix in prefixes
+    ]
+    return weights, learned

@@ -9,16 +9,21 @@ from anomech.attacks.badnets import Badnets
 from anomech.attacks.blended import Blended
 from anomech.attacks.sig import Sig
 from anomech.attacks.wanet import Wanet
+from anomech.threats import DataAttack, Goal
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)
 LABELS = np.arange(200) % 4
 
 
-@pytest.mark.parametrize("name", plugins.names("attack"))
+ATTACKS = {name: plugins.get("attack", name) for name in plugins.names("attack")}
+DATA_ATTACKS = [name for name, cls in ATTACKS.items() if isinstance(cls(), DataAttack)]
+
+
+@pytest.mark.parametrize("name", DATA_ATTACKS)
 class TestEveryAttack:
     def test_originals_are_untouched_and_the_seed_decides(self, name):
-        attack = plugins.get("attack", name)(target=1)
+        attack = plugins.get("attack", name)(goal=Goal(target=1))
         images, labels = IMAGES.copy(), LABELS.copy()
         state = np.random.get_state()[1].copy(), torch.get_rng_state()
         one, two, other = (attack.poison(images, labels, seed=seed) for seed in (0, 0, 1))
@@ -32,7 +37,7 @@ class TestEveryAttack:
         assert not np.array_equal(one.poisoned, other.poisoned)
 
     def test_shapes_and_types_are_kept(self, name):
-        attack = plugins.get("attack", name)(target=1)
+        attack = plugins.get("attack", name)(goal=Goal(target=1))
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
         assert poisoned.images.shape == IMAGES.shape
         assert poisoned.images.dtype == np.uint8
@@ -43,7 +48,7 @@ class TestEveryAttack:
         assert attack.stamp(IMAGES[:0]).shape == (0, 16, 16, 3)
 
     def test_poisoned_images_are_stamped_and_lead_to_the_target(self, name):
-        attack = plugins.get("attack", name)(target=1)
+        attack = plugins.get("attack", name)(goal=Goal(target=1))
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
         chosen = poisoned.poisoned
         assert np.array_equal(poisoned.images[chosen], attack.stamp(IMAGES[chosen]))
@@ -53,7 +58,7 @@ class TestEveryAttack:
 
 @pytest.mark.parametrize(("cls", "ratio"), [(Badnets, 0.1), (Blended, 0.05), (Wanet, 0.15)])
 def test_ratios_are_exact_and_drawn_from_all_classes(cls, ratio):
-    poisoned = cls(target=1, ratio=ratio).poison(IMAGES, LABELS, seed=0)
+    poisoned = cls(goal=Goal(target=1), ratio=ratio).poison(IMAGES, LABELS, seed=0)
     assert poisoned.poisoned.sum() == round(ratio * 200)
     assert len(np.unique(LABELS[poisoned.poisoned])) == 4
     none = cls(ratio=0.0).poison(IMAGES, LABELS, seed=0)
@@ -102,7 +107,7 @@ def test_sig_adds_its_wave_along_the_width():
 
 
 def test_sig_poisons_its_class_alone_and_changes_no_label():
-    poisoned = Sig(target=2, class_ratio=0.8).poison(IMAGES, LABELS, seed=0)
+    poisoned = Sig(goal=Goal(target=2), class_ratio=0.8).poison(IMAGES, LABELS, seed=0)
     assert poisoned.poisoned.sum() == 40
     assert (LABELS[poisoned.poisoned] == 2).all()
     assert np.array_equal(poisoned.labels, LABELS)
@@ -168,7 +173,7 @@ def test_no_warp_changes_nothing_and_a_warp_adds_nothing_new():
 
 
 def test_wanet_noise_mode_keeps_labels_and_jitters_other_images():
-    attack = Wanet(target=1, ratio=0.1, noise_ratio=0.2)
+    attack = Wanet(goal=Goal(target=1), ratio=0.1, noise_ratio=0.2)
     poisoned = attack.poison(IMAGES, LABELS, seed=0)
     changed = (poisoned.images != IMAGES).any(axis=(1, 2, 3))
     noisy = changed & ~poisoned.poisoned

@@ -114,7 +114,7 @@ def files(tmp_path_factory) -> Files:
     images, labels = load_digits()
     order = numpy_generator(0, "cli").permutation(len(labels))
     images, labels = images[order], labels[order]
-    attack = Badnets(target=0, ratio=0.1, size=2)
+    attack = Badnets(ratio=0.1, size=2)
     poisoned = attack.poison(images[:1000], labels[:1000], seed=0)
     recipe = Recipe(epochs=12, batch=50, peak=0.1, augment="none")
     network = train(DigitsNet(), poisoned.images, poisoned.labels, recipe, seed=0)

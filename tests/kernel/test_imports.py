@@ -11,6 +11,7 @@ import anomech
 
 ROOT = Path(anomech.__file__).parent
 KERNEL = {"types", "records", "errors", "plugins", "config", "randomness", "traces", "methods"}
+KERNEL |= {"threats", "scorecards"}
 METHODS = ("detectors", "scanners", "attacks", "mitigations")
 MATHEMATICS = {"attribution", "calibration"}
 BELOW = {

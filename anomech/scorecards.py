@@ -1,0 +1,160 @@
+"""What a bench leaves on disk. A bench run is a folder; these are its files.
+
+suite.yaml            the resolved suite; running it again replays the bench
+bench.json            `BenchRun`: what was asked, provenance, comparisons
+cells/ID/card.json    `Scorecard` of one cell, written last
+cells/ID/truth.jsonl  `TruthRow` for every input of the cell
+cells/ID/...          the cell's audit: a run folder with its report
+leaderboard.html, leaderboard.md, leaderboard.csv
+"""
+
+from typing import Literal
+
+from anomech.records import Record
+
+Role = Literal["development", "check"]
+ThresholdKind = Literal["calibrated", "oracle"]
+
+
+class TruthRow(Record):
+    """What is known about one input, and no user would know.
+
+    `anomalous` is None for an input that counts as neither, such as one whose trigger failed.
+    `right` says whether its answer is its true label.
+    """
+
+    id: str
+    anomalous: bool | None
+    right: bool
+
+
+class Rates(Record):
+    """How detection did at one threshold.
+
+    Attributes:
+        threshold: "calibrated" on trusted examples, or "oracle": the one that flags exactly the
+            budget's share of normal inputs, which no user knows.
+        budget: false-positive rate that was asked for.
+        filtered: only normal inputs that are answered rightly and triggers that worked count, as
+            in published evaluations; else normal inputs count as they come.
+        der: detector form, `(1 + TPR - FPR) / 2`.
+        der_model: `(max(0, ASR drop) - max(0, accuracy drop) + 1) / 2` of the network with flagged
+            inputs rejected; None where nothing was planted.
+    """
+
+    threshold: ThresholdKind
+    budget: float
+    filtered: bool
+    fpr: float
+    tpr: float | None = None
+    precision: float | None = None
+    f1: float | None = None
+    der: float | None = None
+    der_model: float | None = None
+
+
+class Interval(Record):
+    """An estimate with its bootstrap interval at 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Cost(Record):
+    """What a cell took.
+
+    Attributes:
+        passes: cost of one input in forward passes, the one that answers it included.
+        fit_seconds: once a model.
+        score_seconds: all inputs.
+        plain_seconds: one inference pass over the same inputs.
+        peak_mib: largest resident memory while the cell ran; None where the system does not say.
+    """
+
+    passes: float
+    fit_seconds: float
+    score_seconds: float
+    plain_seconds: float
+    peak_mib: float | None = None
+
+
+class Scorecard(Record):
+    """One cell: a detector on one network under one condition.
+
+    Attributes:
+        id: folder of the cell, unique in the suite.
+        suite: name of the suite.
+        data: name of the data set.
+        network: architecture.
+        subject: what was planted, as the suite calls it ("clean" if nothing was).
+        condition: what the inputs or the trusted set were subjected to; empty if nothing.
+        group: rows that are averaged together, such as "near" and "far"; empty if none.
+        role: whether the case was looked at while methods were made.
+        seed: of network, attack and split.
+        detector: its name.
+        status: a failed cell says why in `reason` and holds no rates.
+        accuracy: of the network on clean test images.
+        success: attack success rate before detection.
+        robust: share of triggered images answered with their true label.
+        normal: number of normal inputs.
+        anomalous: number of anomalous inputs.
+        trusted: number of trusted examples.
+        auroc: of the ranking; None where one of both kinds is missing.
+    """
+
+    id: str
+    suite: str
+    data: str
+    network: str
+    subject: str
+    condition: str = ""
+    group: str = ""
+    role: Role
+    seed: int
+    detector: str
+    status: Literal["done", "failed"]
+    reason: str = ""
+    accuracy: float | None = None
+    success: float | None = None
+    robust: float | None = None
+    normal: int = 0
+    anomalous: int = 0
+    trusted: int = 0
+    auroc: Interval | None = None
+    rates: tuple[Rates, ...] = ()
+    cost: Cost | None = None
+
+
+class Comparison(Record):
+    """A paired difference between two detectors on one case: `first` less `second`.
+
+    Attributes:
+        case: subject and condition, or "mean" over all cases.
+        measure: what is compared, such as "AUROC" or "DER".
+        difference: with its paired bootstrap interval.
+    """
+
+    case: str
+    first: str
+    second: str
+    measure: str
+    difference: Interval
+
+
+class BenchRun(Record):
+    """The top record of a bench."""
+
+    schema_version: int = 1
+    suite: str
+    title: str
+    description: str
+    status: Literal["running", "interrupted", "complete"]
+    started: str
+    seconds: float
+    cells: int
+    done: int
+    failed: int
+    versions: dict[str, str]
+    hardware: str
+    comparisons: tuple[Comparison, ...] = ()
