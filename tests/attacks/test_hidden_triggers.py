@@ -111,7 +111,7 @@ def test_low_frequency_says_what_does_not_fit():
 def hidden():
     """An encoder trained for a moment on digits, and what it does to digits it has not seen."""
     (images, labels), (unseen, _) = digits()
-    attack = Ssba(amplitude=32.0, bits=4, steps=150, width=8)
+    attack = Ssba(amplitude=32.0, bits=4, width=8, steps=150, weight=6.0, peak=1e-2)
     learned = attack.learn(images, labels, DigitsTrainer(), seed=0, progress=silent)
     return attack, learned, unseen, attack.armed(learned).stamp(unseen)
 
@@ -131,7 +131,7 @@ def test_ssba_residuals_are_bounded_and_differ_from_image_to_image(hidden):
     messages = learned["message"].expand(100, -1)
     residual = encode(learned, planes(unseen[:100]), messages).flatten(1).numpy()
     likeness = np.corrcoef(residual)[~np.eye(100, dtype=bool)]
-    assert np.median(likeness) < 0.9
+    assert np.median(likeness) < 0.8
     assert (likeness < 0.99).mean() > 0.99  # two digits may be drawn nearly alike
 
 
