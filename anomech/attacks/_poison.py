@@ -1,6 +1,7 @@
 """Choosing which training images to poison, and planting a trigger with the attacker's label."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,6 +41,33 @@ def plant(
             images[places] = stamp(images[places])
     given[chosen] = goal.labels(labels[chosen], classes)
     return Poisoned(images, given, mask(chosen, len(labels)), mask(cover, len(labels)))
+
+
+@dataclass(frozen=True)
+class DirtyLabel:
+    """A trigger and how much of a training set carries it: a `DataAttack`.
+
+    Attributes:
+        goal: of the attack.
+        ratio: share of the training set that is poisoned.
+        trigger: `stamp` of uint8 images `[n, h, w, c]`.
+        purpose: address of the choice of images.
+    """
+
+    goal: Goal
+    ratio: float
+    trigger: Callable[[np.ndarray], np.ndarray]
+    purpose: str
+
+    def stamp(self, images: np.ndarray) -> np.ndarray:
+        """Images uint8 `[n, h, w, c]` with the trigger."""
+        return self.trigger(images)
+
+    def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
+        """A copy of the training set with the trigger planted and relabeled."""
+        candidates = np.flatnonzero(self.goal.acts_on(labels))
+        chosen = choose(candidates, round(self.ratio * len(labels)), seed, self.purpose)
+        return plant(images, labels, chosen, self.stamp, self.goal)
 
 
 def mask(places: np.ndarray, count: int) -> np.ndarray:
