@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -34,7 +35,7 @@ class Steps:
 
 
 def steps(values: Sequence[float]) -> Steps:
-    """Places of values: in proportion if they keep apart, else by logarithm, else in equal steps."""
+    """Places of values: in proportion if they keep apart, else by logarithm, else evenly."""
     known = sorted(set(values))
     if len(known) == 1:
         return Steps({known[0]: 0.5}, "")
@@ -74,7 +75,7 @@ def curves(
     across = steps([value for line in lines for value in line.points])
     spacing = f" ({across.spacing})" if across.spacing else ""
     drawn = [
-        _frame(axis, across, clip(x_label, 56) + spacing, percent),
+        _frame(axis, across, clip(x_label, 50) + spacing, percent),
         text(_LEFT, 16, title, "start", "label"),
     ]
     if level is not None:
@@ -83,15 +84,16 @@ def curves(
     # The first line comes last, so that nothing hides it.
     for index, line in reversed([*enumerate(lines[:MOST_LINES])]):
         drawn.append(_line(axis, across, line, index))
-    description = "; ".join(
-        f"{line.label}: "
-        + ", ".join(
-            f"{number(value)}: {number(line.points[value].mean)}" for value in sorted(line.points)
-        )
-        for line in lines
-    )
+    description = "; ".join(_in_words(line) for line in lines)
     height = _TOP + _HEIGHT + _BOTTOM
     return frame(name, f"{title} by {x_label}", description, height, drawn)
+
+
+def _in_words(line: Curve) -> str:
+    points = ", ".join(
+        f"{number(line.points[value].mean)} at {number(value)}" for value in sorted(line.points)
+    )
+    return f"{line.label}: {points}"
 
 
 def _between(values: Sequence[float]) -> dict[float, float]:
@@ -101,7 +103,7 @@ def _between(values: Sequence[float]) -> dict[float, float]:
 
 def _apart(places: Mapping[float, float]) -> bool:
     at = [*places.values()]
-    return all(b - a >= _NEAR for a, b in zip(at, at[1:], strict=False))
+    return all(b - a >= _NEAR for a, b in pairwise(at))
 
 
 def _frame(axis: Axis, across: Steps, x_label: str, percent: bool) -> Markup:

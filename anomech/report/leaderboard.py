@@ -172,12 +172,8 @@ def _flags(found: Standings, panels: dict[str, heat.Panel], detector: str) -> st
 
 def _chance(comparisons: Sequence[Comparison], measure: str, first: str, second: str) -> str:
     for one in comparisons:
-        same = (
-            one.case == MEAN
-            and one.measure == measure
-            and {one.first, one.second} == {first, second}
-        )
-        if same:
+        pair = {one.first, one.second} == {first, second}
+        if pair and one.case == MEAN and one.measure == measure:
             clear = verdict(one.difference) != "open"
             return " Chance does not explain the difference." if clear else " That may be chance."
     return ""

@@ -58,19 +58,15 @@ class Measure:
 
     def shade(self, value: float) -> str:
         """Class of a value's color: "h0", the palest, to "h9"; "w" instead where more is worse."""
-        share = (value - self.low) / (self.high - self.low)
-        step = min(SHADES - 1, max(0, int(share * SHADES + 1e-9)))
+        share = min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+        step = min(SHADES - 1, int(share * SHADES + 1e-9))
         return f"{'w' if self.harm else 'h'}{step}"
 
     def scale(self) -> tuple[str, str]:
         """What stands at the ends of the legend."""
         factor = 100 if self.percent else 1
-        least = "" if self.low == 0 else " or less"
-        most = " or more" if self.harm else ""
-        return (
-            f"{factor * self.low:g}{self.unit}{least}",
-            f"{factor * self.high:g}{self.unit}{most}",
-        )
+        low, high = (f"{factor * end:g}{self.unit}" for end in (self.low, self.high))
+        return low if self.low == 0 else f"{low} or less", f"{high} or more" if self.harm else high
 
 
 def measures(standings: Standings) -> tuple[Measure, ...]:

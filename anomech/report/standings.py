@@ -120,7 +120,7 @@ class Standings:
         return [entry.card for cell in cells for entry in cell.entries]
 
     def is_clean(self, case: Case) -> bool:
-        """Whether nothing was planted and no input is anomalous: only false flags can be counted."""
+        """Whether nothing was planted and no input is anomalous: all flags are false."""
         cards = self.cards(case)
         if case.subject != CLEAN or any(card.anomalous for card in cards):
             return False

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 from anomech.report.standings import (
     Case,
@@ -209,18 +209,27 @@ def failures(standings: Standings) -> tuple[Failure, ...]:
     )
 
 
+def binomial_interval(found: int, of: int) -> tuple[float, float]:
+    """Exact interval of a proportion at 95 % (Clopper and Pearson 1934).
+
+    Its ends are quantiles of beta distributions: the low one of Beta(found, of - found + 1), the
+    high one of Beta(found + 1, of - found).
+    """
+    low = float(betaincinv(found, of - found + 1, 0.025)) if found else 0.0
+    high = float(betaincinv(found + 1, of - found, 0.975)) if found < of else 1.0
+    return low, high
+
+
 def _false_flags(cards: Sequence[Scorecard], budget: float) -> FalseFlags | None:
-    """Exact binomial interval (Clopper and Pearson 1934) of the flags of all networks together."""
     found = [(card, one) for card in cards if (one := rates(card, "calibrated", budget))]
     inputs = sum(card.normal for card, _ in found)
     measured = spread(one.fpr for _, one in found)
     if measured is None or inputs <= 0:
         return None
     flagged = round(sum(one.fpr * card.normal for card, one in found))
-    test = binomtest(min(inputs, max(0, flagged)), inputs)
-    low, high = test.proportion_ci(confidence_level=0.95, method="exact")
+    low, high = binomial_interval(min(inputs, max(0, flagged)), inputs)
     side = "above" if low > budget else "below" if high < budget else ""
-    return FalseFlags(budget, measured, (float(low), float(high)), inputs, side)
+    return FalseFlags(budget, measured, (low, high), inputs, side)
 
 
 def _network(cases: Sequence[Case], answers: Sequence[Answers]) -> NetworkRow:

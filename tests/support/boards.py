@@ -177,9 +177,8 @@ class Bench:
 
     def _comparisons(self) -> list[Comparison]:
         first, *others = self.detectors
-        cases = list(
-            dict.fromkeys(f"{case.subject} {case.condition}".strip() for case in self.cases)
-        )
+        names = (f"{case.subject} {case.condition}".strip() for case in self.cases)
+        cases = list(dict.fromkeys(names))
         made = []
         for measure, scale in (("DER", 0.5), ("AUROC", 0.35)):
             for second in others:
@@ -234,7 +233,7 @@ def adversarial(**more) -> Bench:
     return Bench(
         [*cases, MadeCase("clean", anomalous=0)],
         title="Adversarial examples",
-        description="Whether detectors notice inputs that were perturbed to mislead a clean network.",
+        description="Whether detectors notice inputs that were perturbed to mislead.",
         **more,
     )
 
@@ -255,7 +254,7 @@ def steps(**more) -> Bench:
     """Subjects along axes: one linear, one logarithmic, one in equal steps."""
     shares = [
         MadeCase(
-            "badnets", f"contamination {value:g} %", axis="triggered share of the trusted set, in %",
+            "badnets", f"contamination {value:g} %", axis="triggered trusted images, in %",
             value=value, hard=0.7 * value**0.5,
         )
         for value in (0.0, 0.1, 0.5, 1.0, 5.0)
