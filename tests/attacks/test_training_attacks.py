@@ -14,6 +14,8 @@ from anomech.types import silent
 
 TINY = {
     "bpp": {"levels": 2, "ratio": 0.3},
+    "trojannn": {"size": 3, "steps": 5},
+    "input_aware": {"width": 4, "mask_epochs": 1, "mask_images": 128},
 }
 (IMAGES, LABELS), (OTHERS, _) = digits()
 IMAGES, LABELS = IMAGES[:320], LABELS[:320]
@@ -21,7 +23,7 @@ IMAGES, LABELS = IMAGES[:320], LABELS[:320]
 
 @pytest.fixture(scope="module")
 def trainer():
-    """Five steps an epoch; the clean twin is there before anything is measured."""
+    """Five steps an epoch, two epochs; the clean twin is there before anything is measured."""
     made = DigitsTrainer(recipe=Recipe(epochs=2, batch=64, peak=0.1, augment="none"))
     made.surrogate()
     return made
