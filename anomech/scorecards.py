@@ -90,6 +90,9 @@ class Scorecard(Record):
         subject: what was planted, as the suite calls it ("clean" if nothing was).
         condition: what the inputs or the trusted set were subjected to; empty if nothing.
         group: rows that are averaged together, such as "near" and "far"; empty if none.
+        axis: what the condition is a step of, such as "poisoned share of the trusted set, in
+            percent"; empty if it is a condition of its own kind.
+        value: position of the condition on that axis.
         role: whether the case was looked at while methods were made.
         seed: of network, attack and split.
         detector: its name.
@@ -110,6 +113,8 @@ class Scorecard(Record):
     subject: str
     condition: str = ""
     group: str = ""
+    axis: str = ""
+    value: float | None = None
     role: Role
     seed: int
     detector: str
