@@ -22,8 +22,8 @@ from anomech.scorecards import Cost, Interval, Scorecard
 Answers = tuple[float | None, float | None, float | None]
 """Accuracy, attack success and robust accuracy of one network."""
 
-MOST_NUMBERS = 400
-"""Rows of the table of every number; `leaderboard.csv` holds all."""
+MOST_ROWS = 400
+"""Rows of a table of every number; other files of the bench hold all."""
 
 
 @dataclass(frozen=True)
