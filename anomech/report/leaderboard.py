@@ -182,26 +182,12 @@ def _chance(comparisons: Sequence[Comparison], measure: str, first: str, second:
 
 
 def _versus(comparisons: Sequence[Comparison]) -> tuple[Versus, ...]:
-    pairs = dict.fromkeys((one.first, one.measure) for one in comparisons)
+    """One chart for each measure that a detector was compared by."""
     made = []
-    for index, (first, measure) in enumerate(pairs):
-        rows = [one for one in comparisons if (one.first, one.measure) == (first, measure)]
-        means = [one for one in rows if one.case == MEAN]
-        if means:
-            drawn = [
-                Whisker(
-                    one.second,
-                    one.difference,
-                    [
-                        single.difference.value
-                        for single in rows
-                        if single.second == one.second and single.case != MEAN
-                    ],
-                )
-                for one in means
-            ]
-        else:
-            drawn = [Whisker(f"{one.second}, {one.case}", one.difference) for one in rows]
+    for index, key in enumerate(dict.fromkeys((one.first, one.measure) for one in comparisons)):
+        first, measure = key
+        rows = [one for one in comparisons if (one.first, one.measure) == key]
+        drawn = _whiskers(rows)
         chart = whiskers(
             f"versus-{index}",
             f"{measure} of {first} less that of each other detector",
@@ -211,3 +197,15 @@ def _versus(comparisons: Sequence[Comparison]) -> tuple[Versus, ...]:
         told = tuple((one, verdict(one.difference)) for one in rows)
         made.append(Versus(first, measure, chart, told, max(0, len(drawn) - MOST_WHISKERS)))
     return tuple(made)
+
+
+def _whiskers(rows: Sequence[Comparison]) -> list[Whisker]:
+    """Means over cases with the single cases behind them; without means, each case by itself."""
+    singles: dict[str, list[float]] = {}
+    for one in rows:
+        if one.case != MEAN:
+            singles.setdefault(one.second, []).append(one.difference.value)
+    means = [one for one in rows if one.case == MEAN]
+    if means:
+        return [Whisker(one.second, one.difference, singles.get(one.second, [])) for one in means]
+    return [Whisker(f"{one.second}, {one.case}", one.difference) for one in rows]

@@ -202,7 +202,8 @@ def failures(standings: Standings) -> tuple[Failure, ...]:
         for detector in standings.detectors:
             for card in standings.cell(detector, case).failed:
                 cells = found.setdefault((detector, card.reason), [])
-                cells.append(f"{case.name}, seed {card.seed}")
+                check = ", check" if case.role == "check" else ""
+                cells.append(f"{case.name}{check}, seed {card.seed}")
     return tuple(
         Failure(number, detector, reason, tuple(cells))
         for number, ((detector, reason), cells) in enumerate(found.items(), start=1)
