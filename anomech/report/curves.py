@@ -13,7 +13,7 @@ from anomech.report.standings import Spread
 from anomech.report.words import clip, number
 from anomech.report.words import percent as as_percent
 
-_LEFT, _RIGHT, _TOP, _HEIGHT, _BOTTOM = 46, 18, 30, 190, 46
+_LEFT, _RIGHT, _TOP, _HEIGHT, _BOTTOM = 58, 18, 30, 190, 48
 _NEAR = 1 / 16
 """Values that would be closer than this share of the width are spread out."""
 
@@ -119,9 +119,9 @@ def _frame(axis: Axis, across: Steps, x_label: str, percent: bool) -> Markup:
         x = _x(place)
         drawn.append(_rule("axis", x, base, x, base + 4))
         if index % every == 0:
-            drawn.append(text(x, base + 17, number(value), "middle"))
+            drawn.append(text(x, base + 19, number(value), "middle"))
     drawn.append(_rule("axis", _LEFT, base, WIDTH - _RIGHT, base))
-    drawn.append(text((_LEFT + WIDTH - _RIGHT) / 2, base + 38, x_label, "middle", "label"))
+    drawn.append(text((_LEFT + WIDTH - _RIGHT) / 2, base + 40, x_label, "middle", "label"))
     return Markup("").join(drawn)
 
 

@@ -20,8 +20,8 @@ from anomech.scorecards import Comparison
 FILE = "leaderboard.html"
 MEAN = "mean"
 """Case of a comparison over all cases."""
-MOST_ROWS = 40
-"""Whiskers of one chart."""
+MOST_WHISKERS = 40
+"""Rows of one chart."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def render_leaderboard(out: Path) -> Path:
             style=Markup(style),
             policy=render.policy(style),
             signed_interval=in_words,
+            most_rows=tables.MOST_ROWS,
         )
     )
     path = out / FILE
@@ -129,43 +130,44 @@ def headline(found: Standings, panels: Sequence[heat.Panel]) -> Headline:
     """Who leads, by how much, and whether chance explains it."""
     lead = next((panel for panel in panels if panel.rows[0].mean is not None), None)
     if lead is None:
-        return Headline(
-            "There is no result yet.",
-            ("Nothing follows from this page about any detector, good or bad.",),
-        )
-    first, *others = lead.rows
-    by_key = {panel.measure.key: panel for panel in panels}
-    name = first.detector
+        nothing = "Nothing follows from this page about any detector, good or bad."
+        return Headline("There is no result yet.", (nothing,))
     if lead.measure.harm:
         said = "No case has anomalous inputs: only false flags on clean networks were measured."
         return Headline(said, ())
-    said = f"{name} does best: {lead.measure.short} {lead.measure.write(first.mean or 0.0)}"
-    said += f", the mean over {count(lead.cases, 'case')}."
-    if first.partial:
-        said = said.removesuffix(".") + f" ({first.partial} so far)."
-    sentences = [_flags(found, by_key, name)]
+    first, *others = lead.rows
+    name, measure = first.detector, lead.measure
+    does = f"{name} does best: " if others else f"{name}: "
+    over = f"{first.partial} so far" if first.partial else count(lead.cases, "case")
+    said = f"{does}{measure.short} {measure.write(first.mean or 0.0)}, the mean over {over}."
+    sentences = [_flags(found, panels, name)]
+    for column, mean in zip(lead.means, first.means, strict=True):
+        if column.check:
+            sentences.append(f"On check cases alone the mean is {mean.text}.")
     if others and others[0].mean is not None:
         second = others[0]
         over = f", over {second.partial} only" if second.partial else ""
         sentences.append(
-            f"Next is {second.detector}: {lead.measure.short} "
-            f"{lead.measure.write(second.mean or 0.0)}{over}."
-            + _chance(found.run.comparisons, lead.measure.short, name, second.detector)
+            f"Next is {second.detector}: {measure.short} {measure.write(others[0].mean)}{over}."
+            + _chance(found.run.comparisons, measure.short, name, second.detector)
         )
     return Headline(said, tuple(sentence for sentence in sentences if sentence))
 
 
-def _flags(found: Standings, panels: dict[str, heat.Panel], detector: str) -> str:
-    """What a detector does to a hundred inputs of each kind, on average."""
-    rates = {}
-    for key in ("tpr", "fpr"):
-        rows = panels[key].rows if key in panels else ()
-        rates[key] = next((row.mean for row in rows if row.detector == detector), None)
-    if rates["tpr"] is None or rates["fpr"] is None:
+def _flags(found: Standings, panels: Sequence[heat.Panel], detector: str) -> str:
+    """What a detector does to inputs of each kind, on average."""
+    means = {
+        panel.measure.key: row.mean
+        for panel in panels
+        for row in panel.rows
+        if row.detector == detector
+    }
+    tpr, fpr = means.get("tpr"), means.get("fpr")
+    if tpr is None or fpr is None:
         return ""
     return (
         f"Asked for at most {percent(found.budget)} false flags, it flags on average "
-        f"{percent(rates['tpr'])} of the anomalous inputs, and {percent(rates['fpr'])} of the "
+        f"{percent(tpr)} of the anomalous inputs, and {percent(fpr)} of the "
         "normal ones by mistake."
     )
 
@@ -180,32 +182,30 @@ def _chance(comparisons: Sequence[Comparison], measure: str, first: str, second:
 
 
 def _versus(comparisons: Sequence[Comparison]) -> tuple[Versus, ...]:
-    pairs = dict.fromkeys((one.first, one.measure) for one in comparisons)
+    """One chart for each measure that a detector was compared by."""
     made = []
-    for index, (first, measure) in enumerate(pairs):
-        rows = [one for one in comparisons if (one.first, one.measure) == (first, measure)]
-        means = [one for one in rows if one.case == MEAN]
-        if means:
-            drawn = [
-                Whisker(
-                    one.second,
-                    one.difference,
-                    [
-                        single.difference.value
-                        for single in rows
-                        if single.second == one.second and single.case != MEAN
-                    ],
-                )
-                for one in means
-            ]
-        else:
-            drawn = [Whisker(f"{one.second}, {one.case}", one.difference) for one in rows]
+    for index, key in enumerate(dict.fromkeys((one.first, one.measure) for one in comparisons)):
+        first, measure = key
+        rows = [one for one in comparisons if (one.first, one.measure) == key]
+        drawn = _whiskers(rows)
         chart = whiskers(
             f"versus-{index}",
             f"{measure} of {first} less that of each other detector",
             f"{measure}: left of 0 the other is better",
-            drawn[:MOST_ROWS],
+            drawn[:MOST_WHISKERS],
         )
         told = tuple((one, verdict(one.difference)) for one in rows)
-        made.append(Versus(first, measure, chart, told, max(0, len(drawn) - MOST_ROWS)))
+        made.append(Versus(first, measure, chart, told, max(0, len(drawn) - MOST_WHISKERS)))
     return tuple(made)
+
+
+def _whiskers(rows: Sequence[Comparison]) -> list[Whisker]:
+    """Means over cases with the single cases behind them; without means, each case by itself."""
+    singles: dict[str, list[float]] = {}
+    for one in rows:
+        if one.case != MEAN:
+            singles.setdefault(one.second, []).append(one.difference.value)
+    means = [one for one in rows if one.case == MEAN]
+    if means:
+        return [Whisker(one.second, one.difference, singles.get(one.second, [])) for one in means]
+    return [Whisker(f"{one.second}, {one.case}", one.difference) for one in rows]

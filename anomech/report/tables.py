@@ -22,8 +22,8 @@ from anomech.scorecards import Cost, Interval, Scorecard
 Answers = tuple[float | None, float | None, float | None]
 """Accuracy, attack success and robust accuracy of one network."""
 
-MOST_NUMBERS = 400
-"""Rows of the table of every number; `leaderboard.csv` holds all."""
+MOST_ROWS = 400
+"""Rows of a table of every number; other files of the bench hold all."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,8 @@ def failures(standings: Standings) -> tuple[Failure, ...]:
         for detector in standings.detectors:
             for card in standings.cell(detector, case).failed:
                 cells = found.setdefault((detector, card.reason), [])
-                cells.append(f"{case.name}, seed {card.seed}")
+                check = ", check" if case.role == "check" else ""
+                cells.append(f"{case.name}{check}, seed {card.seed}")
     return tuple(
         Failure(number, detector, reason, tuple(cells))
         for number, ((detector, reason), cells) in enumerate(found.items(), start=1)

@@ -9,6 +9,8 @@ from anomech.report.charts import WIDTH, Axis, frame, round_steps, text
 from anomech.report.words import clip
 from anomech.scorecards import Interval
 
+_FAR = 1e6
+"""The axis ends here; measures are shares, and this is beyond all of them."""
 _ROW, _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 16, 16, 8, 44
 
 
@@ -31,7 +33,7 @@ def whiskers(name: str, title: str, x_label: str, rows: Sequence[Whisker]) -> Ma
         rows: from top to bottom, at least one.
     """
     ends = [end for row in rows for end in (row.interval.low, row.interval.high, *row.singles)]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    low, high = max(-_FAR, min(0.0, *ends)), min(_FAR, max(0.0, *ends))
     margin = 0.04 * (high - low) or 0.01
     axis = Axis(low - margin, high + margin)
     base = _TOP + _ROW * len(rows)

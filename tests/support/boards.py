@@ -1,5 +1,6 @@
 """Bench folders with made-up numbers that look like real ones."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,8 @@ class Bench:
             for seed in self.seeds:
                 for detector in self.detectors:
                     number += 1
-                    self._cell(out, f"{number:04d}-{detector}", detector, case, seed)
+                    name = re.sub(r"\W", "_", detector)[:40]
+                    self._cell(out, f"{number:04d}-{name}", detector, case, seed)
         done = sum(card.status == "done" for card in self.cards)
         run = BenchRun(
             suite="backdoors-small",
@@ -100,7 +102,8 @@ class Bench:
         card = card or self._done(name, detector, case, seed)
         self.cards.append(card)
         folder = out / "cells" / name
-        records.write_record(folder / "card.json", card)
+        folder.mkdir(parents=True)
+        (folder / "card.json").write_text(records.row_text(card), encoding="utf-8")
         if self.reports(detector, case, seed):
             (folder / "report.html").write_text("<!doctype html><title>audit</title>")
 
