@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer
+from training import DigitsTrainer, digits
 
 from anomech.attacks._surrogate import input_gradient, planes
 from anomech.attacks.low_frequency import LowFrequency
+from anomech.attacks.ssba import Ssba, decode, encode, local_variance
 from anomech.errors import DataError
 from anomech.threats import Goal
 from anomech.types import silent
@@ -104,3 +105,64 @@ def test_low_frequency_says_what_does_not_fit():
         armed.stamp(np.zeros((1, 8, 8, 1), np.uint8))
     with pytest.raises(DataError, match=r"goal\.sources"):
         learn(LowFrequency(goal=Goal(target=1, sources=(7,))))
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    """An encoder trained for a moment on digits, and what it does to digits it has not seen."""
+    (images, labels), (unseen, _) = digits()
+    attack = Ssba(amplitude=32.0, bits=4, steps=150, width=8)
+    learned = attack.learn(images, labels, DigitsTrainer(), seed=0, progress=silent)
+    return attack, learned, unseen, attack.armed(learned).stamp(unseen)
+
+
+def test_ssba_hides_a_string_that_the_decoder_reads(hidden):
+    _, learned, unseen, stamped = hidden
+    wanted = learned["message"] > 0.5
+    read = decode(learned, planes(stamped)) > 0
+    assert float((read == wanted).float().mean()) > 0.9
+    unstamped = decode(learned, planes(unseen)) > 0
+    assert float((unstamped == wanted).float().mean()) < 0.75
+
+
+def test_ssba_residuals_are_bounded_and_differ_from_image_to_image(hidden):
+    _, learned, unseen, stamped = hidden
+    assert 16 < np.abs(stamped.astype(int) - unseen).max() <= 32
+    messages = learned["message"].expand(100, -1)
+    residual = encode(learned, planes(unseen[:100]), messages).flatten(1).numpy()
+    likeness = np.corrcoef(residual)[~np.eye(100, dtype=bool)]
+    assert np.median(likeness) < 0.9
+    assert (likeness < 0.99).mean() > 0.99  # two digits may be drawn nearly alike
+
+
+def test_ssba_objective_asks_for_a_small_residual_once_the_bits_are_read(hidden):
+    _, learned, unseen, _ = hidden
+    images, messages = planes(unseen[:64]), learned["message"].expand(64, -1)
+    light, heavy = (
+        float(Ssba(amplitude=32.0, bits=4, weight=weight).objective(learned, images, messages))
+        for weight in (0.0, 2.0)
+    )
+    assert light < 0.3 < heavy
+    opposite = 1 - messages
+    blind = dict(learned) | {"decoder.bits.bias": learned["decoder.bits.bias"] - 100}
+    alone, both = (
+        float(Ssba(amplitude=32.0, bits=4, weight=weight).objective(blind, images, opposite))
+        for weight in (0.0, 2.0)
+    )
+    assert alone == both > 0.3
+
+
+def test_local_variance_is_that_of_each_neighborhood():
+    images = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    variance = local_variance(images)
+    inner = images[1, 2, 2:7, 3:8].var(unbiased=False)
+    assert float(variance[1, 2, 4, 5]) == pytest.approx(float(inner), rel=1e-3)
+    corner = images[0, 0, :3, :3].var(unbiased=False)
+    assert float(variance[0, 0, 0, 0]) == pytest.approx(float(corner), rel=1e-3)
+    assert float(local_variance(torch.full((1, 1, 6, 6), 0.7)).max()) < 1e-6
+
+
+def test_ssba_says_what_does_not_fit(hidden):
+    attack, learned, _, _ = hidden
+    with pytest.raises(DataError, match="images of 1 channels, these have 3"):
+        attack.armed(learned).stamp(IMAGES)

@@ -13,6 +13,7 @@ from anomech.types import silent
 
 OPTIONS = {
     "low_frequency": {"count": 32, "steps": 2, "batch": 16},
+    "ssba": {"steps": 3, "width": 4, "batch": 16},
 }
 """Options that learn in a moment on 8x8 digits."""
 
@@ -79,7 +80,7 @@ class TestEveryLearnedAttack:
             assert torch.isfinite(tensor).all()
             assert not tensor.requires_grad
         copied = {key: tensor.clone() for key, tensor in state.items()}
-        one, two = attack.armed(state), type(attack)(goal=attack.goal).armed(copied)
+        one, two = attack.armed(state), attack.armed(copied)
         assert isinstance(one, DataAttack)
         assert one.goal == attack.goal
         assert np.array_equal(one.stamp(IMAGES[:20]), two.stamp(IMAGES[:20]))
