@@ -2,6 +2,7 @@
 
 suite.yaml            the resolved suite; running it again replays the bench
 bench.json            `BenchRun`: what was asked, provenance, comparisons
+cells/ID/cell.yaml    everything that determines the cell's numbers
 cells/ID/card.json    `Scorecard` of one cell, written last
 cells/ID/truth.jsonl  `TruthRow` for every input of the cell
 cells/ID/...          the cell's audit: a run folder with its report
@@ -24,7 +25,7 @@ class TruthRow(Record):
     """
 
     id: str
-    anomalous: bool | None
+    anomalous: bool | None = None
     right: bool
 
 
@@ -67,7 +68,7 @@ class Cost(Record):
     Attributes:
         passes: cost of one input in forward passes, the one that answers it included.
         fit_seconds: once a model.
-        score_seconds: all inputs.
+        score_seconds: all inputs, the pass that answers them included.
         plain_seconds: one inference pass over the same inputs.
         peak_mib: largest resident memory while the cell ran; None where the system does not say.
     """
@@ -90,13 +91,18 @@ class Scorecard(Record):
         subject: what was planted, as the suite calls it ("clean" if nothing was).
         condition: what the inputs or the trusted set were subjected to; empty if nothing.
         group: rows that are averaged together, such as "near" and "far"; empty if none.
+        axis: what the condition is a step of, such as "poisoned share of the trusted set, in
+            percent"; empty if it is a condition of its own kind.
+        value: position of the condition on that axis.
         role: whether the case was looked at while methods were made.
         seed: of network, attack and split.
         detector: its name.
-        status: a failed cell says why in `reason` and holds no rates.
-        accuracy: of the network on clean test images.
-        success: attack success rate before detection.
-        robust: share of triggered images answered with their true label.
+        status: a failed or inconclusive cell says why in `reason` and holds no rates. Inconclusive
+            is an answer: there is too little trusted data for any of the suite's budgets.
+        accuracy: of the network on the cell's normal inputs.
+        success: share of the triggered or perturbed inputs that are answered as the attacker wants,
+            before detection; None where there are none.
+        robust: share of them answered with their true label.
         normal: number of normal inputs.
         anomalous: number of anomalous inputs.
         trusted: number of trusted examples.
@@ -110,10 +116,12 @@ class Scorecard(Record):
     subject: str
     condition: str = ""
     group: str = ""
+    axis: str = ""
+    value: float | None = None
     role: Role
     seed: int
     detector: str
-    status: Literal["done", "failed"]
+    status: Literal["done", "inconclusive", "failed"]
     reason: str = ""
     accuracy: float | None = None
     success: float | None = None
@@ -143,7 +151,15 @@ class Comparison(Record):
 
 
 class BenchRun(Record):
-    """The top record of a bench."""
+    """The top record of a bench.
+
+    Attributes:
+        status: "interrupted" also where only some of the suite's cells were asked for.
+        seconds: of all invocations together.
+        cells: of the suite.
+        done: cells that have an answer, inconclusive ones included.
+        failed: cells that have none, with the reason on their cards.
+    """
 
     schema_version: int = 1
     suite: str

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from anomech import plugins
@@ -22,12 +21,13 @@ from anomech.audit.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
 from anomech.bench.training import Recipe, predict, train
+from anomech.bench.truth import with_truth
 from anomech.config import resolved
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
 from anomech.errors import ConfigError, ModelError, RunError
-from anomech.records import Run, ScoreRow, Truth, Verdict, read_rows, write_record, write_text
-from anomech.report.render import render
+from anomech.records import Run, ScoreRow, read_rows, write_text
+from anomech.scorecards import TruthRow
 from anomech.tasks.checkpoints import apply_state, load_state
 from anomech.tasks.networks.digits import DigitsNet
 from anomech.types import Progress
@@ -43,6 +43,11 @@ ATTACKS = {
 }
 """Attacks the demo can plant, with options that suit 8x8 digits. SIG is not among them: digits are
 mostly pure black, where its wave is clipped away, and the network hardly learns it."""
+
+NOTE = (
+    "Triggered inputs are those whose trigger worked; a trigger that did not change the answer is "
+    "no anomaly and counts in neither group."
+)
 
 FACTORY = '''"""Builds the network of the demo; its weights are in the file beside."""
 
@@ -131,9 +136,9 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     network = _network(weights)
     fired = _fired(stage, network)
     worked = {_triggered(i) for i in stage.sources[fired]}
-    if run.truth is None:
-        run = _with_truth(run, out, worked)
     right = predict(network, stage.images[stage.rest]) == stage.labels[stage.rest]
+    if run.truth is None:
+        run = with_truth(run, out, _truth(stage, network), NOTE)
     return DemoResult(
         run=run,
         accuracy=float(right.mean()),
@@ -196,7 +201,7 @@ def _write(folder: Path, stage: _Stage, network: nn.Module, weights: Path) -> No
         np.savez(
             folder / "inputs.npz",
             images=np.concatenate([images[rest], stage.stamped]),
-            ids=[*(f"clean-{i:04d}" for i in rest), *(_triggered(i) for i in sources)],
+            ids=[*(_clean(i) for i in rest), *(_triggered(i) for i in sources)],
         )
         temporary = weights.with_name(f".{weights.name}.partial")
         state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -215,42 +220,35 @@ def _fired(stage: _Stage, network: nn.Module) -> np.ndarray:
     return predict(network, stage.stamped) == stage.planted.goal.target
 
 
+def _truth(stage: _Stage, network: nn.Module) -> list[TruthRow]:
+    """What is known of all inputs."""
+    rest, sources, target = stage.rest, stage.sources, stage.planted.goal.target
+    right = predict(network, stage.images[rest]) == stage.labels[rest]
+    answers = predict(network, stage.stamped)
+    return [
+        *(
+            TruthRow(id=_clean(place), anomalous=False, right=each)
+            for place, each in zip(rest, right.tolist(), strict=True)
+        ),
+        *(
+            TruthRow(
+                id=_triggered(place),
+                anomalous=True if answer == target else None,
+                right=answer == stage.labels[place],
+            )
+            for place, answer in zip(sources, answers.tolist(), strict=True)
+        ),
+    ]
+
+
 def _flagged(out: Path, detector: str) -> set[str]:
     rows = read_rows(out / "scores" / f"{detector}.jsonl", ScoreRow)
     return {row.id for row in rows if row.role == "input" and row.decision == "flag"}
 
 
+def _clean(digit: int) -> str:
+    return f"clean-{digit:04d}"
+
+
 def _triggered(digit: int) -> str:
     return f"triggered-{digit:04d}"
-
-
-def _with_truth(run: Run, out: Path, fired: set[str]) -> Run:
-    """Join the truth on ids, after scoring."""
-    flagged = {
-        row.id for row in read_rows(out / "verdicts.jsonl", Verdict) if row.decision == "flag"
-    }
-    auroc = {}
-    for summary in run.detectors:
-        rows = read_rows(out / "scores" / f"{summary.name}.jsonl", ScoreRow)
-        judged = [row for row in rows if row.role == "input" and _known(row.id, fired)]
-        truth = [row.id in fired for row in judged]
-        auroc[summary.name] = float(roc_auc_score(truth, [row.score for row in judged]))
-    run = run.model_copy(
-        update={
-            "truth": Truth(
-                triggered=len(fired),
-                true_positives=len(flagged & fired),
-                false_positives=sum(name.startswith("clean-") for name in flagged),
-                auroc=auroc,
-                note="Triggered inputs are those whose trigger worked; a trigger that did not "
-                "change the answer is no anomaly and counts in neither group.",
-            )
-        }
-    )
-    write_record(out / "run.json", run)
-    render(out)
-    return run
-
-
-def _known(name: str, fired: set[str]) -> bool:
-    return name.startswith("clean-") or name in fired

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.config import option, options
 from anomech.errors import ModelError
@@ -16,13 +17,18 @@ from anomech.threats import Batch, Objective
 
 @options
 class Recipe:
-    """How a network is trained: SGD with momentum under a one-cycle learning rate."""
+    """How a network is trained, under a one-cycle learning rate.
+
+    SGD with momentum suits convolutional networks. A transformer takes `adamw` with a `peak` near
+    1e-3 and a `weight_decay` near 0.05, which AdamW scales by the learning rate.
+    """
 
     epochs: int = option(20, "passes over the training set", unit="epochs", ge=1)
     batch: int = option(128, "images a step", unit="images", ge=1)
     peak: float = option(0.2, "highest learning rate", gt=0)
+    optimizer: Literal["sgd", "adamw"] = option("sgd", "what steps by the gradient")
     momentum: float = option(0.9, "momentum of SGD", ge=0, le=1)
-    weight_decay: float = option(5e-4, "weight decay of SGD", ge=0)
+    weight_decay: float = option(5e-4, "weight decay", ge=0)
     augment: Literal["none", "crop", "crop_flip"] = option("crop_flip", "random crops and flips")
     bfloat16: bool = option(False, "run the network in bfloat16 under autocast")
 
@@ -36,13 +42,21 @@ def initialize(network: nn.Module, seed: int) -> None:
     """Draw every weight anew at an address, so that a seed gives the same network anywhere."""
     generator = torch_generator(seed, "init")
     for module in network.modules():
+        if isinstance(module, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)):
+            module.reset_parameters()  # to ones and zeros, and statistics to those of no data
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             fan_in = module.weight[0].numel()
             bound = (6 / fan_in) ** 0.5 if isinstance(module, nn.Conv2d) else fan_in**-0.5
-            with torch.no_grad():
-                module.weight.uniform_(-bound, bound, generator=generator)
-                if module.bias is not None:
-                    module.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+            _draw(module.weight, bound, generator)
+            if module.bias is not None:
+                _draw(module.bias, fan_in**-0.5, generator)
+
+
+@torch.no_grad()
+def _draw(parameter: Tensor, bound: float, generator: torch.Generator) -> None:
+    # Drawn aside and copied: where a tensor is, and how it lies in memory, changes no number.
+    drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+    parameter.copy_(drawn)
 
 
 def cross_entropy(network: nn.Module, batch: Batch) -> Tensor:
@@ -83,13 +97,7 @@ def train(
     targets = torch.from_numpy(labels)
     size = min(recipe.batch, len(labels))
     steps = recipe.epochs * (len(labels) // size)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.peak,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.momentum > 0,
-    )
+    optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.peak, total_steps=steps, pct_start=0.2
     )
@@ -114,6 +122,20 @@ def train(
                 f"training diverged in epoch {epoch + 1}; lower the recipe's peak learning rate."
             )
     return network.eval()
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(), lr=recipe.peak, weight_decay=recipe.weight_decay
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.peak,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.momentum > 0,
+    )
 
 
 def augmented(batch: Tensor, kind: str, rng: np.random.Generator) -> Tensor:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from anomech import plugins
+from anomech.bench.network_files import read_network, save_network
 from anomech.bench.training import Recipe, cross_entropy, initialize, predict, train
 from anomech.config import build, resolved
 from anomech.errors import ConfigError, ModelError
@@ -22,9 +21,6 @@ from anomech.types import Progress, silent
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""
-
-LEARNED = "attack."
-"""Prefix of what an attack learned, in the file of the network."""
 
 
 @dataclass(frozen=True)
@@ -121,24 +117,37 @@ def obtain(
     Raises:
         ModelError: an attack did not succeed, or the network is hardly better than guessing.
     """
+    model, attacks = fetch(subject, train_set, cache, progress, device=device)
+    classes = int(train_set[1].max()) + 1
+    return _measured(subject, model, attacks, classes, test_set, least_success)
+
+
+def fetch(
+    subject: Subject,
+    train_set: Images,
+    cache: Path,
+    progress: Progress = silent,
+    *,
+    device: str = "cpu",
+) -> tuple[nn.Module, list[Trigger]]:
+    """As `obtain`, without measuring: the network in evaluation mode and its triggers."""
     images, labels = train_set
     attacks = subject.attack_objects()
     trainer = ZooTrainer(subject, train_set, cache, device)
     path = cache / f"{subject.fingerprint(images, labels)}.safetensors"
-    model, kept = trainer.build(), _read(path, len(attacks))
+    model, kept = trainer.build(), read_network(path, len(attacks))
     learned: Sequence[Mapping[str, Tensor]]
     if kept is None:
         learned = _planted(model, attacks, train_set, trainer, subject.seed, progress)
-        _save(path, model, learned)
+        save_network(path, model, learned)
     else:
         weights, learned = kept
         model.load_state_dict(weights)
-    model.eval()
     armed = [
         attack.armed(state) if isinstance(attack, LearnedAttack | TrainingAttack) else attack
         for attack, state in zip(attacks, learned, strict=True)
     ]
-    return _measured(subject, model, armed, trainer.classes, test_set, least_success)
+    return model.eval(), armed
 
 
 @dataclass(frozen=True)
@@ -166,10 +175,10 @@ class ZooTrainer:
         """The clean twin: trained by the same recipe at the same seed, and kept."""
         twin = replace(self.subject, attacks=())
         path = self.cache / f"{twin.fingerprint(*self.train_set)}.safetensors"
-        network, kept = self.build(), _read(path, 0)
+        network, kept = self.build(), read_network(path, 0)
         if kept is None:
             self.fit(network, *self.train_set, progress=silent)
-            _save(path, network, [])
+            save_network(path, network, [])
         else:
             network.load_state_dict(kept[0])
         return network.eval()
@@ -270,35 +279,3 @@ def _measured(
     return Trained(
         model, attacks, classes, accuracy, [rate for rate, _ in rates], [kept for _, kept in rates]
     )
-
-
-def _save(path: Path, model: nn.Module, learned: list[Mapping[str, Tensor]]) -> None:
-    state = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    for number, each in enumerate(learned):
-        for name, tensor in each.items():
-            state[f"{LEARNED}{number}.{name}"] = tensor.detach().cpu().contiguous()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(state, partial)
-    partial.replace(path)
-
-
-def _read(path: Path, attacks: int) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]] | None:
-    """The weights of a kept network and what each attack learned; None if it is not there."""
-    if not path.exists():
-        return None
-    try:
-        tensors = load_file(path)
-    except SafetensorError:
-        return None  # cut short by something else than this program; it is trained anew
-    weights = {name: each for name, each in tensors.items() if not name.startswith(LEARNED)}
-    prefixes = [f"{LEARNED}{number}." for number in range(attacks)]
-    learned = [
-        {
-            name.removeprefix(prefix): each
-            for name, each in tensors.items()
-            if name.startswith(prefix)
-        }
-        for prefix in prefixes
-    ]
-    return weights, learned

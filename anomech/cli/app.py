@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anomech.cli.audit import audit
+from anomech.cli.bench import bench
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(audit)
 app.command()(report)
+app.command()(bench)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anomech.cli.console import progress, warn
+from anomech.cli.engines import HOW, EngineName, EngineSettings, chosen_engine
 from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report, say_reused
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ ABOUT_THE_MODEL = ("excess-flags", "shared-mechanism")
 
 FLAGSHIP = "detectors.functional_attribution"
 
-WHAT, HOW, WHERE = "What to audit", "How to judge", "What to do with it"
+WHAT, WHERE = "What to audit", "What to do with it"
 
 
 class FailOn(StrEnum):
@@ -151,23 +152,8 @@ def audit(
             rich_help_panel=HOW,
         ),
     ] = False,
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Where inputs are judged: serial, processes or ray. It changes no result.",
-            rich_help_panel=HOW,
-        ),
-    ] = "serial",
-    engine_settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--engine-set",
-            metavar="NAME=VALUE",
-            help="Option of the engine, such as address=auto; may be given again.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
+    engine: EngineName = "serial",
+    engine_settings: EngineSettings = None,
     fail_on: Annotated[
         FailOn,
         typer.Option(
@@ -197,7 +183,7 @@ def audit(
         given |= {f"{FLAGSHIP}.tracer": "last_layer", f"{FLAGSHIP}.tracer_options": {}}
     resolved = _plan(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
-    chosen = _engine(engine, engine_settings or [])
+    chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
 
 
@@ -218,16 +204,6 @@ def mebibytes(size: str) -> int:
     if number * scale < 1:
         raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{size}'.")
     return int(number * scale)
-
-
-def _engine(name: str, settings: Sequence[str]) -> "Engine | None":
-    """The engine of this name; None stands for this process, which reports every draw."""
-    from anomech import plugins
-    from anomech.audit.plan import assign
-    from anomech.config import build
-
-    chosen: Engine = build(plugins.get("engine", name), assign({}, settings), f"engine {name}")
-    return None if name == "serial" else chosen
 
 
 def _spare_processors() -> int:

@@ -13,7 +13,7 @@ The rules, chosen so that a folder means the same thing on every machine:
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -119,7 +119,7 @@ def measure(root: Path, name: str) -> tuple[int, int, int]:
     Raises:
         DataError: the file is damaged or too large.
     """
-    with _opened(root, name) as image:
+    with _opened(root / name, name) as image:
         return image.height, image.width, 1 if image.mode in GREY_MODES else 3
 
 
@@ -129,7 +129,17 @@ def decode(root: Path, name: str, channels: int) -> np.ndarray:
     Raises:
         DataError: the file is damaged, too large or of an unknown depth.
     """
-    with _opened(root, name) as image:
+    image_of_one: np.ndarray = to_channels(decode_as_stored(root / name, name)[None], channels)[0]
+    return image_of_one
+
+
+def decode_as_stored(source: Path | BinaryIO, name: str) -> np.ndarray:
+    """Pixels uint8 `[h, w, 1 or 3]` of an image file, which is called `name` in messages.
+
+    Raises:
+        DataError: the file is damaged, too large or of an unknown depth.
+    """
+    with _opened(source, name) as image:
         try:
             pixels = _pixels(image)
         except Exception as error:  # decoders answer damaged files with any exception
@@ -139,8 +149,7 @@ def decode(root: Path, name: str, channels: int) -> np.ndarray:
             f"{name} has pixels of mode {image.mode}, not 8 or 16 bits a channel; convert it to "
             "8-bit PNG."
         )
-    image_of_one: np.ndarray = to_channels(pixels[None], channels)[0]
-    return image_of_one
+    return pixels
 
 
 class Files(NamedTuple):
@@ -170,9 +179,9 @@ def decode_files(shape: tuple[int, int, int], files: Files) -> np.ndarray:
     return batch
 
 
-def _opened(root: Path, name: str) -> Image.Image:
+def _opened(source: Path | BinaryIO, name: str) -> Image.Image:
     try:
-        image = Image.open(root / name, formats=FORMATS)
+        image = Image.open(source, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(name) from None
     except Exception as error:  # decoders answer damaged files with any exception

@@ -17,7 +17,7 @@ MOST_LINES = 7
 _ROW, _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 128, 20, 12, 46
 _SMALL_ROW, _SMALL_WIDTH, _SMALL_LEFT = 17, 250, 122
 
-_SHAPES = (
+SHAPES = (
     "M-5,-5H5V5H-5Z",
     "M0,-7L7,0L0,7L-7,0Z",
     "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
@@ -86,7 +86,7 @@ def marker(index: int) -> Markup:
     return Markup(
         '<svg class="marker" viewBox="-8 -8 16 16" aria-hidden="true">'
         '<path class="line-{}" d="{}"/></svg>'
-    ).format(index, _SHAPES[index])
+    ).format(index, SHAPES[index])
 
 
 def small(explained: Mapping[str, float], trusted: Mapping[str, float]) -> Markup:
@@ -162,7 +162,7 @@ def _marks(axis: Axis, parts: Sequence[str], line: Line, index: int) -> Markup:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     drawn = [Markup('<polyline class="stroke-{}" points="{}"/>').format(index, path)]
     mark = Markup('<path class="line-{}" transform="translate({:.1f} {:.1f})" d="{}"/>')
-    drawn += [mark.format(index, x, y, _SHAPES[index]) for x, y in points]
+    drawn += [mark.format(index, x, y, SHAPES[index]) for x, y in points]
     return Markup("").join(drawn)
 
 

@@ -17,7 +17,7 @@ from anomech.report import load, sections, words
 
 FILE = "report.html"
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(run: Path) -> Path:
@@ -33,23 +33,24 @@ def render(run: Path) -> Path:
         RunError: it is no run folder, one of its files is damaged, or the page cannot be written.
     """
     page = sections.build(load.read(Path(run)))
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
-    template = _environment().get_template("page.html.jinja")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    template = environment().get_template("page.html.jinja")
     html = template.render(
         page=page,
         folder=page.folder,
         run=page.folder.run,
         style=Markup(style),
-        policy=_policy(style),
+        policy=policy(style),
     )
     path = Path(run) / FILE
     records.write_text(path, html)
     return path
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+def environment() -> jinja2.Environment:
+    """Templates that escape everything and fail on a name that is not there."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,
@@ -57,13 +58,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(
+    made.filters.update(
         count=words.count, number=words.number, percent=words.percent, seconds=words.seconds
     )
-    environment.filters.update(p_value=words.p_value, moment=words.moment, tail=words.tail)
-    environment.filters["clip"] = lambda text, length: words.clip(words.clean(text), length)
-    environment.globals["status_words"] = words.STATUS
-    return environment
+    made.filters.update(p_value=words.p_value, moment=words.moment, tail=words.tail)
+    made.filters["clip"] = lambda text, length: words.clip(words.clean(text), length)
+    made.globals["status_words"] = words.STATUS
+    return made
 
 
 def _finalize(value: object) -> object:
@@ -71,7 +72,8 @@ def _finalize(value: object) -> object:
     return words.clean(value) if type(value) is str else value
 
 
-def _policy(style: str) -> str:
+def policy(style: str) -> str:
+    """What a page may load: its own style sheet and the pictures inside it, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "

@@ -36,6 +36,8 @@ from toy_networks import (
 
 from anomech.attribution.couplings import cosine
 from anomech.errors import CapabilityError
+from anomech.tasks.networks.vgg import Vgg
+from anomech.tasks.networks.vit import VisionTransformer
 from anomech.tracing._parts import joined
 from anomech.tracing.gradient import Gradient
 from anomech.types import silent
@@ -81,6 +83,11 @@ EXACT = {
             nn.Conv2d(8, 5, 1, bias=False),
             nn.BatchNorm2d(5, affine=False),
         ),
+        IMAGE,
+    ),
+    "vgg": (lambda: Vgg((6, "pool", 5, 5, "pool"), classes=4, channels=4), IMAGE),
+    "vision transformer": (
+        lambda: VisionTransformer(classes=4, channels=4, width=8, depth=2, heads=2),
         IMAGE,
     ),
     "two first layers": (TwoPaths, NORMAL),

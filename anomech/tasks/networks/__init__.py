@@ -9,12 +9,18 @@ from anomech.errors import ConfigError
 from anomech.tasks.networks.digits import DigitsNet
 from anomech.tasks.networks.preact_resnet import preact_resnet18
 from anomech.tasks.networks.resnet import resnet14, resnet20
+from anomech.tasks.networks.vgg import vgg11_bn, vgg16_bn, vgg19_bn
+from anomech.tasks.networks.vit import vit
 
 KNOWN: dict[str, Callable[..., nn.Module]] = {
     "digits": DigitsNet,
     "preactresnet18": preact_resnet18,
     "resnet14": resnet14,
     "resnet20": resnet20,
+    "vgg11_bn": vgg11_bn,
+    "vgg16_bn": vgg16_bn,
+    "vgg19_bn": vgg19_bn,
+    "vit": vit,
 }
 
 

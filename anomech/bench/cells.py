@@ -1,0 +1,119 @@
+"""The cells of a suite: every detector on every network under every condition."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from anomech.bench.suite import ConditionSpec, SubjectSpec, Suite
+from anomech.bench.training import Recipe
+from anomech.bench.zoo import Subject
+from anomech.config import build, resolved
+from anomech.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One detector on one network under one condition.
+
+    Attributes:
+        id: folder of the cell, unique in the suite.
+        subject: name of the network in the suite.
+        spec: what the suite says of it.
+        network: everything that determines it but for the data.
+        condition: name of the condition.
+        under: what the suite says of it.
+        detector: name of the detector.
+        options: of the detector, all of them.
+    """
+
+    id: str
+    subject: str
+    spec: SubjectSpec
+    network: Subject
+    condition: str
+    under: ConditionSpec
+    detector: str
+    options: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Of network, attack and split."""
+        return self.network.seed
+
+    @property
+    def case(self) -> str:
+        """Subject and condition, as tables show them."""
+        return " · ".join(word for word in (self.subject, self.condition) if word)
+
+
+def cells(suite: Suite) -> list[Cell]:
+    """All cells, those of one network together.
+
+    Raises:
+        ConfigError: two of them would share a folder, or a condition asks of a clean network what
+            only an attacked one has.
+    """
+    found = list(_expanded(suite))
+    places: dict[str, Cell] = {}
+    for cell in found:
+        other = places.setdefault(cell.id.lower(), cell)
+        if other is not cell:
+            raise ConfigError(
+                f"'{other.case}' and '{cell.case}' would share the folder {cell.id}; rename one."
+            )
+        if cell.under.contaminated and not cell.network.attacks:
+            raise ConfigError(
+                f"'{cell.case}' contaminates the trusted set with triggers, but nothing is planted "
+                "in the network; give the subject an attack."
+            )
+    return found
+
+
+def chosen(found: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
+    """Cells whose id matches one of the patterns; all of them if there is none.
+
+    Raises:
+        ConfigError: a pattern matches no cell.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(cell.id, pattern) for cell in found):
+            raise ConfigError(
+                f"no cell matches '{pattern}'; the first is called '{found[0].id}', and * stands "
+                "for anything."
+            )
+    return [
+        cell
+        for cell in found
+        if not patterns or any(fnmatchcase(cell.id, pattern) for pattern in patterns)
+    ]
+
+
+def _expanded(suite: Suite) -> Iterator[Cell]:
+    for (name, spec), seed in product(suite.subjects.items(), suite.seeds):
+        recipe = build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{name}.recipe")
+        architecture = spec.network or suite.network
+        network = Subject(tuple(spec.attacks.items()), architecture, recipe, seed)
+        for (condition, under), (detector, options) in product(
+            suite.conditions.items(), suite.detectors.items()
+        ):
+            words = (Path(suite.data).stem, architecture, name, condition, f"seed{seed}")
+            folder = "-".join(_file_name(word) for word in words if word)
+            yield Cell(
+                id=f"{folder}/{_file_name(detector)}",
+                subject=name,
+                spec=spec,
+                network=network,
+                condition=condition,
+                under=under,
+                detector=detector,
+                options=options,
+            )
+
+
+def _file_name(words: str) -> str:
+    """Words as part of a file name that any system takes."""
+    return re.sub(r"[^A-Za-z0-9._+=]+", "_", words).strip("._") or "_"

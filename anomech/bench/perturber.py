@@ -1,0 +1,73 @@
+"""Perturbed images of one network, kept so that every detector sees the same ones."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from anomech import plugins
+from anomech.bench.suite import Methods
+from anomech.bench.training import predict
+from anomech.config import build
+from anomech.types import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Perturber:
+    """A network to perturb images against.
+
+    Attributes:
+        model: in evaluation mode.
+        device: where it is.
+        address: hash of all that the network depends on.
+        seed: of the perturbations.
+        cache: folder of what was perturbed before.
+        progress: told about every batch.
+    """
+
+    model: nn.Module
+    device: str
+    address: str
+    seed: int
+    cache: Path
+    progress: Progress
+
+    def answers(self, images: np.ndarray) -> np.ndarray:
+        """The network's classes, int64 `[n]`."""
+        return predict(self.model, images)
+
+    def changed(self, methods: Methods, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Images uint8 `[n, h, w, c]` under a perturbation; the images themselves without one.
+
+        Args:
+            methods: at most one, with its options.
+            images: uint8 `[n, h, w, c]`.
+            labels: answers to move away from, or to keep, int64 `[n]`.
+        """
+        if not methods:
+            return images
+        ((name, options),) = methods.items()
+        what = json.dumps([self.address, name, options, self.seed], sort_keys=True)
+        digest = hashlib.sha256(what.encode())
+        digest.update(images.tobytes())
+        path = self.cache / f"{digest.hexdigest()[:16]}.npy"
+        if path.exists():
+            return np.load(path, allow_pickle=False)
+        method = build(plugins.get("attack", name), options, name)
+        images = method.perturb(
+            self._logits, images, labels, seed=self.seed, progress=self.progress
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Workers may perturb for several detectors at a time: each writes a file of its own.
+        partial = path.with_name(f".{path.stem}.{os.getpid()}.npy")
+        np.save(partial, images)
+        partial.replace(path)
+        return images
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        logits: Tensor = self.model(batch.to(self.device))
+        return logits.to(batch.device)

@@ -1,0 +1,269 @@
+"""Running a suite: first its networks, then its cells, each once; what is done stays done."""
+
+import hashlib
+import platform
+import re
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from anomech.audit.provenance import now
+from anomech.bench import datasets, tables
+from anomech.bench.cells import Cell, cells, chosen
+from anomech.bench.comparisons import compare
+from anomech.bench.scene import Material, check_sizes
+from anomech.bench.suite import Suite, as_yaml
+from anomech.bench.work import CARD, Bench, judge_cell, refuse_cell, train_network
+from anomech.engines.serial import Serial
+from anomech.errors import RunError
+from anomech.records import read_record, write_record, write_text
+from anomech.scorecards import BenchRun, Scorecard
+from anomech.types import Engine, Progress, silent
+
+TOP = "bench.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a bench came to.
+
+    Attributes:
+        run: the top record.
+        cards: of all cells of the suite that have been run, in its order.
+        page: name of the leaderboard in the folder.
+    """
+
+    run: BenchRun
+    cards: tuple[Scorecard, ...]
+    page: str
+
+
+def run_suite(
+    suite: Suite,
+    out: Path,
+    *,
+    zoo: Path,
+    data: Path | None = None,
+    patterns: Sequence[str] = (),
+    engine: Engine | None = None,
+    progress: Progress = silent,
+    told: Callable[[Scorecard], None] = lambda card: None,
+) -> Outcome:
+    """Run a suite's cells, or those that are missing, and write its folder.
+
+    A cell is not run again unless its part of the suite, the data or the version of this package
+    has changed, or it had failed.
+
+    Args:
+        suite: resolved, see `anomech.bench.suite.from_mapping`.
+        out: folder of the bench.
+        zoo: folder of trained networks, which suites share.
+        data: folder of data sets; None will do for those that come with the package.
+        patterns: globs of the cells to run; none is all.
+        engine: where networks are trained and cells judged; None is here, with every stage told.
+            Workers on other machines must see `out` and `zoo` at the same paths.
+        progress: told about stages, networks and cells.
+        told: given the card of every cell that is run.
+
+    Raises:
+        ConfigError: the suite names what there is not, or a pattern matches no cell.
+        DataError: data is missing or too small.
+        RunError: the folder holds something else or cannot be written.
+        KeyboardInterrupt: what is done stays.
+    """
+    everything = cells(suite)
+    asked = chosen(everything, patterns)
+    clock, before = time.monotonic(), _opened(out, suite, everything)
+    bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
+    write_text(out / "suite.yaml", as_yaml(suite))
+    run = BenchRun(
+        suite=suite.name,
+        title=suite.title,
+        description=suite.description,
+        status="running",
+        started=before.started if before else now(),
+        seconds=before.seconds if before else 0.0,
+        cells=len(everything),
+        done=0,
+        failed=0,
+        versions=_versions(),
+        hardware=_hardware(suite.device),
+    )
+    write_record(out / TOP, run)
+
+    def ended(*, compared: bool) -> Outcome:
+        spent = run.seconds + time.monotonic() - clock
+        return _written(bench, everything, run.model_copy(update={"seconds": spent}), compared)
+
+    try:
+        _work(bench, asked, engine or Serial(), progress, told)
+    except BaseException:
+        with suppress(RunError):  # the first error is the one to show
+            ended(compared=False)
+        raise
+    return ended(compared=True)
+
+
+def _opened(out: Path, suite: Suite, everything: Sequence[Cell]) -> BenchRun | None:
+    """What the folder holds of the same suite; None if it is empty.
+
+    Raises:
+        RunError: it holds something else, or cells that the suite no longer has.
+    """
+    if not (out / TOP).exists():
+        if out.exists() and not (out.is_dir() and _empty(out)):
+            raise RunError(
+                f"{out} is not an empty folder and holds no bench; choose another --out."
+            )
+        return None
+    before = read_record(out / TOP, BenchRun)
+    if before.suite != suite.name:
+        raise RunError(f"{out} holds a bench of '{before.suite}'; choose another --out.")
+    known = {cell.id for cell in everything}
+    found = (path.parent.relative_to(out / "cells") for path in out.glob("cells/*/*/card.json"))
+    strange = sorted(path.as_posix() for path in found if path.as_posix() not in known)
+    if strange:
+        raise RunError(
+            f"{out} holds cells that the suite does not have any more, such as {strange[0]}; "
+            "remove them or choose another --out, so that tables never mix two suites."
+        )
+    return before
+
+
+def _empty(folder: Path) -> bool:
+    return all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def _bench(suite: Suite, out: Path, zoo: Path, data: Path | None, progress: Progress) -> Bench:
+    """What workers share; all data is read before any compute."""
+    sets = datasets.load(suite.data, data)
+    check_sizes(suite, len(sets.test[1]))
+    names = dict.fromkeys(each.foreign for each in suite.conditions.values() if each.foreign)
+    foreign = {name: datasets.foreign(name, data, sets.test[0]) for name in names}
+    digest = hashlib.sha256(f"{version('anomech')} {torch.__version__}".encode())
+    for array in (*sets.train, *sets.test, *foreign.values()):
+        digest.update(np.ascontiguousarray(array).data)
+    # Absolute paths, since workers may have another working folder.
+    return Bench(
+        Material(suite, sets, foreign),
+        out.resolve(),
+        zoo.resolve(),
+        digest.hexdigest()[:16],
+        progress,
+    )
+
+
+def _work(
+    bench: Bench,
+    asked: Sequence[Cell],
+    engine: Engine,
+    progress: Progress,
+    told: Callable[[Scorecard], None],
+) -> None:
+    """Run the cells that are missing or have failed."""
+    missing = [cell for cell in asked if _wanted(bench.card(cell))]
+    unusable = _trained(bench, missing, engine, progress)
+    done = len(asked) - len(missing)
+    sound = []
+    for cell in missing:
+        if reason := unusable.get((cell.subject, cell.seed)):
+            told(refuse_cell(bench, cell, reason))
+            done += 1
+        else:
+            sound.append(cell)
+    progress("cells", done, len(asked))
+    with closing(_mapped(engine, judge_cell, bench, sound)) as results:
+        for cell, card in results:
+            if not (bench.folder(cell) / CARD).exists():
+                raise RunError(
+                    "a worker wrote its cell where this process cannot see it; --out and --zoo "
+                    "must be on a file system that all machines share."
+                )
+            told(card)
+            done += 1
+            progress("cells", done, len(asked))
+
+
+def _wanted(card: Scorecard | None) -> bool:
+    return card is None or card.status == "failed"
+
+
+def _trained(
+    bench: Bench, missing: Sequence[Cell], engine: Engine, progress: Progress
+) -> dict[tuple[str, int], str]:
+    """See that every network is in the zoo; reasons of those that cannot be used."""
+    networks = list({(cell.subject, cell.seed): cell for cell in missing}.values())
+    reasons = {}
+    # Attacks that are learned look at the clean twin, so that is there first.
+    for attacked in (False, True):
+        some = [cell for cell in networks if bool(cell.network.attacks) is attacked]
+        with closing(_mapped(engine, train_network, bench, some)) as results:
+            for cell, reason in results:
+                reasons[cell.subject, cell.seed] = reason
+                progress("networks", len(reasons), len(networks))
+    return reasons
+
+
+def _mapped(
+    engine: Engine, function: Callable[[Bench, Cell], Any], bench: Bench, some: Sequence[Cell]
+) -> Generator[tuple[Cell, Any], None, None]:
+    """Cells with what comes of them; workers end with the generator."""
+    if not some:
+        return
+    results = engine.map(function, bench, some)
+    with closing(results) if isinstance(results, Generator) else nullcontext():
+        yield from zip(some, results, strict=True)
+
+
+def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: bool) -> Outcome:
+    """Write the top record and all tables from the cards that are there."""
+    found = [(cell, card) for cell in everything if (card := bench.card(cell))]
+    judged = [cell for cell, card in found if card.status == "done"]
+    cards = tuple(card for _, card in found)
+    failed = sum(card.status == "failed" for card in cards)
+    suite, out = bench.suite, bench.out
+    folders = {cell.id: bench.folder(cell) for cell in judged}
+    first, budget = next(iter(suite.detectors)), suite.budgets[0]
+    run = run.model_copy(
+        update={
+            "status": "complete" if len(cards) == len(everything) else "interrupted",
+            "done": len(cards) - failed,
+            "failed": failed,
+            "comparisons": tuple(compare(judged, folders, first, budget)) if compared else (),
+        }
+    )
+    write_record(out / TOP, run)
+    write_text(out / "leaderboard.md", tables.markdown(run, cards, suite.budgets))
+    write_text(out / "leaderboard.csv", tables.comma_separated(cards))
+    return Outcome(run, cards, _page(out))
+
+
+def _page(out: Path) -> str:
+    with suppress(ModuleNotFoundError):
+        return Path(import_module("anomech.report.leaderboard").render_leaderboard(out)).name
+    return "leaderboard.md"
+
+
+def _versions() -> dict[str, str]:
+    libraries = {name: version(name) for name in ("anomech", "numpy", "scipy", "scikit-learn")}
+    return {**libraries, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def _hardware(device: str) -> str:
+    """Processor and, if the suite runs there, graphics card; no host names."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        model = found[1] if found else model
+    words = f"{model}, {torch.get_num_threads()} threads"
+    if device.startswith("cuda") and torch.cuda.is_available():
+        words += f", {torch.cuda.get_device_name(device)}"
+    return words

@@ -1,0 +1,283 @@
+"""Tables of a bench, in Markdown and CSV. Every number comes from a card."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from anomech.scorecards import BenchRun, Comparison, Rates, Scorecard, ThresholdKind
+
+Measurement = Callable[[Scorecard], float | None]
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of numbers.
+
+    Attributes:
+        title: of its table.
+        of: reads it off a card.
+        percent: whether it is written as percent.
+    """
+
+    title: str
+    of: Measurement
+    percent: bool = False
+
+    def write(self, value: float | None) -> str:
+        """A value in words."""
+        if value is None:
+            return MISSING
+        return f"{100 * value:.2f}" if self.percent else f"{value:.3f}"
+
+
+def auroc(card: Scorecard) -> float | None:
+    """Of the ranking."""
+    return card.auroc.value if card.auroc else None
+
+
+def rate(
+    name: str, threshold: ThresholdKind, budget: float, *, filtered: bool = False
+) -> Measurement:
+    """Reads one field of `Rates`, such as "tpr"."""
+
+    def of(card: Scorecard) -> float | None:
+        for each in card.rates:
+            if (each.threshold, each.budget, each.filtered) == (threshold, budget, filtered):
+                value: float | None = getattr(each, name)
+                return value
+        return None
+
+    return of
+
+
+def measures(budget: float) -> tuple[Measure, ...]:
+    """What the tables show at a budget."""
+    at = f"at a calibrated {budget:.0%}"
+    return (
+        Measure(f"DER {at}", rate("der", "calibrated", budget)),
+        Measure(f"DER {at}, flagged inputs rejected", rate("der_model", "calibrated", budget)),
+        Measure(
+            f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
+            "(published form)",
+            rate("der", "oracle", budget, filtered=True),
+        ),
+        Measure("AUROC", auroc),
+        Measure(f"TPR {at}, percent", rate("tpr", "calibrated", budget), percent=True),
+        Measure(f"Measured FPR {at}, percent", rate("fpr", "calibrated", budget), percent=True),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case with a value for each detector."""
+
+    name: str
+    role: str
+    values: tuple[float | None, ...]
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are known; None if there are none."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def detectors_of(cards: Sequence[Scorecard]) -> list[str]:
+    """Detectors in the order of the suite."""
+    return list(dict.fromkeys(card.detector for card in cards))
+
+
+def case_of(card: Scorecard) -> str:
+    """Subject and condition."""
+    return " · ".join(word for word in (card.subject, card.condition) if word)
+
+
+def rows_of(cards: Sequence[Scorecard], measure: Measure, detectors: Sequence[str]) -> list[Row]:
+    """A row for each case that anything was measured on; its value is the mean over seeds."""
+    rows = []
+    for case in dict.fromkeys(case_of(card) for card in cards):
+        some = [card for card in cards if case_of(card) == case]
+        values = tuple(
+            mean(measure.of(card) for card in some if card.detector == detector)
+            for detector in detectors
+        )
+        if any(value is not None for value in values):
+            rows.append(Row(case, some[0].role, values))
+    return rows
+
+
+def means_of(
+    cards: Sequence[Scorecard], measure: Measure, detectors: Sequence[str]
+) -> list[list[str]]:
+    """Means over cases in words: of all cases, of development and check cases, of each group.
+
+    Where a detector has no answer to a case, its mean says over how many cases it is.
+    """
+    parts: list[tuple[str, Sequence[Scorecard]]] = [("mean", cards)]
+    roles = sorted({card.role for card in cards}, reverse=True)
+    if len(roles) > 1:
+        parts += [(f"mean, {role}", [c for c in cards if c.role == role]) for role in roles]
+    groups = dict.fromkeys(card.group for card in cards if card.group)
+    parts += [(f"mean, {group}", [c for c in cards if c.group == group]) for group in groups]
+    made = []
+    for name, some in parts:
+        if rows := rows_of(some, measure, detectors):
+            columns = zip(*(row.values for row in rows), strict=True)
+            made.append([name, *(_averaged(column, measure) for column in columns)])
+    return made
+
+
+def _averaged(values: Sequence[float | None], measure: Measure) -> str:
+    known = sum(value is not None for value in values)
+    over = "" if known in (0, len(values)) else f" ({known} of {len(values)})"
+    return measure.write(mean(values)) + over
+
+
+def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list[list[str]]]:
+    """A short table: one row a detector, means over cases."""
+    der, _, published, ranking, tpr, fpr = measures(budget)
+    short = {"DER": der, "oracle DER": published, "AUROC": ranking, "TPR %": tpr, "FPR %": fpr}
+    detectors = detectors_of(cards)
+    columns = {}
+    for name, measure in short.items():
+        for _, *values in means_of(cards, measure, detectors)[:1]:
+            columns[name] = values
+    rows = []
+    for place, detector in enumerate(detectors):
+        costs = [card.cost for card in cards if card.detector == detector and card.cost]
+        passes = mean(each.passes for each in costs)
+        seconds = sum(each.fit_seconds + each.score_seconds for each in costs)
+        last = [MISSING if passes is None else f"{passes:.3g}", f"{seconds:.1f}"]
+        rows.append([detector, *(column[place] for column in columns.values()), *last])
+    return ["detector", *columns, "passes", "seconds"], rows
+
+
+def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]) -> str:
+    """The whole document."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    lines = [
+        f"# {run.title or run.suite}",
+        "",
+        run.description,
+        "",
+        f"`anomech bench {run.suite}`: {run.done} of {run.cells} cells answered, {run.failed} "
+        f"failed; {versions}; {run.hardware}.",
+        "",
+        "Development cases were looked at while methods were made, check cases were not.",
+    ]
+    for budget in budgets:
+        for measure in measures(budget):
+            if measure.of is auroc and budget != budgets[0]:
+                continue
+            lines += _table(cards, measure)
+    lines += _compared(run.comparisons)
+    lines += _networks(cards)
+    lines += _costs(cards)
+    lines += _unanswered(cards)
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(cards: Sequence[Scorecard]) -> str:
+    """One line for each cell and threshold; a cell without rates has one line."""
+    stream = io.StringIO()
+    plain = [name for name in Scorecard.model_fields if name not in ("auroc", "rates", "cost")]
+    costs = ["passes", "fit_seconds", "score_seconds", "plain_seconds", "peak_mib"]
+    names = [*plain, "auroc", "auroc_low", "auroc_high", *Rates.model_fields, *costs]
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    for card in cards:
+        row = {name: getattr(card, name) for name in plain}
+        if card.auroc:
+            row |= {
+                "auroc": card.auroc.value,
+                "auroc_low": card.auroc.low,
+                "auroc_high": card.auroc.high,
+            }
+        if card.cost:
+            row |= card.cost.model_dump()
+        writer.writerows(row | rates.model_dump() for rates in card.rates or ())
+        if not card.rates:
+            writer.writerow(row)
+    return stream.getvalue()
+
+
+def _table(cards: Sequence[Scorecard], measure: Measure) -> list[str]:
+    detectors = detectors_of(cards)
+    rows = rows_of(cards, measure, detectors)
+    if not rows:
+        return []
+    body = [[row.name, row.role, *map(measure.write, row.values)] for row in rows]
+    body += [[name, "", *values] for name, *values in means_of(cards, measure, detectors)]
+    return ["", f"## {measure.title}", "", *_grid(["case", "role", *detectors], body)]
+
+
+def _compared(comparisons: Sequence[Comparison]) -> list[str]:
+    if not comparisons:
+        return []
+    body = [
+        [
+            f"{each.first} less {each.second}",
+            each.measure,
+            each.case,
+            f"{each.difference.value:+.3f}",
+            f"{each.difference.low:+.3f} to {each.difference.high:+.3f}",
+        ]
+        for each in comparisons
+    ]
+    head = ["difference", "measure", "case", "value", "95 %, paired bootstrap"]
+    return ["", "## Comparisons", "", *_grid(head, body)]
+
+
+def _networks(cards: Sequence[Scorecard]) -> list[str]:
+    """What the networks do before any detection, as each case's first answered cell has it."""
+    percent = Measure("", auroc, percent=True)
+    body = []
+    for case in dict.fromkeys((case_of(card), card.seed) for card in cards):
+        done = [c for c in cards if (case_of(c), c.seed) == case and c.status == "done"]
+        for card in done[:1]:
+            shares = map(percent.write, (card.accuracy, card.success, card.robust))
+            counts = (card.trusted, card.normal, card.anomalous)
+            body.append([case[0], str(card.seed), *shares, *map(str, counts)])
+    head = ["case", "seed", "accuracy, %", "attack success, %", "robust accuracy, %"]
+    head += ["trusted", "normal", "anomalous"]
+    return ["", "## Networks and inputs", "", *_grid(head, body)] if body else []
+
+
+def _costs(cards: Sequence[Scorecard]) -> list[str]:
+    body = []
+    for detector in detectors_of(cards):
+        costs = [card.cost for card in cards if card.detector == detector and card.cost]
+        if costs:
+            times = mean(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
+            peaks = [each.peak_mib for each in costs if each.peak_mib is not None]
+            body.append(
+                [
+                    detector,
+                    f"{mean(each.passes for each in costs):.3g}",
+                    f"{times:.3g}",
+                    f"{mean(each.fit_seconds for each in costs):.3g}",
+                    f"{mean(each.score_seconds for each in costs):.3g}",
+                    f"{max(peaks):.0f}" if peaks else MISSING,
+                ]
+            )
+    head = ["detector", "forward passes an input", "time of an inference pass", "fit, s"]
+    head += ["scoring, s", "peak memory, MiB"]
+    return ["", "## Cost, mean over cells", "", *_grid(head, body)] if body else []
+
+
+def _unanswered(cards: Sequence[Scorecard]) -> list[str]:
+    body = [[card.id, card.status, card.reason] for card in cards if card.status != "done"]
+    if not body:
+        return []
+    return ["", "## Cells without results", "", *_grid(["cell", "status", "reason"], body)]
+
+
+def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---"] * len(head)
+    return [
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+        for row in (head, rule, *body)
+    ]

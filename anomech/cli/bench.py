@@ -1,0 +1,143 @@
+"""`anomech bench`: run a suite of cells and write a leaderboard."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anomech.cli.console import errors, plain, progress, say, say_whole, table
+from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+
+if TYPE_CHECKING:
+    from anomech.bench.runner import Outcome
+    from anomech.bench.suite import Suite
+    from anomech.scorecards import Scorecard
+
+FAILED = 3
+"""Exit code where a cell failed: as for an audit without an answer."""
+
+WHAT, WHERE = "What to run", "Where things are"
+
+
+def bench(
+    suite: Annotated[
+        str, typer.Argument(metavar="[SUITE]", help="Name of a suite, or a YAML file.")
+    ] = "",
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the suites that come with the package.")
+    ] = False,
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Cells to run, such as '*BadNets*' or '*/knn'; may be given again.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any option of the suite, such as seeds=0,1; may be given again.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the bench.", show_default="runs/bench-SUITE", rich_help_panel=WHERE
+        ),
+    ] = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of trained networks; suites share it.",
+            show_default="zoo, beside the folder of the bench",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="ANOMECH_DATA", help="Folder of data sets.", rich_help_panel=WHERE),
+    ] = None,
+    engine: EngineName = "serial",
+    engine_settings: EngineSettings = None,
+) -> None:
+    """Measure detectors where the truth is known: attacks, networks and seeds by a suite.
+
+    The same command continues an interrupted bench: finished cells are not run again, failed ones
+    are. Exit codes: 0 every cell that was asked for has an answer, 2 bad input, 3 a cell failed,
+    130 interrupted.
+    """
+    if listed:
+        _list()
+        return
+    if not suite:
+        from anomech.errors import ConfigError
+
+        raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
+    resolved = _suite(suite, settings or [])
+    folder = out or Path("runs") / f"bench-{resolved.name}"
+    from anomech.bench.runner import run_suite
+
+    with progress() as shown:
+        done = run_suite(
+            resolved,
+            folder,
+            zoo=zoo or folder.parent / "zoo",
+            data=data,
+            patterns=cells or [],
+            engine=chosen_engine(engine, engine_settings or []),
+            progress=shown,
+            told=_tell,
+        )
+    _say(done, resolved.budgets[0], folder)
+    if done.run.failed:
+        raise typer.Exit(FAILED)
+
+
+def _list() -> None:
+    from anomech.bench.suite import read_suite, shipped
+
+    rows = [(name, str(read_suite(name).get("title", ""))) for name in shipped()]
+    table([("suite", "left"), ("what it measures", "left")], rows)
+
+
+def _suite(name: str, settings: list[str]) -> "Suite":
+    """The suite file, then --set."""
+    from anomech.audit.plan import assign
+    from anomech.bench.suite import from_mapping, read_suite
+
+    return from_mapping(assign(read_suite(name), settings))
+
+
+def _tell(card: "Scorecard") -> None:
+    """A line about a cell that was run."""
+    errors().print(plain(f"{card.id}: {_result(card)}"), soft_wrap=True)
+
+
+def _result(card: "Scorecard") -> str:
+    if card.status != "done":
+        return f"{card.status}, {card.reason}"
+    parts = [] if card.auroc is None else [f"AUROC {card.auroc.value:.3f}"]
+    for rates in card.rates[:1]:
+        parts += [] if rates.tpr is None else [f"TPR {rates.tpr:.3f}"]
+        parts.append(f"FPR {rates.fpr:.3f} at a {rates.threshold} {rates.budget:g}")
+    if card.cost:
+        parts.append(f"{card.cost.fit_seconds + card.cost.score_seconds:.1f} s")
+    return ", ".join(parts)
+
+
+def _say(done: "Outcome", budget: float, folder: Path) -> None:
+    """One line a detector, and where the rest is."""
+    from anomech.bench.tables import overview
+
+    head, rows = overview(done.cards, budget)
+    table([(name, "right" if place else "left") for place, name in enumerate(head)], rows)
+    say(
+        f"{done.run.done} of {done.run.cells} cells answered, {done.run.failed} failed. Numbers "
+        f"are means over cases at a budget of {budget:g}; oracle DER is the published form."
+    )
+    say_whole(f"Bench:       {plain(folder)}")
+    say_whole(f"Leaderboard: {plain(folder / done.page)}")

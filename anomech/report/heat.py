@@ -1,0 +1,275 @@
+"""The heat map: one table for each measure, detectors down, cases across, the best on top."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from anomech.report.measures import Measure, measures
+from anomech.report.standings import Case, Cell, Spread, Standings, spread
+from anomech.report.words import count
+
+TURNED = 9
+"""From this many columns on, their names stand upright."""
+MOST_GROUPS = 6
+"""Groups that get a mean of their own, at most."""
+
+Notes = Mapping[tuple[str, str], int]
+"""Number of the footnote for a detector and the reason why it failed."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of the table.
+
+    Attributes:
+        text: what stands in it.
+        range: smallest and largest over seeds, "" for one seed.
+        shade: class of its color, "" for none.
+        title: all that is known, shown on hover.
+        link: its report, relative to the page.
+        notes: numbers of the footnotes that say why cells failed.
+        best: whether no other is better in its column.
+    """
+
+    text: str
+    range: str = ""
+    shade: str = ""
+    title: str = ""
+    link: str = ""
+    notes: tuple[int, ...] = ()
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """Head of a column.
+
+    Attributes:
+        name: in few words.
+        title: in all words.
+        check: whether it is about check cases.
+        start: whether it is set off from the column before it.
+    """
+
+    name: str
+    title: str
+    check: bool
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A head over columns that belong together."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detector.
+
+    Attributes:
+        detector: its name.
+        mean: over all cases, as a number.
+        partial: over how many cases its means are, "" if over all.
+        means: one for each head of means.
+        tiles: one for each case.
+    """
+
+    detector: str
+    mean: float | None
+    partial: str
+    means: tuple[Tile, ...]
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One heat map; `cases` says over how many of its cases means are taken."""
+
+    measure: Measure
+    cases: int
+    means: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def turned(self) -> bool:
+        """Whether names of columns stand upright."""
+        return len(self.columns) >= TURNED
+
+
+def panels(standings: Standings, notes: Notes) -> tuple[Panel, ...]:
+    """One heat map a measure, the leading one first; of clean networks only false flags."""
+    made: list[Panel] = []
+    clean = {case for case in standings.cases if standings.is_clean(case)}
+    for measure in measures(standings):
+        cases = [case for case in standings.cases if measure.harm or case not in clean]
+        if cases:
+            order = [row.detector for row in made[0].rows] if made else standings.detectors
+            made.append(_panel(standings, measure, cases, notes, order))
+    return tuple(made)
+
+
+def _panel(
+    standings: Standings,
+    measure: Measure,
+    cases: Sequence[Case],
+    notes: Notes,
+    order: Sequence[str],
+) -> Panel:
+    """A heat map; where more is worse its rows keep the order they are given in."""
+    names = standings.detectors
+    found = {
+        (name, case): standings.cell(name, case).spread(measure.of)
+        for name in names
+        for case in cases
+    }
+    measured = [case for case in cases if any(found[name, case] for name in names)]
+    averages = _averages(measured)
+    best = {} if measure.harm else _best(measure, cases, found)
+    rows = []
+    for name in names:
+        held = [one.mean for case in measured if (one := found[name, case])]
+        fewer = f"{len(held)} of {count(len(measured), 'case')}"
+        tiles = [
+            _tile(standings, measure, name, case, found[name, case], notes, best.get(case, ""))
+            for case in cases
+        ]
+        row = Row(
+            detector=name,
+            mean=sum(held) / len(held) if held else None,
+            partial="" if len(held) == len(measured) else fewer,
+            means=tuple(
+                _mean(measure, head, [found[name, case] for case in some])
+                for head, some in averages
+            ),
+            tiles=tuple(tiles),
+        )
+        rows.append(row)
+    rows.sort(key=(lambda row: order.index(row.detector)) if measure.harm else _best_first)
+    blocks, columns = heads(standings, cases)
+    means = tuple(head for head, _ in averages)
+    return Panel(measure, len(measured), means, blocks, columns, tuple(rows))
+
+
+def heads(
+    standings: Standings, cases: Sequence[Case]
+) -> tuple[tuple[Block, ...], tuple[Column, ...]]:
+    """Names of columns and of blocks of them, with data and network only where these differ."""
+    many_data = len({case.data for case in standings.cases}) > 1
+    many_networks = len({case.network for case in standings.cases}) > 1
+
+    def block(case: Case) -> str:
+        named = (case.group, case.data if many_data else "", case.network if many_networks else "")
+        return " · ".join(word for word in named if word)
+
+    columns = []
+    before = None
+    for case in cases:
+        check = case.role == "check"
+        known = (case.subject, case.condition, case.data, case.network, case.group)
+        title = ", ".join(word for word in (*known, "check" if check else "") if word)
+        place = block(case), check
+        columns.append(Column(case.name, title, check, place != before))
+        before = place
+    blocks = tuple(Block(name, len([*some])) for name, some in groupby(cases, block))
+    return blocks, tuple(columns)
+
+
+def _best_first(row: Row) -> tuple[bool, float]:
+    """A mean over fewer cases is another mean, so it stands below those over all."""
+    return bool(row.partial), -row.mean if row.mean is not None else 0.0
+
+
+def _averages(cases: Sequence[Case]) -> list[tuple[Column, list[Case]]]:
+    """Means that are shown: of all cases, of check cases if not all are, of each group."""
+    made = [(Column("mean", "mean over all cases", False), list(cases))]
+    check = [case for case in cases if case.role == "check"]
+    if 0 < len(check) < len(cases):
+        made.append((Column("mean, check", "mean over check cases", True), check))
+    groups = [group for group in dict.fromkeys(case.group for case in cases) if group]
+    if 1 < len(groups) <= MOST_GROUPS:
+        for group in groups:
+            some = [case for case in cases if case.group == group]
+            made.append((Column(f"mean, {group}", f"mean over the group {group}", False), some))
+    return made
+
+
+def _mean(measure: Measure, head: Column, values: Sequence[Spread | None]) -> Tile:
+    found = spread(one.mean if one else None for one in values)
+    if found is None:
+        return Tile("–", title=f"{head.title}: nothing was measured")
+    fewer = "" if found.count == len(values) else f", {found.count} of {len(values)} of them"
+    said = (
+        f"{head.title}{fewer}; lowest {measure.write(found.low)}, "
+        f"highest {measure.write(found.high)}"
+    )
+    return Tile(measure.write(found.mean), shade=measure.shade(found.mean), title=said)
+
+
+def _best(
+    measure: Measure, cases: Sequence[Case], found: Mapping[tuple[str, Case], Spread | None]
+) -> dict[Case, str]:
+    """The best number of each column, as it is written; none where there is no other."""
+    best = {}
+    for case in cases:
+        values = [one.mean for (_, other), one in found.items() if one and other == case]
+        if len(values) > 1:
+            best[case] = measure.write(max(values))
+    return best
+
+
+def _tile(
+    standings: Standings,
+    measure: Measure,
+    detector: str,
+    case: Case,
+    found: Spread | None,
+    notes: Notes,
+    best: str,
+) -> Tile:
+    cell = standings.cell(detector, case)
+    failed = tuple(sorted({notes[card.detector, card.reason] for card in cell.failed}))
+    link = next((entry.report for entry in cell.entries if entry.report), "")
+    name = f"{detector} on {case.name}"
+    if found is None:
+        text, why = _absent(cell)
+        return Tile(text, "", "failed" if failed else "", f"{name}: {why}", link, failed)
+    text = measure.write(found.mean)
+    return Tile(
+        text=text,
+        range=measure.ends(found.low, found.high) if found.count > 1 else "",
+        shade=measure.shade(found.mean),
+        title=f"{name}: {_in_words(standings, measure, found, cell)}",
+        link=link,
+        notes=failed,
+        best=text == best,
+    )
+
+
+def _absent(cell: Cell) -> tuple[str, str]:
+    """What a cell without a number shows, and why there is none."""
+    if not cell.entries:
+        return "·", "not run"
+    if not cell.done:
+        return "✕", "failed: " + "; ".join(dict.fromkeys(card.reason for card in cell.failed))
+    if not any(card.anomalous for card in cell.done):
+        return "–", "there was no anomalous input"
+    return "–", "not measured"
+
+
+def _in_words(standings: Standings, measure: Measure, found: Spread, cell: Cell) -> str:
+    words = [f"{measure.name} {measure.write(found.mean)}{measure.unit}"]
+    if found.count > 1:
+        low, high = measure.write(found.low), measure.write(found.high)
+        words.append(f"mean of {found.count} seeds, {low} to {high}")
+    for other in measures(standings):
+        value = None if other.key == measure.key else cell.spread(other.of)
+        if value:
+            words.append(f"{other.short} {other.write(value.mean)}{other.unit}")
+    if cell.failed:
+        words.append(f"{count(len(cell.failed), 'seed')} failed")
+    return "; ".join(words)
