@@ -13,6 +13,7 @@ from anomech.threats import DataAttack, Goal, LearnedAttack, TrainingAttack, Tri
 from anomech.types import silent
 
 TINY = {
+    "alignment": {"every": 2, "examples": 4, "size": 2},
     "bpp": {"levels": 2, "ratio": 0.3},
     "trojannn": {"size": 3, "steps": 5},
     "input_aware": {"width": 4, "mask_epochs": 1, "mask_images": 128},
