@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from anomech.bench.work import CARD, Bench, judge_cell, refuse_cell, train_netwo
 from anomech.engines.serial import Serial
 from anomech.errors import RunError
 from anomech.records import read_record, write_record, write_text
+from anomech.report.leaderboard import render_leaderboard
 from anomech.scorecards import BenchRun, Scorecard
 from anomech.types import Engine, Progress, silent
 
@@ -243,13 +243,7 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
     write_record(out / TOP, run)
     write_text(out / "leaderboard.md", tables.markdown(run, cards, suite.budgets))
     write_text(out / "leaderboard.csv", tables.comma_separated(cards))
-    return Outcome(run, cards, _page(out))
-
-
-def _page(out: Path) -> str:
-    with suppress(ModuleNotFoundError):
-        return Path(import_module("anomech.report.leaderboard").render_leaderboard(out)).name
-    return "leaderboard.md"
+    return Outcome(run, cards, render_leaderboard(out).name)
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ MOST_GROUPS = 6
 """Groups that get a mean of their own, at most."""
 
 Notes = Mapping[tuple[str, str], int]
-"""Number of the footnote for a detector and the reason why it failed."""
+"""Number of the footnote for a detector and the reason why it has no result."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _tile(
     best: str,
 ) -> Tile:
     cell = standings.cell(detector, case)
-    failed = tuple(sorted({notes[card.detector, card.reason] for card in cell.failed}))
+    failed = tuple(sorted({notes[card.detector, card.reason] for card in cell.without}))
     link = next((entry.report for entry in cell.entries if entry.report), "")
     name = f"{detector} on {case.name}"
     if found is None:
@@ -255,7 +255,9 @@ def _absent(cell: Cell) -> tuple[str, str]:
     if not cell.entries:
         return "·", "not run"
     if not cell.done:
-        return "✕", "failed: " + "; ".join(dict.fromkeys(card.reason for card in cell.failed))
+        reasons = dict.fromkeys(f"{card.status}: {card.reason}" for card in cell.without)
+        failed = any(card.status == "failed" for card in cell.without)
+        return "✕" if failed else "?", "; ".join(reasons)
     if not any(card.anomalous for card in cell.done):
         return "–", "there was no anomalous input"
     return "–", "not measured"
@@ -270,6 +272,6 @@ def _in_words(standings: Standings, measure: Measure, found: Spread, cell: Cell)
         value = None if other.key == measure.key else cell.spread(other.of)
         if value:
             words.append(f"{other.short} {other.write(value.mean)}{other.unit}")
-    if cell.failed:
-        words.append(f"{count(len(cell.failed), 'seed')} failed")
+    if cell.without:
+        words.append(f"{count(len(cell.without), 'seed')} without a result")
     return "; ".join(words)

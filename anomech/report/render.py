@@ -7,6 +7,7 @@ gives the same bytes.
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -47,8 +48,12 @@ def render(run: Path) -> Path:
     return path
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Templates that escape everything and fail on a name that is not there."""
+    """Templates that escape everything and fail on a name that is not there.
+
+    Made once a process: to compile them takes longer than to fill them.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -71,9 +71,9 @@ class Cell:
         return tuple(entry.card for entry in self.entries if entry.card.status == "done")
 
     @property
-    def failed(self) -> tuple[Scorecard, ...]:
-        """Cards that say why there are none."""
-        return tuple(entry.card for entry in self.entries if entry.card.status == "failed")
+    def without(self) -> tuple[Scorecard, ...]:
+        """Cards that say why there are none: failed ones, and inconclusive ones."""
+        return tuple(entry.card for entry in self.entries if entry.card.status != "done")
 
     def spread(self, measure: Measurement) -> Spread | None:
         """Mean and range of what was measured; None if nothing was."""

@@ -106,7 +106,7 @@ class NumberRow:
 
 @dataclass(frozen=True)
 class Failure:
-    """Cells of one detector that failed for one reason."""
+    """Cells of one detector that have no result for one reason."""
 
     number: int
     detector: str
@@ -196,11 +196,11 @@ def numbers(standings: Standings) -> tuple[tuple[NumberRow, ...], tuple[NumberRo
 
 
 def failures(standings: Standings) -> tuple[Failure, ...]:
-    """Why cells failed, numbered; one reason of one detector is said once."""
+    """Why cells have no result, numbered; one reason of one detector is said once."""
     found: dict[tuple[str, str], list[str]] = {}
     for case in standings.cases:
         for detector in standings.detectors:
-            for card in standings.cell(detector, case).failed:
+            for card in standings.cell(detector, case).without:
                 cells = found.setdefault((detector, card.reason), [])
                 check = ", check" if case.role == "check" else ""
                 cells.append(f"{case.name}{check}, seed {card.seed}")

@@ -13,7 +13,7 @@ from anomech.bench.cells import cells
 from anomech.bench.runner import run_suite
 from anomech.bench.suite import from_mapping
 from anomech.detectors.confidence import Confidence
-from anomech.engines.processes import Processes
+from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
 from anomech.errors import ConfigError, ModelError, RunError
 from anomech.records import Run, read_record, read_rows
 from anomech.scorecards import BenchRun, Scorecard, TruthRow
@@ -228,9 +228,17 @@ def test_a_contaminated_trusted_set_hides_the_trigger(values, zoo, tmp_path):
     assert pure.auroc.value > bad.auroc.value
 
 
-def test_workers_give_the_same_cards(finished, suite, zoo, tmp_path):
-    engine = Processes(workers=1)
-    outcome = run_suite(suite, tmp_path / "bench", zoo=zoo, engine=engine, patterns=["*BadNets*"])
+class Packed:
+    """An engine whose pieces travel as they do to a worker, and stay in this process."""
+
+    def map(self, function, shared, pieces):
+        job = pack_job(function, shared)
+        for piece in pieces:
+            yield opened(attempt(lambda: unpack(job), pack(piece, "a piece of work")))
+
+
+def test_cells_that_travel_to_workers_give_the_same_cards(finished, suite, zoo, tmp_path):
+    outcome = run_suite(suite, tmp_path / "bench", zoo=zoo, engine=Packed(), patterns=["*BadN*"])
     expected = map(numbers, finished[1].cards[:2])
     assert list(map(numbers, outcome.cards)) == list(expected)
 

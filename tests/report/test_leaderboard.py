@@ -205,6 +205,16 @@ def test_cards_that_say_nothing_are_shown_as_not_measured(tmp_path):
     assert "The hardware was not recorded" in page
 
 
+def test_an_inconclusive_cell_is_no_failed_one(tmp_path):
+    top(tmp_path)
+    reason = "a budget of 0.01 needs 99 trusted examples."
+    card(tmp_path, 1, detector="ted", status="inconclusive", reason=reason)
+    page = read(tmp_path)
+    assert f'title="ted on badnets: inconclusive: {reason}">?' in page
+    assert page.count(reason) > 1  # in the footnote too
+    assert "✕" not in page.replace('<span class="swatch failed" aria-hidden="true">✕</span>', "")
+
+
 def test_numbers_beyond_all_measure_do_not_stop_the_page(tmp_path):
     bench = boards.steps(detectors=("knn",))
     out = bench.write(tmp_path)
