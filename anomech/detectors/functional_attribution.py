@@ -7,9 +7,12 @@ profile of statistics, judged against trusted examples of the same answer and co
 Equation: for each part, `s_part = -log P(Mahalanobis distance of its profile is at least this)`,
 summed over parts (Fisher's combination). Each profile holds the statistics of
 `anomech.attribution.profile`, the log-odds and the energy. A shift of the inputs shows at any
-confidence, so a second view sums the surprise at the distance to the nearest trusted features and
-at the missing energy. Each view becomes `-log P(a trusted example is at least this high)`; the
-larger of the two is the score: both share one budget, and it is calibrated afterwards.
+confidence, so a second view sums the surprise at the Mahalanobis distance of the features to the
+mean of their answer and at the missing energy. Each view becomes `-log P(a trusted example is at
+least this high)`, `m` of the mechanism and `u` of the input, and the score is
+`max(u, 5 + 2 (m - 5))` nats. A foreign mechanism is far out or it is none, so `m` counts double
+beyond one in 150 and for less below it, where it would only add the scatter of honest answers to
+`u`. Both share one budget, and the score is calibrated afterwards.
 Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
 form, the explained fraction, the profile and the calibration are this project's.
 Needs: what its tracer needs; logits and features are used where the task gives them.
@@ -57,6 +60,11 @@ UNEXPLAINED = "unexplained mechanism"
 OTHER_CLASS = "mechanism of another class"
 UNFAMILIAR = "unfamiliar input"
 CONFIDENCE = "implausible confidence"
+
+PIVOT = 5.0
+SLOPE = 2.0
+"""Where the surprises at mechanism and input weigh the same, in nats, and how much faster the
+former's weight grows."""
 
 SMALL_CLASS = 20
 SUPPORT = ("own", "nearest_ten", "explained", "explained_own")
@@ -193,7 +201,7 @@ class FittedFunctionalAttribution:
             surprises.append(unusual)
         score = self.tail.surprise(torch.stack(surprises).sum(dim=0))
         if unfamiliar is not None:
-            score = torch.maximum(score, unfamiliar)
+            score = torch.maximum(PIVOT + SLOPE * (score - PIVOT), unfamiliar)
         couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
         return Scores(
             score=score,

@@ -13,7 +13,7 @@ from anomech.audit.detector import make_method
 from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
 from anomech.detectors import coupling_score, functional_attribution
-from anomech.detectors._familiarity import neighbor_distance
+from anomech.detectors._familiarity import fit_classes, neighbor_distance
 from anomech.detectors.functional_attribution import (
     CONFIDENCE,
     OTHER_CLASS,
@@ -129,6 +129,39 @@ def test_neighbors_leave_an_anchor_itself_out():
     np.testing.assert_allclose(found, expected)
 
 
+def test_the_distance_of_an_anchor_is_by_what_the_others_say():
+    rows = torch.from_numpy(RNG.normal(size=(40, 5)))
+    groups = torch.arange(40) % 3
+    fitted, left_out = fit_classes(rows, groups)
+    for place in (0, 7, 39):
+        others = np.delete(np.arange(40), place)
+        alone = fit_classes(rows[others], groups[others])[0]
+        mine = groups[others] == groups[place]
+        drawn = (rows[others][mine].sum(dim=0) + 10 * alone.common) / (int(mine.sum()) + 10)
+        torch.testing.assert_close(alone.means[groups[place]], drawn)
+        expected = alone.distance(rows[[place]], groups[[place]])
+        torch.testing.assert_close(left_out[[place]], expected, rtol=0.1, atol=0.0)
+        assert left_out[place] > fitted.distance(rows[[place]], groups[[place]])
+
+
+def test_anchors_do_not_look_nearer_than_what_is_like_them_even_in_many_dimensions():
+    # Of unequal variances, so that the covariance is not shrunk to a sphere.
+    rows = torch.from_numpy(RNG.normal(size=(400, 100)) * np.geomspace(1, 0.02, 100))
+    groups = torch.arange(200) % 4
+    fitted, left_out = fit_classes(rows[:200], groups)
+    away, inside = fitted.distance(rows[200:], groups), fitted.distance(rows[:200], groups)
+    assert abs(float(left_out.median() - away.median())) < 0.1
+    assert float(away.median() - inside.median()) > 0.2
+
+
+def test_an_answer_no_anchor_gave_is_measured_from_the_mean_of_all():
+    rows = torch.from_numpy(RNG.normal(size=(30, 4)))
+    fitted, _ = fit_classes(rows, torch.arange(30) % 2)
+    offset = rows[:3] - rows.mean(dim=0)
+    expected = torch.einsum("nf,fg,ng->n", offset, fitted.precision, offset).log()
+    torch.testing.assert_close(fitted.distance(rows[:3], torch.full((3,), 9)), expected)
+
+
 class FixedTracer:
     """Responses are the features; a `TraceSource` without a model."""
 
@@ -149,7 +182,7 @@ def flagship(monkeypatch, anchors):
     return FunctionalAttribution().fit(anchors, seed=0, progress=silent)
 
 
-def test_the_flagship_adds_the_surprises_of_all_parts_and_takes_the_larger_view(flagship, queries):
+def test_the_flagship_adds_the_surprises_of_all_parts_and_weighs_the_rare_more(flagship, queries):
     found = flagship.score(queries, silent)
     assert list(flagship.densities) == ["whole network", "body", "head"]
     assert list(found.explained) == ["whole network", "body", "head"]
@@ -165,9 +198,10 @@ def test_the_flagship_adds_the_surprises_of_all_parts_and_takes_the_larger_view(
         total = total + density.surprise(
             torch.cat([block, context], dim=1), queries.groups, queries.log_odds
         )
-    torch.testing.assert_close(
-        found.score, torch.maximum(flagship.tail.surprise(total), unfamiliar)
-    )
+    mechanism = 2 * flagship.tail.surprise(total) - 5
+    assert bool((mechanism > unfamiliar).any())
+    assert bool((mechanism < unfamiliar).any())
+    torch.testing.assert_close(found.score, torch.maximum(mechanism, unfamiliar))
     torch.testing.assert_close(found.views[UNFAMILIAR], unfamiliar)
 
 
