@@ -30,13 +30,15 @@ class Goal:
     """Which label a trigger leads each class to."""
 
     target: int = option(0, "label the trigger leads to, if it leads all to one", ge=0)
-    map: Literal["all_to_one", "all_to_all"] = option(
-        "all_to_one", "one target label, or every class to the next"
+    map: Literal["all_to_one", "all_to_all", "none"] = option(
+        "all_to_one", "one target label, every class to the next, or no other label than the true"
     )
     sources: tuple[int, ...] = option((), "classes the trigger acts on; empty means every class")
 
     def labels(self, labels: np.ndarray, classes: int) -> np.ndarray:
         """The label that the attacker wants for each image, int64 `[n]`."""
+        if self.map == "none":
+            return labels.copy()
         if self.map == "all_to_all":
             return (labels + 1) % classes
         return np.full_like(labels, self.target)

@@ -81,16 +81,16 @@ class Trained:
         classes: number of classes.
         accuracy: share of clean test images classified correctly.
         success: for each attack, the share of triggered test images of other classes that are
-            given the label the attacker wants.
-        robust: for each attack, the share of them that are given their true label.
+            given the label the attacker wants; None for one that leads no image anywhere.
+        robust: for each attack, the share of them that are given their true label; None likewise.
     """
 
     model: nn.Module
     attacks: list[Trigger]
     classes: int
     accuracy: float
-    success: list[float]
-    robust: list[float]
+    success: list[float | None]
+    robust: list[float | None]
 
 
 def obtain(
@@ -216,14 +216,17 @@ class ZooTrainer:
 
 def success_rate(
     model: nn.Module, attack: Trigger, images: np.ndarray, labels: np.ndarray, classes: int
-) -> tuple[float, float]:
+) -> tuple[float, float] | tuple[None, None]:
     """Attack success and robust accuracy.
 
     Returns:
         Shares of the triggered images of the trigger's classes, less the target's, that get the
-        label the attacker wants, and that get their true label.
+        label the attacker wants, and that get their true label; None where there are no such
+        images, as with label noise.
     """
     tested = attack.goal.tested_on(labels, classes)
+    if not tested.any():
+        return None, None
     answers = predict(model, attack.stamp(images[tested]))
     wanted = attack.goal.labels(labels[tested], classes)
     return float((answers == wanted).mean()), float((answers == labels[tested]).mean())
@@ -271,7 +274,7 @@ def _measured(
         )
     rates = [success_rate(model, attack, *test_set, classes) for attack in attacks]
     for (name, _), (rate, _) in zip(subject.attacks, rates, strict=True):
-        if rate < least_success:
+        if rate is not None and rate < least_success:
             raise ModelError(
                 f"the {name} attack succeeds on {rate:.1%} of triggered images, less than "
                 f"{least_success:.0%}; raise its ratio or the epochs of the recipe."

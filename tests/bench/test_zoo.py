@@ -1,0 +1,29 @@
+"""The zoo copes with attacks that plant nothing to succeed at."""
+
+import numpy as np
+from training import digits
+
+from anomech.attacks.badnets import Badnets
+from anomech.bench.training import Recipe
+from anomech.bench.zoo import Subject, obtain, success_rate
+from anomech.threats import Goal
+
+RECIPE = Recipe(epochs=4, batch=50, peak=0.1, augment="none")
+
+
+def test_label_noise_has_no_success_to_measure(tmp_path):
+    (images, labels), test_set = digits()
+    subject = Subject((("label_noise", {"ratio": 0.2}),), "digits", RECIPE)
+    trained = obtain(subject, (images[:600], labels[:600]), test_set, tmp_path)
+    assert trained.success == [None]
+    assert trained.robust == [None]
+    assert trained.accuracy > 0.5
+    again = obtain(subject, (images[:600], labels[:600]), test_set, tmp_path)
+    assert again.success == [None]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_success_needs_images_that_the_trigger_is_meant_for():
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.full(4, 2)
+    attack = Badnets(goal=Goal(target=2))
+    assert success_rate(None, attack, images, labels, 10) == (None, None)
