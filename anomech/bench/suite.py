@@ -39,6 +39,8 @@ class SubjectSpec:
     least_success: float = option(
         0.8, "attack success below which the network is refused", ge=0, le=1
     )
+    axis: str = option("", "what the subject is a step of, in words")
+    value: float | None = option(None, "position on that axis")
 
 
 @options
