@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from anomech import plugins
 from anomech.bench.suite import Methods
@@ -22,7 +22,6 @@ class Perturber:
 
     Attributes:
         model: in evaluation mode.
-        device: where it is.
         address: hash of all that the network depends on.
         seed: of the perturbations.
         cache: folder of what was perturbed before.
@@ -30,7 +29,6 @@ class Perturber:
     """
 
     model: nn.Module
-    device: str
     address: str
     seed: int
     cache: Path
@@ -58,16 +56,10 @@ class Perturber:
         if path.exists():
             return np.load(path, allow_pickle=False)
         method = build(plugins.get("attack", name), options, name)
-        images = method.perturb(
-            self._logits, images, labels, seed=self.seed, progress=self.progress
-        )
+        images = method.perturb(self.model, images, labels, seed=self.seed, progress=self.progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Workers may perturb for several detectors at a time: each writes a file of its own.
         partial = path.with_name(f".{path.stem}.{os.getpid()}.npy")
         np.save(partial, images)
         partial.replace(path)
         return images
-
-    def _logits(self, batch: Tensor) -> Tensor:
-        logits: Tensor = self.model(batch.to(self.device))
-        return logits.to(batch.device)

@@ -203,9 +203,7 @@ def _judged(bench: Bench, cell: Cell) -> Scorecard:
         cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
     )
     address = cell.network.fingerprint(*sets.train)
-    perturber = Perturber(
-        model, suite.device, address, cell.seed, bench.zoo / "perturbed", bench.progress
-    )
+    perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
     staged = scene(bench.material, cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
     title = f"{cell.case}: {suite.data}, {cell.network.network}, seed {cell.seed}"

@@ -62,7 +62,7 @@ def played(values, tmp_path):
         only = {subject: values["subjects"][subject]}
         suite = from_mapping({**values, "subjects": only, "conditions": {"here": condition}})
         cell = cells(suite)[0]
-        perturber = Perturber(Brightness(), "cpu", "address", cell.seed, tmp_path, silent)
+        perturber = Perturber(Brightness(), "address", cell.seed, tmp_path, silent)
         return scene(Material(suite, SETS, {}), cell, triggers, perturber)
 
     return play
@@ -140,7 +140,7 @@ def test_foreign_images_are_all_anomalous(values, tmp_path):
     images = np.arange(100 * 64).reshape(100, 8, 8, 1).astype(np.uint8)
     suite = from_mapping({**values, "conditions": {"far": {"foreign": "other"}}})
     cell = cells(suite)[0]
-    perturber = Perturber(Brightness(), "cpu", "address", 0, tmp_path, silent)
+    perturber = Perturber(Brightness(), "address", 0, tmp_path, silent)
     _, found = scene(Material(suite, SETS, {"other": images}), cell, [Badnets()], perturber).kinds
     assert len(found.ids) == 80
     assert (found.images == images[places(found.ids)]).all()
