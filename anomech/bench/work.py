@@ -89,7 +89,7 @@ class Bench:
         described: dict[str, Any] = {
             "subject": cell.subject,
             "attacks": {name: resolved(attack) for (name, _), attack in attacks},
-            "role": cell.spec.role,
+            "role": cell.role,
             "least_success": cell.spec.least_success,
             "network": cell.network.network,
             "recipe": resolved(cell.network.recipe),
@@ -278,7 +278,7 @@ def _blank(bench: Bench, cell: Cell, status: Any, reason: str = "") -> Scorecard
         group=cell.under.group,
         axis=cell.under.axis or cell.spec.axis,
         value=cell.spec.value if cell.under.value is None else cell.under.value,
-        role=cell.spec.role,
+        role=cell.role,
         seed=cell.seed,
         detector=cell.detector,
         status=status,
