@@ -15,16 +15,18 @@ from anomech.types import silent
 TINY = {
     "alignment": {"every": 2, "examples": 4, "size": 2},
     "bpp": {"levels": 2, "ratio": 0.3},
-    "trojannn": {"size": 3, "steps": 5},
     "input_aware": {"width": 4, "mask_epochs": 1, "mask_images": 128},
+    "latent": {"size": 3, "steps": 2},
+    "pruning_aware": {"size": 2},
+    "trojannn": {"size": 3, "steps": 5},
 }
 (IMAGES, LABELS), (OTHERS, _) = digits()
-IMAGES, LABELS = IMAGES[:320], LABELS[:320]
+IMAGES, LABELS = IMAGES[:384], LABELS[:384]
 
 
 @pytest.fixture(scope="module")
 def trainer():
-    """Five steps an epoch, two epochs; the clean twin is there before anything is measured."""
+    """Six steps an epoch, two epochs; the clean twin is there before anything is measured."""
     made = DigitsTrainer(recipe=Recipe(epochs=2, batch=64, peak=0.1, augment="none"))
     made.surrogate()
     return made
