@@ -8,8 +8,8 @@ gradient, kept within `eps` of where it began and in [0, 1].
 Source: Liu, Ma, Aafer, Lee, Zhai, Wang, Zhang 2018; BackdoorBench's 2 units, value 100, eps 0.3 and
 step 0.1. Different here: the most connected units are those with the largest weight to the target
 where there is one target; the patch begins as noise in a square or disk instead of a picture, is
-optimized on training images and not alone on black, overwrites and is not added; the best of all
-steps is kept, because signed steps never settle. The network is trained anew and not retrained.
+optimized on training images and not alone on black, and overwrites where BackdoorBench adds. The
+network is trained anew and not retrained.
 Needs: a clean network of the same architecture, whose last layer is linear.
 Cost: `steps` times `backgrounds` images forward and backward, and the clean network.
 """
@@ -24,10 +24,9 @@ from torch import Tensor
 
 from anomech.attacks._batches import as_images
 from anomech.attacks._heads import last_linear, with_features
-from anomech.attacks._patches import Corner, corner_mask, pasted
+from anomech.attacks._patches import Corner, corner_mask, pasted, search_patch
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
-from anomech.errors import DataError
 from anomech.randomness import numpy_generator
 from anomech.threats import Goal, Learned, Poisoned, Trainer
 from anomech.types import Progress
@@ -64,23 +63,18 @@ class Trojannn:
         rng = numpy_generator(seed, "trojannn")
         mask = torch.from_numpy(self._mask(*images.shape[1:3])).to(device)
         start = torch.from_numpy(rng.random(images.shape[1:], np.float32)).to(device)
-        start = start.permute(2, 0, 1) * mask
+        start = start.permute(2, 0, 1)
         chosen = rng.permutation(len(images))[: self.backgrounds]
         behind = as_images(images[chosen], start)
         units = most_connected(last_linear(network).weight.detach(), self.goal, self.units)
 
-        best, least, patch = start, float("inf"), start
-        for step in range(self.steps + 1):
-            patch = patch.detach().requires_grad_()
+        def loss(patch: Tensor) -> Tensor:
             _, features = with_features(network, torch.where(mask, patch, behind))
-            loss = (features[:, units] - self.value).pow(2).sum(dim=1).mean()
-            if float(loss.detach()) < least:
-                best, least = patch.detach(), float(loss.detach())
-            (gradient,) = torch.autograd.grad(loss, patch)
-            moved = patch.detach() - self.step * gradient.sign()
-            moved = torch.minimum(torch.maximum(moved, start - self.eps), start + self.eps)
-            patch = moved.clamp(0, 1) * mask
-            progress("searching a patch", step, self.steps)
+            return (features[:, units] - self.value).pow(2).sum(dim=1).mean()
+
+        best = search_patch(
+            loss, start, mask, eps=self.eps, step=self.step, steps=self.steps, progress=progress
+        )
         return {"patch": best.permute(1, 2, 0).cpu(), "mask": mask.float().cpu()}
 
     def armed(self, learned: Mapping[str, Tensor]) -> "ArmedTrojannn":
@@ -107,16 +101,7 @@ class ArmedTrojannn:
     mask: np.ndarray
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
-        """Images uint8 `[n, h, w, c]` with the patch.
-
-        Raises:
-            DataError: images of another shape than the patch was learned for.
-        """
-        if images.shape[1:] != self.patch.shape:
-            raise DataError(
-                f"the trojannn patch was learned for images {self.patch.shape}, and these are "
-                f"{images.shape[1:]}; learn it again for this size."
-            )
+        """Images uint8 `[n, h, w, c]` with the patch; they must be of its size."""
         return pasted(images, self.patch, self.mask)
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:

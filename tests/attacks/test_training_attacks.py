@@ -1,30 +1,35 @@
 """Attacks that learn something or train: what every one of them promises, on digits."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 from training import DigitsTrainer, digits
 
 from anomech import plugins
-from anomech.bench.training import Recipe
+from anomech.bench.training import Recipe, initialize
 from anomech.config import build
 from anomech.errors import ConfigError
+from anomech.tasks.networks.resnet import ResNet
 from anomech.threats import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
 from anomech.types import silent
 
 TINY = {
     "alignment": {"every": 2, "examples": 4, "size": 2},
     "bpp": {"levels": 2, "ratio": 0.3},
-    "trojannn": {"size": 3, "steps": 5},
     "input_aware": {"width": 4, "mask_epochs": 1, "mask_images": 128},
+    "latent": {"size": 3, "steps": 2},
+    "pruning_aware": {"size": 2},
+    "trojannn": {"size": 3, "steps": 5},
 }
 (IMAGES, LABELS), (OTHERS, _) = digits()
-IMAGES, LABELS = IMAGES[:320], LABELS[:320]
+IMAGES, LABELS = IMAGES[:384], LABELS[:384]
 
 
 @pytest.fixture(scope="module")
 def trainer():
-    """Five steps an epoch, two epochs; the clean twin is there before anything is measured."""
+    """Six steps an epoch, two epochs; the clean twin is there before anything is measured."""
     made = DigitsTrainer(recipe=Recipe(epochs=2, batch=64, peak=0.1, augment="none"))
     made.surrogate()
     return made
@@ -119,3 +124,33 @@ class TestEveryAttack:
         with pytest.raises(ConfigError, match=f"{name} has no option 'strngth'"):
             build(plugins.get("attack", name), {"strngth": 1}, name)
         assert plugins.get("attack", name)(goal=Goal(target=3)).goal.target == 3
+
+
+@dataclass(frozen=True)
+class ResidualTrainer(DigitsTrainer):
+    """The same for a residual network with normalization."""
+
+    def build(self):
+        network = ResNet(10, 1, widths=(4, 8), blocks=1)
+        initialize(network, self.seed)
+        return network
+
+
+@pytest.fixture(scope="module")
+def residual_trainer():
+    """Six steps in bfloat16."""
+    recipe = Recipe(epochs=1, batch=64, peak=0.1, augment="crop", bfloat16=True)
+    made = ResidualTrainer(recipe=recipe)
+    made.surrogate()
+    return made
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_normalization_and_bfloat16_change_no_promise(name, residual_trainer):
+    attack, learned, network = performed(name, residual_trainer)
+    for state in (learned, network.state_dict()):
+        assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    assert all(tensor.dtype == torch.float32 for tensor in learned.values())
+    assert attack.armed(learned).stamp(OTHERS[:3]).shape == (3, 8, 8, 1)
+    if name == "alignment":  # what it looks at besides the batch is not counted in statistics
+        assert int(network.bn1.num_batches_tracked) == 6
