@@ -175,6 +175,27 @@ def test_apgd_climbs_at_least_as_far_as_pgd(network):
         assert ours.mean() > theirs.mean()
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_apgd_closes_in_on_a_peak_and_gives_the_best_it_saw(norm):
+    """A hill with its top inside of the ball; steps of one size would leap over it for ever."""
+    gray = torch.full((3, 1, 2, 2), 128.0)
+    top = gray / 255 + torch.tensor([0.5, -2.0, 3.0]).view(3, 1, 1, 1) / 255
+    seen = []
+
+    def hill(inputs):
+        height = -(((inputs - top) * 255) ** 2).flatten(1).sum(dim=1)
+        seen.append(height.detach())
+        return torch.stack([torch.zeros_like(height), height], dim=1)
+
+    ball, labels = Ball(gray, norm, 10.0), torch.zeros(3, dtype=torch.int64)
+    start = ball.project(torch.full_like(gray, -9.0))
+    change = ascend(hill, ball, labels, start, rivalry, 100)
+    torch.testing.assert_close((top * 255 - gray).expand_as(change), change, atol=0.2, rtol=0)
+    best = torch.stack(seen).max(dim=0).values
+    hill((gray + change) / 255)
+    torch.testing.assert_close(seen[-1], best)
+
+
 def test_random_starts_fill_the_ball():
     gray = torch.full((400, 1, 2, 2), 128.0)
     images = np.random.default_rng(0).integers(0, 256, (400, 2, 2, 1), dtype=np.uint8)
