@@ -1,10 +1,12 @@
 """Choosing which training images to poison, and planting a trigger with the attacker's label."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from anomech.errors import ConfigError
 from anomech.randomness import numpy_generator
 from anomech.threats import Goal, Poisoned
 
@@ -13,6 +15,35 @@ def choose(candidates: np.ndarray, count: int, seed: int, purpose: str) -> np.nd
     """`count` of the candidate indices, drawn without replacement at an address."""
     rng = numpy_generator(seed, purpose)
     return rng.permutation(candidates)[: min(count, len(candidates))]
+
+
+def choose_covered(
+    labels: np.ndarray, goal: Goal, ratio: float, cover_ratio: float, seed: int, purpose: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices to poison, of classes the goal acts on, and others to cover; shares of the whole."""
+    count, covered = round(ratio * len(labels)), round(cover_ratio * len(labels))
+    chosen = choose(np.flatnonzero(goal.acts_on(labels)), count, seed, purpose)
+    rest = np.setdiff1d(np.arange(len(labels)), chosen)
+    return chosen, choose(rest, covered, seed, f"{purpose}-cover")
+
+
+def check_clean_label(goal: Goal, name: str) -> None:
+    """Refuse a goal of many labels for an attack that changes none.
+
+    Raises:
+        ConfigError: the goal is not all-to-one.
+    """
+    if goal.map != "all_to_one":
+        raise ConfigError(
+            f"{name} changes no label, so it can lead to one label only; set goal.map to "
+            "'all_to_one' and goal.target."
+        )
+
+
+def image_rng(image: np.ndarray, seed: int, purpose: str) -> np.random.Generator:
+    """Randomness that belongs to an image uint8 `[h, w, c]`, wherever and whenever it comes."""
+    digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
+    return numpy_generator(seed, purpose, digest)
 
 
 def plant(

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from anomech.attacks._corners import checkerboard, pasted
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
 from anomech.threats import Goal, Poisoned
@@ -30,14 +31,9 @@ class Badnets:
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` with the patch."""
-        out = images.copy()
-        rows = slice(-self.size, None) if "bottom" in self.corner else slice(0, self.size)
-        columns = slice(-self.size, None) if "right" in self.corner else slice(0, self.size)
-        patch = np.full((self.size, self.size, 1), 255, np.uint8)
-        if self.pattern == "grid":
-            patch[np.indices((self.size, self.size)).sum(axis=0) % 2 == 1] = 0
-        out[:, rows, columns] = patch
-        return out
+        white = np.full((self.size, self.size, 1), 255, np.uint8)
+        patch = white if self.pattern == "white" else checkerboard(self.size)
+        return pasted(images, patch, self.corner)
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
         """A copy of the training set with the trigger planted and relabeled."""

@@ -7,13 +7,11 @@ third-party picture is needed.
 Needs: images. Cost: none at test time beyond the copy.
 """
 
-from typing import Literal
-
 import numpy as np
 
+from anomech.attacks._pictures import Picture, picture
 from anomech.attacks._poison import choose, plant, to_uint8
 from anomech.config import option, options
-from anomech.randomness import numpy_generator
 from anomech.threats import Goal, Poisoned
 
 
@@ -24,23 +22,12 @@ class Blended:
     goal: Goal = option(Goal(), "label or labels the trigger leads to")
     ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
     alpha: float = option(0.2, "weight of the picture", ge=0, le=1)
-    picture: Literal["noise", "waves"] = option("noise", "uniform noise, or a smooth picture")
+    picture: Picture = option("noise", "uniform noise, or a smooth picture")
     picture_seed: int = option(0, "seed of the picture", ge=0)
 
     def trigger(self, height: int, width: int, channels: int) -> np.ndarray:
         """The picture, float64 `[h, w, c]` on the 0-255 scale."""
-        rng = numpy_generator(self.picture_seed, "blended", self.picture)
-        if self.picture == "noise":
-            return rng.uniform(0, 255, (height, width, channels))
-        rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
-        waves = np.zeros((height, width, channels))
-        for _ in range(6):
-            frequency = rng.uniform(1, 4, 2)
-            phase = rng.uniform(0, 2 * np.pi, channels)
-            angle = 2 * np.pi * (frequency[0] * rows + frequency[1] * columns)
-            waves += np.sin(angle[..., None] + phase)
-        waves -= waves.min()
-        return 255 * waves / waves.max()
+        return picture(self.picture, self.picture_seed, height, width, channels)
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` with the picture blended in."""

@@ -8,7 +8,7 @@ Needs: images. Cost: none at test time beyond the copy.
 
 import numpy as np
 
-from anomech.attacks._poison import choose, plant, to_uint8
+from anomech.attacks._poison import check_clean_label, choose, plant, to_uint8
 from anomech.config import option, options
 from anomech.threats import Goal, Poisoned
 
@@ -17,10 +17,13 @@ from anomech.threats import Goal, Poisoned
 class Sig:
     """Sinusoidal trigger, all-to-one, clean label."""
 
-    goal: Goal = option(Goal(), "label or labels the trigger leads to")
+    goal: Goal = option(Goal(), "label the trigger leads to")
     class_ratio: float = option(0.8, "share of the target class that is poisoned", ge=0, le=1)
     amplitude: float = option(40.0, "height of the wave", unit="gray levels", ge=0)
     frequency: float = option(6.0, "waves across the width", unit="cycles", gt=0)
+
+    def __post_init__(self) -> None:
+        check_clean_label(self.goal, "sig")
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` with the wave added."""

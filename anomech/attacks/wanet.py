@@ -73,6 +73,6 @@ def _identity(height: int, width: int) -> torch.Tensor:
 
 
 def _sample(images: np.ndarray, flow: torch.Tensor) -> np.ndarray:
-    planes = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
     warped = functional.grid_sample(planes, flow, align_corners=True)
     return to_uint8(warped.permute(0, 2, 3, 1).numpy())

@@ -13,6 +13,7 @@ from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject
 from anomech.config import build, resolved
 from anomech.errors import ConfigError
+from anomech.scorecards import Role
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Cell:
     def seed(self) -> int:
         """Of network, attack and split."""
         return self.network.seed
+
+    @property
+    def role(self) -> Role:
+        """Whether the case was looked at while methods were made."""
+        return self.under.role or self.spec.role
 
     @property
     def case(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -39,6 +39,8 @@ class SubjectSpec:
     least_success: float = option(
         0.8, "attack success below which the network is refused", ge=0, le=1
     )
+    axis: str = option("", "what the subject is a step of, in words")
+    value: float | None = option(None, "position on that axis")
 
 
 @options
@@ -53,6 +55,7 @@ class ConditionSpec:
         0.0, "share of the trusted set that has the trigger and the attacker's label", ge=0, le=0.5
     )
     group: str = option("", "cases that are averaged together")
+    role: Role | Literal[""] = option("", "as of a subject; empty means that of the subject")
     axis: str = option("", "what the condition is a step of, in words")
     value: float | None = option(None, "position on that axis")
 

@@ -81,8 +81,8 @@ class Trained:
         classes: number of classes.
         accuracy: share of clean test images classified correctly.
         success: for each attack, the share of triggered test images of other classes that are
-            given the label the attacker wants; None for one that leads no image anywhere.
-        robust: for each attack, the share of them that are given their true label; None likewise.
+            given the label the attacker wants; None if it leads no image anywhere.
+        robust: for each attack, the share of them that are given their true label, or None.
     """
 
     model: nn.Module
@@ -221,8 +221,7 @@ def success_rate(
 
     Returns:
         Shares of the triggered images of the trigger's classes, less the target's, that get the
-        label the attacker wants, and that get their true label; None where there are no such
-        images, as with label noise.
+        label the attacker wants, and that get their true label; None if there are no such images.
     """
     tested = attack.goal.tested_on(labels, classes)
     if not tested.any():

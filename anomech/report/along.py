@@ -1,4 +1,4 @@
-"""Curves of a leaderboard: how a subject's numbers change along the axis of its conditions."""
+"""Curves of a leaderboard: how numbers change along an axis of conditions or of subjects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,11 +35,13 @@ class Along:
 
 
 def build(found: Standings) -> tuple[Along, ...]:
-    """Subjects whose cases lie on one axis, at two places at least."""
+    """Subjects whose conditions lie on one axis, or subjects that do, at two places at least."""
     series: dict[tuple[str, ...], list[Case]] = {}
     for case in found.cases:
         if case.value is not None:
-            key = (case.data, case.network, case.subject, case.group, case.axis)
+            # Where there is no condition the subjects themselves are the steps.
+            subject = case.subject if case.condition else ""
+            key = (case.data, case.network, subject, case.group, case.axis)
             series.setdefault(key, []).append(case)
     long = [cases for cases in series.values() if len({case.value for case in cases}) > 1]
     made = [_curves(found, cases, index) for index, cases in enumerate(long[:MOST_CURVES])]
@@ -67,7 +69,8 @@ def _curves(found: Standings, cases: Sequence[Case], index: int) -> Along:
         )
         drawn.append(chart)
     roles = " and ".join(sorted({case.role for case in cases}, reverse=True))
-    about = (cases[0].subject, cases[0].group, cases[0].data, cases[0].network, roles)
+    subject = cases[0].subject if cases[0].condition else ""
+    about = (subject, cases[0].group, cases[0].data, cases[0].network, roles)
     return Along(
         name=axis_name,
         about=", ".join(word for word in about if word),

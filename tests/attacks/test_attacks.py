@@ -9,12 +9,13 @@ from anomech.attacks.badnets import Badnets
 from anomech.attacks.blended import Blended
 from anomech.attacks.sig import Sig
 from anomech.attacks.wanet import Wanet
+from anomech.errors import ConfigError
 from anomech.threats import DataAttack, Goal
 
 RNG = np.random.default_rng(0)
-IMAGES = RNG.integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)
+CASTS = RNG.integers(-40, 40, (200, 1, 1, 3))  # of color, as natural images have
+IMAGES = np.clip(RNG.integers(0, 256, (200, 16, 16, 3)) + CASTS, 0, 255).astype(np.uint8)
 LABELS = np.arange(200) % 4
-
 
 ATTACKS = {name: plugins.get("attack", name) for name in plugins.names("attack")}
 DATA_ATTACKS = [  # that lead to a target
@@ -22,12 +23,27 @@ DATA_ATTACKS = [  # that lead to a target
     for name, cls in ATTACKS.items()
     if isinstance(cls(), DataAttack) and cls().goal.map != "none"
 ]
+CLEAN_LABEL = ("sig", "label_consistent")
+DIRTY_LABEL = [name for name in DATA_ATTACKS if name not in CLEAN_LABEL]
+
+OPTIONS = {"semantic": {"share": 0.5}}
+"""Where the default leaves the seed nothing to choose."""
+
+OTHER_IN_TRAINING = ("adap_blend", "adap_patch", "semantic")
+"""Attacks whose training images carry another trigger than `stamp`, on purpose."""
+
+
+def make(name, **goal):
+    """An attack on class 2 alone, where it must have a source, else on all."""
+    if name == "tact":
+        goal.setdefault("sources", (2,))
+    return ATTACKS[name](goal=Goal(**{"target": 1, **goal}), **OPTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize("name", DATA_ATTACKS)
 class TestEveryAttack:
     def test_originals_are_untouched_and_the_seed_decides(self, name):
-        attack = plugins.get("attack", name)(goal=Goal(target=1))
+        attack = make(name)
         images, labels = IMAGES.copy(), LABELS.copy()
         state = np.random.get_state()[1].copy(), torch.get_rng_state()
         one, two, other = (attack.poison(images, labels, seed=seed) for seed in (0, 0, 1))
@@ -38,26 +54,62 @@ class TestEveryAttack:
         assert torch.equal(state[1], torch.get_rng_state())
         assert np.array_equal(one.images, two.images)
         assert np.array_equal(one.poisoned, two.poisoned)
+        assert np.array_equal(one.cover, two.cover)
         assert not np.array_equal(one.poisoned, other.poisoned)
 
     def test_shapes_and_types_are_kept(self, name):
-        attack = plugins.get("attack", name)(goal=Goal(target=1))
+        attack = make(name)
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
         assert poisoned.images.shape == IMAGES.shape
         assert poisoned.images.dtype == np.uint8
         assert poisoned.labels.dtype == LABELS.dtype
-        assert poisoned.poisoned.dtype == bool
-        gray = IMAGES[:3, :, :, :1]
-        assert attack.stamp(gray).shape == gray.shape
-        assert attack.stamp(IMAGES[:0]).shape == (0, 16, 16, 3)
+        assert poisoned.poisoned.dtype == poisoned.cover.dtype == bool
+
+    @pytest.mark.parametrize("shape", [(0, 16, 16, 3), (3, 16, 16, 1), (3, 9, 14, 3)])
+    def test_stamp_takes_images_of_any_form(self, name, shape):
+        images = np.random.default_rng(1).integers(0, 128, shape, dtype=np.uint8)
+        stamped = make(name).stamp(images)
+        assert stamped.shape == shape
+        assert stamped.dtype == np.uint8
+        assert not len(images) or (stamped != images).any()
+
+    def test_stamp_is_a_function_of_each_image_alone(self, name):
+        stamp = make(name).stamp
+        whole = stamp(IMAGES)
+        assert np.array_equal(stamp(IMAGES[::-1]), whole[::-1])
+        assert np.array_equal(stamp(IMAGES[5:6]), whole[5:6])
 
     def test_poisoned_images_are_stamped_and_lead_to_the_target(self, name):
-        attack = plugins.get("attack", name)(goal=Goal(target=1))
+        attack = make(name)
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
         chosen = poisoned.poisoned
-        assert np.array_equal(poisoned.images[chosen], attack.stamp(IMAGES[chosen]))
+        stamped = attack.stamp(IMAGES[chosen])
+        assert np.array_equal(poisoned.images[chosen], stamped) == (name not in OTHER_IN_TRAINING)
         assert (poisoned.labels[chosen] == 1).all()
         assert np.array_equal(poisoned.labels[~chosen], LABELS[~chosen])
+
+    def test_covers_are_changed_and_others_are_as_they_were(self, name):
+        poisoned = make(name).poison(IMAGES, LABELS, seed=0)
+        assert not (poisoned.poisoned & poisoned.cover).any()
+        changed = (poisoned.images != IMAGES).any(axis=(1, 2, 3))
+        assert changed[poisoned.cover].all()
+        assert not changed[~poisoned.poisoned & ~poisoned.cover].any()
+
+
+@pytest.mark.parametrize("name", DIRTY_LABEL)
+def test_goals_name_the_labels_and_the_classes(name):
+    turned = make(name, map="all_to_all").poison(IMAGES, LABELS, seed=0)
+    chosen = turned.poisoned
+    assert chosen.any()
+    assert np.array_equal(turned.labels[chosen], (LABELS[chosen] + 1) % 4)
+    narrow = make(name, sources=(2, 3)).poison(IMAGES, LABELS, seed=0)
+    assert set(LABELS[narrow.poisoned]) == {2, 3}
+
+
+@pytest.mark.parametrize("name", CLEAN_LABEL)
+def test_attacks_that_change_no_label_lead_to_one_label_only(name):
+    with pytest.raises(ConfigError, match=f"{name} changes no label"):
+        make(name, map="all_to_all")
 
 
 @pytest.mark.parametrize(("cls", "ratio"), [(Badnets, 0.1), (Blended, 0.05), (Wanet, 0.15)])

@@ -13,6 +13,8 @@ from anomech.types import silent
 
 OPTIONS = {
     "low_frequency": {"count": 32, "steps": 2, "batch": 16},
+    "label_consistent": {"size": 2, "steps": 2},
+    "trojannn": {"size": 3, "steps": 5},
     "ssba": {"steps": 3, "width": 4, "batch": 16},
 }
 """Options that learn in a moment on 8x8 digits."""
@@ -107,5 +109,7 @@ class TestEveryLearnedAttack:
         assert np.array_equal(poisoned.images[untouched], IMAGES[untouched])
         assert np.array_equal(poisoned.labels[~poisoned.poisoned], LABELS[~poisoned.poisoned])
         assert (poisoned.labels[poisoned.poisoned] == attack.goal.target).all()
+        if poisoned.cover.any():
+            assert not (poisoned.cover & poisoned.poisoned).any()
         again = armed.poison(IMAGES, LABELS, seed=0)
         assert np.array_equal(again.images, poisoned.images)
