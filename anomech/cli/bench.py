@@ -121,9 +121,9 @@ def _result(card: "Scorecard") -> str:
     if card.status != "done":
         return f"{card.status}, {card.reason}"
     parts = [] if card.auroc is None else [f"AUROC {card.auroc.value:.3f}"]
-    for rates in card.rates[:1]:
+    for rates in [each for each in card.rates if each.threshold == "calibrated"][:1]:
         parts += [] if rates.tpr is None else [f"TPR {rates.tpr:.3f}"]
-        parts.append(f"FPR {rates.fpr:.3f} at a {rates.threshold} {rates.budget:g}")
+        parts.append(f"FPR {rates.fpr:.3f} at {rates.budget:g}")
     if card.cost:
         parts.append(f"{card.cost.fit_seconds + card.cost.score_seconds:.1f} s")
     return ", ".join(parts)
