@@ -59,22 +59,23 @@ class Cell:
 def cells(suite: Suite) -> list[Cell]:
     """All cells, those of one network together.
 
+    A condition that contaminates the trusted set with triggers is for networks that have one.
+
     Raises:
-        ConfigError: two of them would share a folder, or a condition asks of a clean network what
-            only an attacked one has.
+        ConfigError: two cells would share a folder, or there is none.
     """
     found = list(_expanded(suite))
+    if not found:
+        raise ConfigError(
+            "the suite has no cells: its conditions contaminate the trusted set with triggers, but "
+            "nothing is planted in its networks; give a subject an attack."
+        )
     places: dict[str, Cell] = {}
     for cell in found:
         other = places.setdefault(cell.id.lower(), cell)
         if other is not cell:
             raise ConfigError(
                 f"'{other.case}' and '{cell.case}' would share the folder {cell.id}; rename one."
-            )
-        if cell.under.contaminated and not cell.network.attacks:
-            raise ConfigError(
-                f"'{cell.case}' contaminates the trusted set with triggers, but nothing is planted "
-                "in the network; give the subject an attack."
             )
     return found
 
@@ -106,6 +107,8 @@ def _expanded(suite: Suite) -> Iterator[Cell]:
         for (condition, under), (detector, options) in product(
             suite.conditions.items(), suite.detectors.items()
         ):
+            if under.contaminated and not network.attacks:
+                continue
             words = (Path(suite.data).stem, architecture, name, condition, f"seed{seed}")
             folder = "-".join(_file_name(word) for word in words if word)
             yield Cell(
