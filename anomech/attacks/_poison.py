@@ -1,6 +1,5 @@
 """Choosing which training images to poison, and planting a trigger with the attacker's label."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,12 +37,6 @@ def check_clean_label(goal: Goal, name: str) -> None:
             f"{name} changes no label, so it can lead to one label only; set goal.map to "
             "'all_to_one' and goal.target."
         )
-
-
-def image_rng(image: np.ndarray, seed: int, purpose: str) -> np.random.Generator:
-    """Randomness that belongs to an image uint8 `[h, w, c]`, wherever and whenever it comes."""
-    digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
-    return numpy_generator(seed, purpose, digest)
 
 
 def plant(

@@ -15,7 +15,7 @@ Needs: images. Cost: none at test time beyond the copy.
 
 import numpy as np
 
-from anomech.attacks._corners import CORNERS, corner_of
+from anomech.attacks._corners import CORNERS, Corner, corner_of
 from anomech.attacks._poison import choose_covered, plant, to_uint8
 from anomech.config import option, options
 from anomech.errors import ConfigError
@@ -59,7 +59,7 @@ class AdapPatch:
             self._lay(out, corner, self.opacity)
         return out
 
-    def _lay(self, images: np.ndarray, corner: str, opacity: float) -> None:
+    def _lay(self, images: np.ndarray, corner: Corner, opacity: float) -> None:
         view = corner_of(images, corner, self.size)
         patch = self.patch(corner, images.shape[3])[: view.shape[1], : view.shape[2]]
         view[...] = to_uint8((1 - opacity) * view + opacity * patch)

@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
+from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._heads import with_features
-from anomech.attacks._patches import Corner, white_patch
 from anomech.config import option, options
 from anomech.errors import ConfigError
 from anomech.threats import Batch, Goal, Learned, Objective, Trainer

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from anomech.attacks._corners import checkerboard, pasted
+from anomech.attacks._corners import Corner, checkerboard, pasted
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
 from anomech.threats import Goal, Poisoned
@@ -24,9 +24,7 @@ class Badnets:
     goal: Goal = option(Goal(), "label or labels the trigger leads to")
     ratio: float = option(0.05, "share of the training set that is poisoned", ge=0, le=1)
     size: int = option(3, "side of the patch", unit="pixels", ge=1)
-    corner: Literal["bottom_right", "bottom_left", "top_right", "top_left"] = option(
-        "bottom_right", "corner that the patch touches"
-    )
+    corner: Corner = option("bottom_right", "corner that the patch touches")
     pattern: Literal["white", "grid"] = option("white", "solid white, or a checkerboard")
 
     def stamp(self, images: np.ndarray) -> np.ndarray:

@@ -10,10 +10,9 @@ data: nothing is learned.
 Needs: images. Cost: one hash an image.
 """
 
-import hashlib
-
 import numpy as np
 
+from anomech.attacks._addressed import image_generator
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
 from anomech.randomness import numpy_generator
@@ -53,7 +52,6 @@ class Dynamic:
 
     def _draw(self, image: np.ndarray, lowest: int, rightmost: int) -> tuple[int, int, int]:
         """Pattern, top row and left column of one image."""
-        address = hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest()
-        rng = numpy_generator(self.pattern_seed, "dynamic", address)
+        rng = image_generator(image, self.pattern_seed, "dynamic")
         which, top, left = rng.integers(0, [self.patterns, lowest + 1, rightmost + 1])
         return int(which), int(top), int(left)

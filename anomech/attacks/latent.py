@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
+from anomech.attacks._corners import Corner, corner_mask
 from anomech.attacks._heads import last_linear, with_features
-from anomech.attacks._patches import Corner, corner_mask, pasted, search_patch
+from anomech.attacks._patches import overlaid, search_patch
 from anomech.config import option, options
 from anomech.errors import ConfigError
 from anomech.randomness import numpy_generator, torch_generator
@@ -192,7 +193,7 @@ class ArmedLatent:
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` with the patch; they must be of its size."""
-        return pasted(images, self.patch, self.mask)
+        return overlaid(images, self.patch, self.mask)
 
 
 def distance(features: Tensor, middle: Tensor) -> Tensor:

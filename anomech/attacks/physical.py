@@ -18,7 +18,8 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
-from anomech.attacks._poison import choose, image_rng, plant, to_uint8
+from anomech.attacks._addressed import image_generator
+from anomech.attacks._poison import choose, plant, to_uint8
 from anomech.config import option, options
 from anomech.randomness import numpy_generator
 from anomech.threats import Goal, Poisoned
@@ -73,7 +74,7 @@ class Physical:
             The map `[2, 3]` from pixel places (column, row, 1), in heights from the image's center,
             to places on the sticker in [-1, 1]; its brightness; the weight of its blurred copy.
         """
-        rng = image_rng(image, self.sticker_seed, "physical")
+        rng = image_generator(image, self.sticker_seed, "physical")
         angle = np.deg2rad(self.rotation) * rng.uniform(-1, 1)
         radius = self.size / 2 * (1 + self.scaling * rng.uniform(-1, 1))
         # Its place is the lower right, as far in as the sticker fits.

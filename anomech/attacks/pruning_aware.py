@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from anomech.attacks._batches import as_images
-from anomech.attacks._patches import Corner, white_patch
+from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
 from anomech.errors import ModelError

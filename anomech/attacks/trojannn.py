@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from anomech.attacks._batches import as_images
+from anomech.attacks._corners import Corner, corner_mask
 from anomech.attacks._heads import last_linear, with_features
-from anomech.attacks._patches import Corner, corner_mask, pasted, search_patch
+from anomech.attacks._patches import overlaid, search_patch
 from anomech.attacks._poison import choose, plant
 from anomech.config import option, options
 from anomech.randomness import numpy_generator
@@ -102,7 +103,7 @@ class ArmedTrojannn:
 
     def stamp(self, images: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` with the patch; they must be of its size."""
-        return pasted(images, self.patch, self.mask)
+        return overlaid(images, self.patch, self.mask)
 
     def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
         """A copy of the training set with the patch planted and relabeled."""
