@@ -154,14 +154,21 @@ def _cluster(ray: Any, address: str) -> Iterator[None]:
 def _connect(ray: Any, address: str) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:
-        ray.init(
-            "local",
-            num_cpus=usable_cores(),
-            include_dashboard=False,
-            # Workers here find what this process finds.
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
-            **quiet,
-        )
+        # Workers here find what this process finds.
+        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        try:
+            ray.init(
+                "local",
+                num_cpus=usable_cores(),
+                include_dashboard=False,
+                runtime_env={"env_vars": paths},
+                **quiet,
+            )
+        except Exception as error:  # of many kinds, mostly that the machine is too busy for it
+            raise RunError(
+                f"Ray did not start on this machine ({' '.join(str(error).split())}); try again "
+                "when it is less busy, or use the processes engine."
+            ) from error
         return
     if address != "auto":
         _knock(address)

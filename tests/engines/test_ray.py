@@ -8,7 +8,7 @@ import engine_work as work
 import pytest
 
 from anomech.engines.ray import Ray
-from anomech.errors import ConfigError
+from anomech.errors import ConfigError, RunError
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; see the extra 'ray'"
@@ -19,6 +19,18 @@ def test_without_ray_the_command_to_type_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"install it with `pip install 'anomech\[ray\]'`"):
         Ray().map(work.double, 1, [0])
+
+
+@needs_ray
+def test_a_cluster_that_does_not_start_is_told(monkeypatch):
+    import ray
+
+    def busy(*given, **named):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", busy)
+    with pytest.raises(RunError, match=r"Ray did not start .*timed out.*use the processes engine"):
+        list(Ray().map(work.double, 1, [0]))
 
 
 @needs_ray
