@@ -97,19 +97,59 @@ def run_suite(
         versions=_versions(),
         hardware=_hardware(suite.device),
     )
-    write_record(out / TOP, run)
+    cards = ((cell.id, bench.card(cell)) for cell in everything)
+    ledger = _Ledger(out, run, clock, {name: card.status for name, card in cards if card})
+    write_record(out / TOP, ledger.now())
 
-    def ended(*, compared: bool) -> Outcome:
-        spent = run.seconds + time.monotonic() - clock
-        return _written(bench, everything, run.model_copy(update={"seconds": spent}), compared)
+    def kept(card: Scorecard) -> None:
+        ledger.enter(card)
+        told(card)
 
     try:
-        _work(bench, asked, engine or Serial(), progress, told)
+        missing = [cell for cell in asked if ledger.lacks(cell)]
+        _work(bench, missing, engine or Serial(), progress, kept)
     except BaseException:
         with suppress(RunError):  # the first error is the one to show
-            ended(compared=False)
+            _written(bench, everything, ledger.now(), compared=False)
         raise
-    return ended(compared=True)
+    return _written(bench, everything, ledger.now(), compared=True)
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """The top record while cells come in: a bench that is killed has told how far it was.
+
+    Attributes:
+        out: folder of the bench.
+        run: the record as this invocation began.
+        clock: when that was.
+        statuses: of the cells that have a card, by id.
+    """
+
+    out: Path
+    run: BenchRun
+    clock: float
+    statuses: dict[str, str]
+
+    def lacks(self, cell: Cell) -> bool:
+        """Whether a cell has no answer yet; one that failed is tried again."""
+        return self.statuses.get(cell.id, "failed") == "failed"
+
+    def enter(self, card: Scorecard) -> None:
+        """Count a card and write the record."""
+        self.statuses[card.id] = card.status
+        write_record(self.out / TOP, self.now())
+
+    def now(self) -> BenchRun:
+        """The record as it stands."""
+        failed = sum(status == "failed" for status in self.statuses.values())
+        return self.run.model_copy(
+            update={
+                "seconds": self.run.seconds + time.monotonic() - self.clock,
+                "done": len(self.statuses) - failed,
+                "failed": failed,
+            }
+        )
 
 
 def _opened(out: Path, suite: Suite, everything: Sequence[Cell]) -> BenchRun | None:
@@ -163,37 +203,29 @@ def _bench(suite: Suite, out: Path, zoo: Path, data: Path | None, progress: Prog
 
 def _work(
     bench: Bench,
-    asked: Sequence[Cell],
+    missing: Sequence[Cell],
     engine: Engine,
     progress: Progress,
-    told: Callable[[Scorecard], None],
+    kept: Callable[[Scorecard], None],
 ) -> None:
-    """Run the cells that are missing or have failed."""
-    missing = [cell for cell in asked if _wanted(bench.card(cell))]
+    """Train what is needed, then judge the cells whose network can be used."""
     unusable = _trained(bench, missing, engine, progress)
-    done = len(asked) - len(missing)
     sound = []
     for cell in missing:
         if reason := unusable.get((cell.subject, cell.seed)):
-            told(refuse_cell(bench, cell, reason))
-            done += 1
+            kept(refuse_cell(bench, cell, reason))
         else:
             sound.append(cell)
-    progress("cells", done, len(asked))
+    progress("cells", 0, len(sound))
     with closing(_mapped(engine, judge_cell, bench, sound)) as results:
-        for cell, card in results:
+        for done, (cell, card) in enumerate(results, start=1):
             if not (bench.folder(cell) / CARD).exists():
                 raise RunError(
                     "a worker wrote its cell where this process cannot see it; --out and --zoo "
                     "must be on a file system that all machines share."
                 )
-            told(card)
-            done += 1
-            progress("cells", done, len(asked))
-
-
-def _wanted(card: Scorecard | None) -> bool:
-    return card is None or card.status == "failed"
+            kept(card)
+            progress("cells", done, len(sound))
 
 
 def _trained(

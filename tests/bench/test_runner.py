@@ -132,6 +132,8 @@ def test_an_interrupted_bench_keeps_what_is_done(finished, suite, zoo, tmp_path,
     out = tmp_path / "bench"
 
     def stop(card):
+        run = read_record(out / "bench.json", BenchRun)
+        assert (run.status, run.done) == ("running", len(judged))
         if len(judged) == 2:
             raise KeyboardInterrupt
 
