@@ -12,8 +12,8 @@ Source: Nguyen, Tran 2020, with BackdoorBench's weights. Different here: G and M
 on the images that need them only, and normalize each image alone; M sees a part of the training
 set; distances are of pixels in [0, 1] and not of normalized ones.
 Needs: training.
-Cost: under a fifth of ordinary training with ResNet-20 on 20,000 images (estimated; the training of M
-is a fixed part: 44 % more in all for ResNet-14, 10,000 images and 6 epochs); test time: both once.
+Cost: under a fifth of ordinary training with ResNet-20 on 20,000 images (estimated; training M is
+a fixed part: 44 % more in all for ResNet-14, 10,000 images and 6 epochs); test time: both once.
 """
 
 from collections.abc import Callable, Mapping
