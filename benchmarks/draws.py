@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cifar import read
 from published_analysis import (
     PUBLISHED_SCORES,
     Problem,
@@ -31,7 +32,6 @@ from published_analysis import (
 )
 from published_environment import PUBLISHED, dropped, run_chain
 from rich.console import Console
-from vision import read
 
 from anomech import ImageClassifier
 from anomech.config import build

@@ -30,6 +30,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from cifar import read
 from published_analysis import (
     ANCHOR_SHARE,
     BUDGET,
@@ -45,7 +46,6 @@ from published_analysis import (
 )
 from published_environment import PUBLISHED, dropped, interpreter, run_chain, weights
 from rich.console import Console
-from vision import read
 
 OURS = "anomech, functional_attribution"
 COST_HEAD = ["network", "quantity", "published", "ours", "published / ours"]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from cifar import CELLS, Data, trained_cell
 from published_environment import weights
 from rich.console import Console
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
-from vision import CELLS, Data, _obtain
 
 from anomech import ImageClassifier, from_arrays
 from anomech.attribution.couplings import COUPLINGS
@@ -88,13 +88,13 @@ class Problem:
 
 
 def problem(name: str, data: Data | None, cache: Path, *, trusted: int, inputs: int) -> Problem:
-    """A development network (seed 0) of `vision.py`, or one of digits; half of it is triggered."""
+    """A development network (seed 0) of `cifar.py`, or one of digits; half of it is triggered."""
     if name in DIGITS:
         return _digits(name, cache, trusted=trusted, inputs=inputs)
     if data is None:
         raise SystemExit(f"{name} needs CIFAR-10 images: give --data, or set ANOMECH_DATA")
     cell = next(cell for cell in CELLS if cell.name == name)
-    trained = _obtain(cell, 0, data, cache, Console(stderr=True))
+    trained = trained_cell(cell, 0, data, cache, Console(stderr=True))
     images, labels = data.test
     attack = trained.attacks[0]
     reference, clean = data.trusted[:trusted], data.clean[: inputs - inputs // 2]

@@ -84,21 +84,7 @@ def run_suite(
     clock, before = time.monotonic(), _opened(out, suite, everything)
     bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
     write_text(out / "suite.yaml", as_yaml(suite))
-    run = BenchRun(
-        suite=suite.name,
-        title=suite.title,
-        description=suite.description,
-        status="running",
-        started=before.started if before else now(),
-        seconds=before.seconds if before else 0.0,
-        cells=len(everything),
-        done=0,
-        failed=0,
-        versions=_versions(),
-        hardware=_hardware(suite.device),
-    )
-    cards = ((cell.id, bench.card(cell)) for cell in everything)
-    ledger = _Ledger(out, run, clock, {name: card.status for name, card in cards if card})
+    ledger = _ledger(bench, everything, before, clock)
     write_record(out / TOP, ledger.now())
 
     def kept(card: Scorecard) -> None:
@@ -150,6 +136,28 @@ class _Ledger:
                 "failed": failed,
             }
         )
+
+
+def _ledger(
+    bench: Bench, everything: Sequence[Cell], before: BenchRun | None, clock: float
+) -> _Ledger:
+    """What is done already, by the cards that are there."""
+    suite = bench.suite
+    run = BenchRun(
+        suite=suite.name,
+        title=suite.title,
+        description=suite.description,
+        status="running",
+        started=before.started if before else now(),
+        seconds=before.seconds if before else 0.0,
+        cells=len(everything),
+        done=0,
+        failed=0,
+        versions=_versions(),
+        hardware=_hardware(suite.device),
+    )
+    cards = ((cell.id, bench.card(cell)) for cell in everything)
+    return _Ledger(bench.out, run, clock, {name: card.status for name, card in cards if card})
 
 
 def _opened(out: Path, suite: Suite, everything: Sequence[Cell]) -> BenchRun | None:

@@ -44,3 +44,11 @@ def test_training_anew_forgets_what_was_trained(build):
 def test_the_optimizer_is_part_of_what_a_kept_network_is_known_by():
     one, two = (Subject((), "vit", Recipe(optimizer=name)) for name in ("sgd", "adamw"))
     assert one.fingerprint(IMAGES, LABELS) != two.fingerprint(IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 6])
+def test_a_training_may_have_any_number_of_steps(steps):
+    network = train(
+        Vgg((8,), 10, 1), IMAGES[:20], LABELS[:20], Recipe(epochs=steps, batch=20), seed=0
+    )
+    assert all(torch.isfinite(each).all() for each in network.state_dict().values())

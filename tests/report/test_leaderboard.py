@@ -1,6 +1,5 @@
 """The leaderboard as a whole: the same bytes, closed, escaped, and honest about what is missing."""
 
-import html.parser
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from urllib.parse import unquote
 import boards
 import pytest
 from boards import Bench, MadeCase
+from pages import Tags
 
 from anomech import records
 from anomech.errors import RunError
@@ -26,22 +26,6 @@ HOSTILE = (
     "\x1b[2J\u202egnp.evil\x07",
     "</style></svg><a href=javascript:alert(3)>",
 )
-
-
-class Tags(html.parser.HTMLParser):
-    """Collects tags, attributes and the visible text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def read(out: Path) -> str:

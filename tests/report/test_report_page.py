@@ -1,6 +1,5 @@
 """The page as a whole: the same bytes each time, closed, escaped, small, and honest if partial."""
 
-import html.parser
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import Tags
 
 from anomech import records
 from anomech.errors import RunError
@@ -22,22 +22,6 @@ HOSTILE = (
     "\x1b[2J\u202egnp.evil' onload='alert(3)",
     "</style><style>@import url(http://evil.example/a.css)",
 )
-
-
-class Tags(html.parser.HTMLParser):
-    """Collects tags, attributes and the visible text of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def read(run: Path) -> str:
