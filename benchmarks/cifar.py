@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from anomech.bench import datasets
-from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject, Trained, obtain
+from anomech.learning.training import Recipe
 
 TRUSTED, CLEAN = 4000, 3000
 

@@ -25,19 +25,20 @@ import torch
 from rich.console import Console
 
 from anomech import Detector, ImageClassifier, from_arrays, plugins
+from anomech.architectures.digits import DigitsNet
+from anomech.architectures.resnet import resnet14
 from anomech.audit.chunks import bounds
 from anomech.audit.detector import FittedDetector
-from anomech.bench.training import Recipe, train
 from anomech.data.archive import read_archive
 from anomech.data.digits import load_digits
 from anomech.data.images import ImageExamples
-from anomech.data.observed import observe
 from anomech.data.subset import Subset
 from anomech.engines._parcels import pack_job
-from anomech.randomness import numpy_generator
-from anomech.tasks.networks.digits import DigitsNet
-from anomech.tasks.networks.resnet import resnet14
-from anomech.types import Engine, Task, silent
+from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.task import Task
+from anomech.kernel.types import Engine, silent
+from anomech.learning.training import Recipe, train
+from anomech.observing.observed import observe
 
 WORKERS = 2
 TRUSTED = 600

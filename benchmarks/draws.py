@@ -34,10 +34,10 @@ from published_environment import PUBLISHED, dropped, run_chain
 from rich.console import Console
 
 from anomech import ImageClassifier
-from anomech.config import build
-from anomech.data.observed import Observed
+from anomech.kernel.config import build
+from anomech.kernel.types import silent
+from anomech.observing.observed import Observed
 from anomech.tracing.gaussian import Gaussian
-from anomech.types import silent
 
 COUNTS = (12, 25, 50, 100, 133, 200, 400)
 SETTINGS = (

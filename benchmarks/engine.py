@@ -27,15 +27,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from anomech import ImageClassifier, from_arrays
+from anomech import architectures as networks
 from anomech.audit.detector import make_method
 from anomech.audit.judging import calibrate
 from anomech.data.images import ImageExamples
-from anomech.data.observed import observe
-from anomech.data.passes import passes
-from anomech.tasks import networks
+from anomech.kernel.types import silent
+from anomech.observing.observed import observe
 from anomech.tracing.gradient import Gradient
 from anomech.tracing.last_layer import LastLayer
-from anomech.types import silent
 
 ANCHORS, CALIBRATION = 500, 200
 Work = Callable[[], object]
@@ -83,7 +82,7 @@ def _images(count: int, seed: int) -> ImageExamples:
 
 
 def _floor(task: ImageClassifier, images: ImageExamples) -> None:
-    for places in passes(task, images):
+    for places in task.passes(images):
         with torch.enable_grad():
             batch = task._prepare(images.load(places)).requires_grad_()
             with torch.autocast(batch.device.type, torch.bfloat16, task.precision != "float32"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from anomech.bench.grading import TRUTH, grade
 from anomech.records import Verdict, read_record, read_rows
-from anomech.scorecards import Scorecard, TruthRow
+from anomech.records.scorecards import Scorecard, TruthRow
 
 
 def line(folder: Path) -> list[str]:

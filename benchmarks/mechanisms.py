@@ -21,8 +21,8 @@ from sklearn.metrics import adjusted_rand_score
 from anomech import Detector, ImageClassifier, from_arrays
 from anomech.attribution.mechanisms import find_mechanisms
 from anomech.bench.zoo import Trained
-from anomech.data.observed import Observed, observe
-from anomech.types import silent
+from anomech.kernel.types import silent
+from anomech.observing.observed import Observed, observe
 
 BUDGET = 0.01
 ANCHOR_SHARE = 0.35

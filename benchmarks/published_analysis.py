@@ -21,6 +21,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from anomech import ImageClassifier, from_arrays
+from anomech import architectures as networks
+from anomech.architectures import digits, resnet
 from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.scores import SCORES
 from anomech.audit.trusted import TrustedSplit, split_trusted
@@ -28,11 +30,9 @@ from anomech.bench.demo import ATTACKS, RECIPE
 from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.calibration.conformal import threshold
 from anomech.data.digits import load_digits
-from anomech.data.observed import Observed, observe
-from anomech.randomness import numpy_generator
-from anomech.tasks import networks
-from anomech.tasks.networks import digits, resnet
-from anomech.types import silent
+from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.types import silent
+from anomech.observing.observed import Observed, observe
 
 BUDGET = 0.01
 DIGITS = ("digits BadNets", "digits Blended")

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from anomech import Detector, ImageClassifier, from_arrays
-from anomech.data.observed import observe
-from anomech.tasks import networks
-from anomech.types import silent
+from anomech import architectures as networks
+from anomech.kernel.types import silent
+from anomech.observing.observed import observe
 
 
 def peak_kib() -> int:

@@ -41,8 +41,8 @@ import os
 
 from torch import nn
 
-from anomech.tasks import networks
-from anomech.tasks.networks.digits import DigitsNet
+from anomech import architectures as networks
+from anomech.architectures.digits import DigitsNet
 
 NETWORK, PASSES = {network!r}, os.environ.get("SCALE_PASSES")
 
@@ -126,8 +126,8 @@ def prepare(folder: Path, data: Path | None, network: str, counts: list[int]) ->
     """
     from safetensors.torch import save_file
 
-    from anomech.bench.training import Recipe, train
-    from anomech.tasks.factory import build_model
+    from anomech.artefacts.factory import build_model
+    from anomech.learning.training import Recipe, train
 
     source = base(data)
     factory = folder / "network.py"

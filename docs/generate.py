@@ -4,8 +4,8 @@ import importlib
 import sys
 from pathlib import Path
 
-from anomech import plugins
-from anomech.config import describe
+from anomech.kernel import plugins
+from anomech.kernel.config import describe
 
 HERE = Path(__file__).parent / "methods"
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 import anomech
+from anomech.architectures.digits import DigitsNet
 from anomech.attacks.badnets import Badnets
-from anomech.bench.training import Recipe, train
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
-from anomech.tasks.networks.digits import DigitsNet
+from anomech.learning.training import Recipe, train
 
 images, labels = load_digits()
 training, trusted, rest = stratified(labels, [0.45, 0.35, 0.2], seed=0, purpose="example")

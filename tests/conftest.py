@@ -3,8 +3,9 @@
 Both hold a planted mechanism. They are made once a session, from a seed, in a few seconds.
 """
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from anomech.attacks.badnets import Badnets
-from anomech.bench.training import Recipe, train
 from anomech.data.digits import load_digits
-from anomech.randomness import numpy_generator, torch_generator
+from anomech.kernel.randomness import numpy_generator, torch_generator
+from anomech.kernel.task import Layers
+from anomech.kernel.types import Preview, Response
+from anomech.learning.training import Recipe, train
 from anomech.tasks.image_classifier import ImageClassifier
 from anomech.tasks.watching import watched_parameters
-from anomech.types import Preview, Response
 
 torch.set_num_threads(1)
 
@@ -147,7 +149,8 @@ class ToyLanguageTask:
     model: nn.Module
     watch: str = "all"
     batch: int = 256
-    provides: frozenset[str] = field(default=frozenset({"layers"}), init=False)
+    kind = "toy"
+    provides: frozenset = field(default=frozenset({Layers}), init=False)
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
@@ -164,8 +167,19 @@ class ToyLanguageTask:
     def precise(self):
         return self
 
-    def capacity(self, batch):
-        return self.batch
+    def passes(self, examples):
+        for start in range(0, len(examples), self.batch):
+            yield np.arange(start, min(start + self.batch, len(examples)))
+
+    def with_(self, overlay):
+        other = copy.deepcopy(self.model)
+        with torch.no_grad():
+            for name, tensor in overlay.items():
+                other.get_parameter(name).copy_(tensor)
+        return replace(self, model=other)
+
+    def state(self):
+        return self.model.state_dict()
 
     def respond(self, overlay, batch, answers=None):
         prompt = torch.from_numpy(batch)
@@ -188,6 +202,9 @@ class ToyLanguageTask:
 
     def groups(self, answers):
         return answers[:, 0]
+
+    def group_words(self, groups):
+        return [f"starts with {group}" for group in groups.tolist()]
 
     def agrees(self, answers, labels):
         return (answers == torch.from_numpy(labels)).all(dim=1)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.threats import Batch, Goal
+from anomech.kernel.attack import Batch, Goal
 
 
 class Roles(NamedTuple):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from anomech.errors import ModelError
+from anomech.kernel.errors import ModelError
 
 
 def last_linear(network: nn.Module) -> nn.Linear:

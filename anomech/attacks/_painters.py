@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.randomness import torch_generator
+from anomech.kernel.randomness import torch_generator
 
 GROUPS = 4
 CHUNK = 32

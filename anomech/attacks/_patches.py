@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.errors import DataError
-from anomech.types import Progress
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import Progress
 
 
 def overlaid(images: np.ndarray, patch: np.ndarray, mask: np.ndarray) -> np.ndarray:

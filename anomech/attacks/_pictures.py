@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from anomech.randomness import numpy_generator
+from anomech.kernel.randomness import numpy_generator
 
 Picture = Literal["noise", "waves"]
 

@@ -32,10 +32,10 @@ from torch.nn import functional
 from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._heads import with_features
-from anomech.config import option, options
-from anomech.errors import ConfigError
-from anomech.threats import Batch, Goal, Learned, Objective, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import Progress
 
 TINY = 1e-12
 

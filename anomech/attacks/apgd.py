@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attacks._ascent import Ball, Loss, Network, Norm, perturbed, ratio, rivalry
-from anomech.config import option, options
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.types import Progress
+from anomech.learning.ascent import Ball, Loss, Network, Norm, perturbed, ratio, rivalry
 
 MOMENTUM = 0.75
 CLIMBING = 0.75
@@ -49,7 +49,7 @@ class Apgd:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.threats.Perturbation`.
+        """See `anomech.kernel.attack.Perturbation`.
 
         Raises:
             ModelError: a network in training mode, or without finite logits.

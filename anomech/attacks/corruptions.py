@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from anomech.attacks._addressed import image_generator
-from anomech.config import option, options
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.types import Progress
+from anomech.learning.addressed import image_generator
 
 Kind = Literal[
     "gaussian_noise",
@@ -64,7 +64,7 @@ class Corruptions:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.threats.Perturbation`; neither the network nor the labels are looked at."""
+        """See `anomech.kernel.attack.Perturbation`; it looks at neither network nor labels."""
         corrupt, level = CORRUPT[self.kind], LEVELS[self.kind][self.severity - 1]
         out = images.copy()
         for place, image in enumerate(images):

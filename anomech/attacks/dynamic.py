@@ -12,11 +12,11 @@ Needs: images. Cost: one hash an image.
 
 import numpy as np
 
-from anomech.attacks._addressed import image_generator
 from anomech.attacks._poison import choose, plant
-from anomech.config import option, options
-from anomech.randomness import numpy_generator
-from anomech.threats import Goal, Poisoned
+from anomech.kernel.attack import Goal, Poisoned
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import numpy_generator
+from anomech.learning.addressed import image_generator
 
 
 @options

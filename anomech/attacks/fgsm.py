@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attacks._ascent import Ball, Network, Norm, perturbed, towards
-from anomech.config import option, options
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.types import Progress
+from anomech.learning.ascent import Ball, Network, Norm, perturbed, towards
 
 
 @options
@@ -36,7 +36,7 @@ class Fgsm:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.threats.Perturbation`; there is nothing random.
+        """See `anomech.kernel.attack.Perturbation`; there is nothing random.
 
         Raises:
             ModelError: a network in training mode, or without finite logits.

@@ -26,10 +26,10 @@ from torch.nn import functional
 
 from anomech.attacks._batches import as_images, draw_roles, relabeled
 from anomech.attacks._painters import Painter, in_chunks, new_painter, restored_painter
-from anomech.config import option, options
-from anomech.randomness import numpy_generator
-from anomech.threats import Batch, Goal, Learned, Objective, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.types import Progress
 
 BETAS = (0.5, 0.9)
 MASK_BATCH = 64

@@ -21,10 +21,10 @@ from torch import nn
 from anomech.attacks._corners import CORNERS, checkerboard, pasted
 from anomech.attacks._poison import check_clean_label, choose, mask
 from anomech.attacks._surrogate import input_gradient
-from anomech.config import option, options
-from anomech.errors import DataError
-from anomech.threats import DataAttack, Goal, Learned, Poisoned, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import DataAttack, Goal, Learned, Poisoned, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import Progress
 
 
 @options

@@ -27,11 +27,11 @@ from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, corner_mask
 from anomech.attacks._heads import last_linear, with_features
 from anomech.attacks._patches import overlaid, search_patch
-from anomech.config import option, options
-from anomech.errors import ConfigError
-from anomech.randomness import numpy_generator, torch_generator
-from anomech.threats import Batch, Goal, Learned, Objective, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.randomness import numpy_generator, torch_generator
+from anomech.kernel.types import Progress
 
 EPS = 1.0
 STEP = 0.05

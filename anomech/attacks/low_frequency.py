@@ -21,11 +21,11 @@ from scipy.ndimage import gaussian_filter
 
 from anomech.attacks._poison import DirtyLabel, choose, to_uint8
 from anomech.attacks._surrogate import input_gradient
-from anomech.config import option, options
-from anomech.errors import DataError
-from anomech.randomness import numpy_generator
-from anomech.threats import DataAttack, Goal, Learned, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import DataAttack, Goal, Learned, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import DataError
+from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.types import Progress
 
 
 @options

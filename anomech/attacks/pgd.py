@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attacks._ascent import Ball, Network, Norm, perturbed, towards
-from anomech.config import option, options
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.types import Progress
+from anomech.learning.ascent import Ball, Network, Norm, perturbed, towards
 
 
 @options
@@ -41,7 +41,7 @@ class Pgd:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.threats.Perturbation`.
+        """See `anomech.kernel.attack.Perturbation`.
 
         Raises:
             ModelError: a network in training mode, or without finite logits.

@@ -18,11 +18,11 @@ import torch
 from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
-from anomech.attacks._addressed import image_generator
 from anomech.attacks._poison import choose, plant, to_uint8
-from anomech.config import option, options
-from anomech.randomness import numpy_generator
-from anomech.threats import Goal, Poisoned
+from anomech.kernel.attack import Goal, Poisoned
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import numpy_generator
+from anomech.learning.addressed import image_generator
 
 RESOLUTION = 32
 """Side of the drawn sticker, in its own pixels."""

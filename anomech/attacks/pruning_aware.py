@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from anomech.attacks._batches import as_images
 from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._poison import choose, plant
-from anomech.config import option, options
-from anomech.errors import ModelError
-from anomech.threats import Goal, Learned, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import Goal, Learned, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ModelError
+from anomech.kernel.types import Progress
 
 CHUNK = 256
 

@@ -19,9 +19,9 @@ from typing import Literal
 import numpy as np
 
 from anomech.attacks._poison import choose, plant
-from anomech.config import option, options
-from anomech.errors import DataError
-from anomech.threats import Goal, Poisoned
+from anomech.kernel.attack import Goal, Poisoned
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import DataError
 
 CHANNELS = ("red", "green", "blue")
 

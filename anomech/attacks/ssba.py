@@ -26,11 +26,11 @@ from torch.nn import functional
 
 from anomech.attacks._poison import DirtyLabel, to_uint8
 from anomech.attacks._surrogate import planes
-from anomech.config import option, options
-from anomech.errors import DataError
-from anomech.randomness import numpy_generator, torch_generator
-from anomech.threats import DataAttack, Goal, Learned, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import DataAttack, Goal, Learned, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import DataError
+from anomech.kernel.randomness import numpy_generator, torch_generator
+from anomech.kernel.types import Progress
 
 CELLS = 4
 """Side of the grid that the bits are laid out on, and that the decoder reads."""

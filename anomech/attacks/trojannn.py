@@ -27,10 +27,10 @@ from anomech.attacks._corners import Corner, corner_mask
 from anomech.attacks._heads import last_linear, with_features
 from anomech.attacks._patches import overlaid, search_patch
 from anomech.attacks._poison import choose, plant
-from anomech.config import option, options
-from anomech.randomness import numpy_generator
-from anomech.threats import Goal, Learned, Poisoned, Trainer
-from anomech.types import Progress
+from anomech.kernel.attack import Goal, Learned, Poisoned, Trainer
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.types import Progress
 
 
 @options

@@ -28,7 +28,7 @@ from anomech.attribution.scores import (
     explained_without_self,
     span_inverse,
 )
-from anomech.traces import Traces
+from anomech.kernel.tracer import Traces
 
 STATISTICS = (
     "mean",

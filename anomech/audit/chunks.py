@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
 from anomech.records import Record, ScoreRow, Verdict, read_record, write_text
 
 CHUNK = 1024

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from anomech import plugins
 from anomech.audit.batch import Control, controlled
 from anomech.audit.chunks import CHUNK, bounds
 from anomech.audit.judging import Calibrated, calibrate
@@ -17,13 +16,15 @@ from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.audit.verdicts import anchor_names, verdicts
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
-from anomech.config import build
-from anomech.data.observed import observe
 from anomech.data.subset import in_pieces
-from anomech.errors import CapabilityError, ConfigError
-from anomech.methods import Method
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.detector import Method
+from anomech.kernel.errors import CapabilityError, ConfigError
+from anomech.kernel.task import Task, missing
+from anomech.kernel.types import Examples, Progress, silent
+from anomech.observing.observed import observe
 from anomech.records import Verdict
-from anomech.types import Examples, Progress, Task, silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +165,8 @@ def check_needs(name: str, method: Method, task: Task) -> None:
     Raises:
         CapabilityError: names what is missing.
     """
-    missing = sorted(method.needs - task.provides)
-    if missing:
+    if lacking := missing(method.needs, task):
         raise CapabilityError(
-            f"detector {name} needs {', '.join(missing)}, which this kind of model does not give; "
+            f"detector {name} needs {', '.join(lacking)}, which this {task.kind} does not give; "
             "choose another detector."
         )

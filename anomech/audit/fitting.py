@@ -11,10 +11,10 @@ from anomech.audit.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
-from anomech.errors import CapabilityError, Inconclusive
-from anomech.methods import Method
+from anomech.kernel.detector import Method
+from anomech.kernel.errors import CapabilityError, Inconclusive
+from anomech.kernel.types import Engine, Progress
 from anomech.records import Finding
-from anomech.types import Engine, Progress
 
 
 @dataclass(frozen=True)

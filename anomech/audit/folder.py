@@ -8,7 +8,7 @@ import yaml
 
 from anomech.audit import findings, provenance
 from anomech.audit.plan import Plan, as_yaml, difference, read_plan
-from anomech.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
+from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
 from anomech.records import (
     Finding,
     Run,

@@ -10,8 +10,7 @@ from torch import Tensor
 from anomech.attribution.mechanisms import LARGEST_NULL
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
 from anomech.calibration.stopping import Stopping, limits, same_rank, stops_at
-from anomech.data.observed import Observed
-from anomech.methods import (
+from anomech.kernel.detector import (
     ExplainingMethod,
     FittedMethod,
     Method,
@@ -19,9 +18,10 @@ from anomech.methods import (
     StagedMethod,
     TracedMethod,
 )
+from anomech.kernel.tracer import TraceSource
+from anomech.kernel.types import Progress, silent
+from anomech.observing.observed import Observed
 from anomech.records import Decision
-from anomech.traces import TraceSource
-from anomech.types import Progress, silent
 
 
 @dataclass(frozen=True)

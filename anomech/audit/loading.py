@@ -7,14 +7,14 @@ from functools import partial
 import torch
 from torch import nn
 
+from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
+from anomech.artefacts.checkpoints import apply_state, load_state
+from anomech.artefacts.factory import build_model
 from anomech.audit.plan import Plan, TaskPlan
 from anomech.data.images import ImageExamples, read_images
-from anomech.errors import ConfigError, DataError
-from anomech.tasks.backdoorbench import NORMALIZATION, build_network, read_attack
-from anomech.tasks.checkpoints import apply_state, load_state
-from anomech.tasks.factory import build_model
+from anomech.kernel.errors import ConfigError, DataError
+from anomech.kernel.types import Progress
 from anomech.tasks.image_classifier import ImageClassifier
-from anomech.types import Progress
 
 
 @dataclass(frozen=True)

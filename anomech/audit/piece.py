@@ -13,9 +13,10 @@ from anomech.audit import tables
 from anomech.audit.chunks import Chunk
 from anomech.audit.judging import Calibrated
 from anomech.audit.verdicts import AnchorNames, verdicts
-from anomech.data.observed import observe
+from anomech.kernel.task import Task
+from anomech.kernel.types import Examples, silent
+from anomech.observing.observed import observe
 from anomech.records import Verdict
-from anomech.types import Examples, Task, silent
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from anomech.audit.verdicts import anchor_names
 from anomech.calibration.excess import tolerated
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.kernel.types import Engine, Progress
 from anomech.records import Run, write_findings, write_record
 from anomech.report.render import render
-from anomech.types import Engine, Progress
 
 
 def audit(

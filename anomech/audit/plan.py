@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from anomech import plugins
 from anomech.audit.batch import Control
 from anomech.audit.chunks import CHUNK
-from anomech.config import build, describe, option, options, resolved
-from anomech.errors import ConfigError
+from anomech.kernel import plugins
+from anomech.kernel.config import build, describe, option, options, resolved
+from anomech.kernel.errors import ConfigError
 from anomech.tasks.arithmetic import Precision
 
 LEAD = "functional_attribution"

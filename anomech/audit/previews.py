@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.kernel.types import Examples, Preview
 from anomech.records import Mechanism, Verdict
-from anomech.types import Examples, Preview
 
 FOLDER = "previews"
 SUFFIX = {"image": ".png", "text": ".txt"}

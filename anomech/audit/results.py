@@ -16,9 +16,9 @@ from anomech.audit.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.audit.tally import Outcome, Tally
 from anomech.data.splits import overlap
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.kernel.types import Progress
 from anomech.records import ExampleRow, Finding, Mechanism, Verdict, row_text, whole_file
-from anomech.types import Progress
 
 LEAST_ACCURACY = 0.5
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomech.data.observed import Observed, observe
 from anomech.data.splits import stratified
-from anomech.errors import DataError, Inconclusive
-from anomech.types import Examples, Progress, Task
+from anomech.kernel.errors import DataError, Inconclusive
+from anomech.kernel.task import Logits, Task
+from anomech.kernel.types import Examples, Progress
+from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
 
@@ -80,7 +81,7 @@ def split_trusted(
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:
-    if "logits" not in observed.task.provides:
+    if Logits not in observed.task.provides:
         return
     classes = observed.logits.shape[1]
     if int(labels.max()) >= classes:

@@ -7,7 +7,7 @@ import torch
 
 from anomech.audit.judging import Calibrated, Judged
 from anomech.audit.wording import reason
-from anomech.data.observed import Observed
+from anomech.observing.observed import Observed
 from anomech.records import Evidence, Verdict
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from anomech.bench.suite import ConditionSpec, SubjectSpec, Suite
-from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject
-from anomech.config import build, resolved
-from anomech.errors import ConfigError
-from anomech.scorecards import Role
+from anomech.kernel.config import build, resolved
+from anomech.kernel.errors import ConfigError
+from anomech.learning.training import Recipe
+from anomech.records.scorecards import Role
 
 
 @dataclass(frozen=True)

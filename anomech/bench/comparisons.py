@@ -24,8 +24,8 @@ from anomech.bench.metrics import (
     resampled_auroc,
     resampled_der,
 )
-from anomech.randomness import numpy_generator
-from anomech.scorecards import Comparison, Interval
+from anomech.kernel.randomness import numpy_generator
+from anomech.records.scorecards import Comparison, Interval
 
 MEAN = "mean"
 AUROC, DER = "AUROC", "DER"

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from anomech.config import nearest
 from anomech.data.archive import read_archive
 from anomech.data.digits import load_digits
 from anomech.data.hugging_face import is_saved, read_saved
@@ -21,7 +20,8 @@ from anomech.data.image_files import to_channels
 from anomech.data.images import read_images
 from anomech.data.labeled import Labeled, read_labeled
 from anomech.data.splits import stratified
-from anomech.errors import ConfigError, DataError
+from anomech.kernel.config import nearest
+from anomech.kernel.errors import ConfigError, DataError
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""

@@ -15,22 +15,22 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from anomech import plugins
+from anomech.architectures.digits import DigitsNet
+from anomech.artefacts.checkpoints import apply_state, load_state
 from anomech.audit.folder import noted, open_folder
 from anomech.audit.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
-from anomech.bench.training import Recipe, predict, train
 from anomech.bench.truth import with_truth
-from anomech.config import resolved
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
-from anomech.errors import ConfigError, ModelError, RunError
+from anomech.kernel import plugins
+from anomech.kernel.config import resolved
+from anomech.kernel.errors import ConfigError, ModelError, RunError
+from anomech.kernel.types import Progress
+from anomech.learning.training import Recipe, predict, train
 from anomech.records import Run, ScoreRow, read_rows, write_text
-from anomech.scorecards import TruthRow
-from anomech.tasks.checkpoints import apply_state, load_state
-from anomech.tasks.networks.digits import DigitsNet
-from anomech.types import Progress
+from anomech.records.scorecards import TruthRow
 
 RECIPE = Recipe(epochs=30, batch=64, peak=0.1, augment="none")
 SHARES = (0.45, 0.35, 0.20)
@@ -51,7 +51,7 @@ NOTE = (
 
 FACTORY = '''"""Builds the network of the demo; its weights are in the file beside."""
 
-from anomech.tasks.networks.digits import DigitsNet
+from anomech.architectures.digits import DigitsNet
 
 
 def make_model() -> DigitsNet:

@@ -16,9 +16,9 @@ from anomech.bench.metrics import (
     resample,
     resampled_auroc,
 )
-from anomech.randomness import numpy_generator
+from anomech.kernel.randomness import numpy_generator
 from anomech.records import ScoreRow, iterate_rows, read_rows
-from anomech.scorecards import Interval, Rates, ThresholdKind, TruthRow
+from anomech.records.scorecards import Interval, Rates, ThresholdKind, TruthRow
 
 TRUTH = "truth.jsonl"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomech.scorecards import Interval
+from anomech.records.scorecards import Interval
 
 DRAWS = 1000
 LEVEL = 0.95

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from anomech import plugins
 from anomech.bench.suite import Methods
-from anomech.bench.training import predict
-from anomech.config import build
-from anomech.types import Progress
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.types import Progress
+from anomech.learning.training import predict
 
 
 @dataclass(frozen=True, eq=False)

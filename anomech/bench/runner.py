@@ -22,11 +22,11 @@ from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
 from anomech.bench.work import CARD, Bench, judge_cell, refuse_cell, train_network
 from anomech.engines.serial import Serial
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
+from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.leaderboard import render_leaderboard
-from anomech.scorecards import BenchRun, Scorecard
-from anomech.types import Engine, Progress, silent
 
 TOP = "bench.json"
 

@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 import yaml
 
-from anomech import plugins
+from anomech import architectures as networks
 from anomech.audit.plan import read_plan, resolved_detector
-from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject
-from anomech.config import build, nearest, option, options, resolved
-from anomech.errors import ConfigError
-from anomech.scorecards import Role
-from anomech.tasks import networks
+from anomech.kernel import plugins
+from anomech.kernel.attack import Perturbation
+from anomech.kernel.config import build, nearest, option, options, resolved
+from anomech.kernel.errors import ConfigError
+from anomech.learning.training import Recipe
+from anomech.records.scorecards import Role
 from anomech.tasks.arithmetic import Precision
-from anomech.threats import Perturbation
 
 Methods = Mapping[str, Mapping[str, Any]]
 """Methods of one kind with their options."""

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from anomech.scorecards import BenchRun, Comparison, Rates, Scorecard, ThresholdKind
+from anomech.records.scorecards import BenchRun, Comparison, Rates, Scorecard, ThresholdKind
 
 Measurement = Callable[[Scorecard], float | None]
 

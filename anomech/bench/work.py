@@ -24,13 +24,13 @@ from anomech.bench.suite import Suite
 from anomech.bench.truth import with_truth
 from anomech.bench.zoo import fetch, obtain
 from anomech.calibration.conformal import needed
-from anomech.config import resolved
-from anomech.data.observed import observe
-from anomech.errors import AnomechError, Inconclusive, RunError
+from anomech.kernel.config import resolved
+from anomech.kernel.errors import AnomechError, Inconclusive, RunError
+from anomech.kernel.types import Progress, silent
+from anomech.observing.observed import observe
 from anomech.records import Run, Verdict, iterate_rows, read_record, write_record, write_text
-from anomech.scorecards import Cost, Scorecard, TruthRow
+from anomech.records.scorecards import Cost, Scorecard, TruthRow
 from anomech.tasks.image_classifier import ImageClassifier
-from anomech.types import Progress, silent
 
 CARD = "card.json"
 CELL = "cell.yaml"

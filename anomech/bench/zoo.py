@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from anomech import plugins
+from anomech import architectures as networks
 from anomech.bench.network_files import read_network, save_network
-from anomech.bench.training import Recipe, cross_entropy, initialize, predict, train
-from anomech.config import build, resolved
-from anomech.errors import ConfigError, ModelError
-from anomech.tasks import networks
-from anomech.threats import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
-from anomech.types import Progress, silent
+from anomech.kernel import plugins
+from anomech.kernel.attack import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
+from anomech.kernel.config import build, resolved
+from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.types import Progress, silent
+from anomech.learning.training import Recipe, cross_entropy, initialize, predict, train
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""
@@ -29,7 +29,7 @@ class Subject:
 
     Attributes:
         attacks: attack names with their options, planted one after the other; none is a clean twin.
-        network: name of a function in `anomech.tasks.networks`.
+        network: name of a function in `anomech.architectures`.
         recipe: how it is trained.
         seed: of the weights, the poisoned images and the order.
     """
@@ -152,7 +152,7 @@ def fetch(
 
 @dataclass(frozen=True)
 class ZooTrainer:
-    """The recipe of a subject, in an attacker's hands; see `anomech.threats.Trainer`."""
+    """The recipe of a subject, in an attacker's hands; see `anomech.kernel.attack.Trainer`."""
 
     subject: Subject
     train_set: Images

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomech.errors import Inconclusive
+from anomech.kernel.errors import Inconclusive
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report
 
 if TYPE_CHECKING:
     from anomech.audit.plan import Plan
+    from anomech.kernel.types import Engine
     from anomech.records import Finding, Run
-    from anomech.types import Engine
 
 FOUND = 1
 INCONCLUSIVE = 3
@@ -193,7 +193,7 @@ def mebibytes(size: str) -> int:
     Raises:
         ConfigError: it is no size, or less than a mebibyte.
     """
-    from anomech.errors import ConfigError
+    from anomech.kernel.errors import ConfigError
 
     found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT])i?B\s*", size, re.IGNORECASE)
     try:
@@ -218,7 +218,7 @@ def _plan(
 ) -> "Plan":
     """The plan file or the defaults, then the options, then --set."""
     from anomech.audit.plan import BASELINES, Plan, assign, from_mapping, put, read_plan
-    from anomech.config import resolved
+    from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
     # A model on the command line replaces one of the other kind in the plan file.

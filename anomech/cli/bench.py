@@ -11,7 +11,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 if TYPE_CHECKING:
     from anomech.bench.runner import Outcome
     from anomech.bench.suite import Suite
-    from anomech.scorecards import Scorecard
+    from anomech.records.scorecards import Scorecard
 
 FAILED = 3
 """Exit code where a cell failed: as for an audit without an answer."""
@@ -74,7 +74,7 @@ def bench(
         _list()
         return
     if not suite:
-        from anomech.errors import ConfigError
+        from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
     resolved = _suite(suite, settings or [])

@@ -21,7 +21,7 @@ from rich.text import Text
 from anomech.report.words import clean
 
 if TYPE_CHECKING:  # it needs torch
-    from anomech.types import Progress
+    from anomech.kernel.types import Progress
 
 PIPE_CLOSED = 141
 """Exit code when the reader of a pipe has gone: what a shell reports for SIGPIPE."""

@@ -16,7 +16,7 @@ def describe(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="A method of that kind.")] = "",
 ) -> None:
     """List the methods of each kind, or say what one of them believes and which options it has."""
-    from anomech import plugins
+    from anomech.kernel import plugins
 
     if name:
         _one(plugins.get(kind, name))
@@ -46,7 +46,7 @@ def _first(method: Any) -> str:
 
 
 def _one(method: Any) -> None:
-    from anomech import config
+    from anomech.kernel import config
 
     say("\n".join(plain(line) for line in _document(method).splitlines()))
     say("")

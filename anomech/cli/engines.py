@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from anomech.types import Engine
+    from anomech.kernel.types import Engine
 
 HOW = "How to judge"
 """Heading of these options in a command's help."""
@@ -36,9 +36,9 @@ def chosen_engine(name: str, settings: Sequence[str]) -> "Engine | None":
     Raises:
         ConfigError: no such engine or option.
     """
-    from anomech import plugins
     from anomech.audit.plan import assign
-    from anomech.config import build
+    from anomech.kernel import plugins
+    from anomech.kernel.config import build
 
     chosen: Engine = build(plugins.get("engine", name), assign({}, settings), f"engine {name}")
     return None if name == "serial" else chosen

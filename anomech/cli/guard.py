@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from anomech.cli.console import PIPE_CLOSED, warn
-from anomech.errors import AnomechError
+from anomech.kernel.errors import AnomechError
 
 INTERRUPTED = 130
 BAD_INPUT = 2

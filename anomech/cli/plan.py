@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from anomech.cli.console import plain, say_whole, warn
-from anomech.errors import ConfigError, RunError
+from anomech.kernel.errors import ConfigError, RunError
 
 plan = typer.Typer(
     no_args_is_help=True,

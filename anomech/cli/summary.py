@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from anomech.cli.console import output, plain, say, say_whole
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
 from anomech.records import Finding, Mechanism, Run, read_record
 from anomech.report.words import clip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 
 def read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:

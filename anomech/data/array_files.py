@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 DIGEST = 16
 """Bytes of a digest."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from anomech.data.image_files import decode_as_stored, to_channels
 from anomech.data.labeled import Labeled, as_classes
-from anomech.errors import ConfigError, DataError
+from anomech.kernel.errors import ConfigError, DataError
 
 
 def is_saved(path: Path) -> bool:

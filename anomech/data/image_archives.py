@@ -20,7 +20,7 @@ import numpy as np
 from anomech.data.archive import read_archive
 from anomech.data.array_files import ArrayFile, stamp
 from anomech.data.compact import Texts, packed
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 MAX_BYTES = 2**32
 """Most bytes (4 GiB) that what is compressed or held in memory of one file may unpack to."""

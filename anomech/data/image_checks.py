@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from anomech.data.compact import Texts, numbered, packed, repeated
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 
 def checked_ids(ids: Sequence[str] | None, count: int) -> Texts:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from anomech.data.compact import Texts, packed
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
 """Decoders in use; a narrow list keeps a stranger's file away from the rarely used ones."""

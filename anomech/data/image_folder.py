@@ -11,8 +11,8 @@ import numpy as np
 from anomech.data.compact import Texts
 from anomech.data.image_files import Files, decode_files, find_images, measure_files
 from anomech.data.workers import in_order
-from anomech.errors import DataError
-from anomech.types import Progress
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import Progress
 
 PIECE = 256
 """Files that one worker measures at once."""

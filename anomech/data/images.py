@@ -22,8 +22,8 @@ from anomech.data.image_archives import ArchivedImages, read_npy, read_npz
 from anomech.data.image_checks import checked_ids, checked_labels, frozen
 from anomech.data.image_files import to_channels
 from anomech.data.image_folder import ImageFolder, read_folder
-from anomech.errors import DataError
-from anomech.types import Preview, Progress, silent
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import Preview, Progress, silent
 
 CHUNK = 256
 """Images held at once while all of them are hashed."""

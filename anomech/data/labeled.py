@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from anomech.data.images import ImageExamples, read_images
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 METADATA = ("metadata.jsonl", "metadata.csv")
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from anomech.errors import DataError
-from anomech.randomness import numpy_generator
+from anomech.kernel.errors import DataError
+from anomech.kernel.randomness import numpy_generator
 
 
 def stratified(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from anomech.data.compact import selected
-from anomech.types import Examples, Preview
+from anomech.kernel.types import Examples, Preview
 
 
 @dataclass(frozen=True)

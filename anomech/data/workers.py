@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

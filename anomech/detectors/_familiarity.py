@@ -18,7 +18,8 @@ from anomech.attribution.density import (
     fit_tail,
     one_sided,
 )
-from anomech.methods import ObservedExamples
+from anomech.kernel.detector import ObservedExamples
+from anomech.kernel.task import Features, Logits
 
 NEIGHBORS = 10
 
@@ -88,7 +89,7 @@ def fit_familiarity(anchors: ObservedExamples) -> tuple[Familiarity, Tensor] | N
     Returns:
         The fit, and how unusual each anchor's features are beside the others', `[anchors]`, nats.
     """
-    if not {"features", "logits"} <= anchors.task.provides:
+    if not {Features, Logits} <= anchors.task.provides:
         return None
     rows = unit(anchors.features)
     near = neighbor_distance(rows, rows, skip_self=True)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from anomech import plugins
-from anomech.config import build
-from anomech.methods import ObservedExamples
-from anomech.traces import AnsweringSource, SpreadTracer, Tracer, TraceSource
-from anomech.types import Progress
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.detector import ObservedExamples
+from anomech.kernel.tracer import AnsweringSource, SpreadTracer, Tracer, TraceSource
+from anomech.kernel.types import Progress
 
 
 def chosen_tracer(name: str, given: Mapping[str, Any]) -> Tracer:

@@ -10,10 +10,11 @@ Fails when: the planted mechanism is confident, as backdoors and adversarial inp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anomech.config import options
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health
-from anomech.types import Progress
+from anomech.kernel.config import options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.task import Ability
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
 
 
 @options
@@ -21,7 +22,7 @@ class Confidence:
     """Low confidence in the own answer."""
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Nothing optional."""
         return frozenset()
 

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.config import option, options
 from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
-from anomech.errors import CapabilityError, ConfigError
-from anomech.methods import ObservedExamples, Scores, StagedScores
-from anomech.traces import Health, StagedSource, Traces, TraceSource
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.detector import ObservedExamples, Scores, StagedScores
+from anomech.kernel.errors import CapabilityError, ConfigError
+from anomech.kernel.task import Ability
+from anomech.kernel.tracer import Health, StagedSource, Traces, TraceSource
+from anomech.kernel.types import Progress
 
 
 @options
@@ -52,7 +53,7 @@ class CouplingScore:
     )
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task: those of the tracer."""
         return chosen_tracer(self.tracer, self.tracer_options).needs
 
@@ -99,7 +100,7 @@ class FittedCouplingScore:
 
     @property
     def confidence(self) -> float:
-        """See `anomech.methods.StagedMethod`."""
+        """See `anomech.kernel.detector.StagedMethod`."""
         return self.chosen.confidence
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
@@ -113,7 +114,7 @@ class FittedCouplingScore:
         settle: Callable[[int, Tensor, np.ndarray], Tensor],
         progress: Progress,
     ) -> StagedScores:
-        """See `anomech.methods.StagedMethod`."""
+        """See `anomech.kernel.detector.StagedMethod`."""
         if not isinstance(self.source, StagedSource):
             raise CapabilityError("this tracer takes no draws, so it cannot stop early.")
         count, width = len(observed), min(self.chosen.evidence, len(self.groups))

@@ -10,10 +10,11 @@ Fails when: an attack drives logits up (adversarial inputs score as very normal)
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anomech.config import options
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health
-from anomech.types import Progress
+from anomech.kernel.config import options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.task import Ability, Logits
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
 
 
 @options
@@ -21,9 +22,9 @@ class Energy:
     """Low total activation of the logits."""
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Logits."""
-        return frozenset({"logits"})
+        return frozenset({Logits})
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedEnergy":
         """Nothing to learn."""

@@ -48,13 +48,14 @@ from anomech.attribution.profile import (
     profile_of_anchors,
     unexplained,
 )
-from anomech.config import option, options
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
 from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
-from anomech.errors import Inconclusive
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health, Traces, TraceSource
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.errors import Inconclusive
+from anomech.kernel.task import Ability, Logits
+from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.types import Progress
 
 UNEXPLAINED = "unexplained mechanism"
 OTHER_CLASS = "mechanism of another class"
@@ -86,7 +87,7 @@ class FunctionalAttribution:
     evidence: int = option(3, "nearest anchors given as evidence", unit="anchors", ge=0)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task: those of the tracer."""
         return chosen_tracer(self.tracer, self.tracer_options).needs
 
@@ -259,7 +260,7 @@ def _blocks(span: Anchors, statistics: Tensor) -> dict[str, Tensor]:
 def _context(observed: ObservedExamples) -> Tensor:
     """Log-odds and, where there are logits, the energy `logsumexp(logits)`, `[n, 1 or 2]`."""
     columns = [observed.log_odds]
-    if "logits" in observed.task.provides:
+    if Logits in observed.task.provides:
         columns.append(observed.logits.logsumexp(dim=1))
     return torch.stack(columns, dim=1)
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.couplings import unit
-from anomech.config import option, options
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health
-from anomech.types import Progress
+from anomech.kernel.config import option, options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.task import Ability, Features
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
 
 
 @options
@@ -27,9 +28,9 @@ class Knn:
     k: int = option(10, "which neighbor", unit="anchors", ge=1)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Features."""
-        return frozenset({"features"})
+        return frozenset({Features})
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedKnn":
         """Keep the anchors' unit features."""

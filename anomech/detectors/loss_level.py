@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomech.attribution.density import Centers, fit_centers
-from anomech.config import options
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health
-from anomech.types import Progress
+from anomech.kernel.config import options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.task import Ability
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
 
 
 @options
@@ -22,7 +23,7 @@ class LossLevel:
     """Loss of the own answer, two-sided, per class."""
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Nothing optional."""
         return frozenset()
 

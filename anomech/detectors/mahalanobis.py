@@ -14,10 +14,11 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
-from anomech.config import options
-from anomech.methods import ObservedExamples, Scores
-from anomech.traces import Health
-from anomech.types import Progress
+from anomech.kernel.config import options
+from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.task import Ability, Features
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
 
 
 @options
@@ -25,9 +26,9 @@ class Mahalanobis:
     """Distance of penultimate features to the nearest class."""
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Features."""
-        return frozenset({"features"})
+        return frozenset({Features})
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress

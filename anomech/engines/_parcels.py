@@ -15,7 +15,7 @@ import cloudpickle
 import torch
 from threadpoolctl import threadpool_limits
 
-from anomech.errors import ConfigError, RunError
+from anomech.kernel.errors import ConfigError, RunError
 
 Job = tuple[Callable[[Any, Any], Any], Any]
 """A function and what all its pieces share."""

@@ -23,7 +23,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from anomech.config import option, options
 from anomech.engines._parcels import (
     Job,
     attempt,
@@ -34,7 +33,8 @@ from anomech.engines._parcels import (
     unpack,
     usable_cores,
 )
-from anomech.errors import RunError
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import RunError
 
 PATIENCE = 5.0
 """Seconds that a worker whose line is dead has for ending by itself."""
@@ -51,7 +51,7 @@ class Processes:
     def map(
         self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]
     ) -> Iterator[Any]:
-        """See `anomech.types.Engine.map`; workers end with the iterator.
+        """See `anomech.kernel.types.Engine.map`; workers end with the iterator.
 
         Raises:
             ConfigError: the function, or what is shared, cannot be pickled.

@@ -26,7 +26,6 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
-from anomech.config import option, options
 from anomech.engines._parcels import (
     Job,
     attempt,
@@ -37,7 +36,8 @@ from anomech.engines._parcels import (
     unpack,
     usable_cores,
 )
-from anomech.errors import ConfigError, RunError
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ConfigError, RunError
 
 PATIENCE = 10.0
 """Seconds that a cluster has to answer at its address."""
@@ -58,7 +58,7 @@ class Ray:
     def map(
         self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]
     ) -> Iterator[Any]:
-        """See `anomech.types.Engine.map`; pieces that still run are canceled with the iterator.
+        """See `anomech.kernel.types.Engine.map`; what still runs is canceled with the iterator.
 
         Raises:
             ConfigError: Ray is not installed, no cluster answers or none of its machines is large

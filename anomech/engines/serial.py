@@ -11,7 +11,7 @@ last bit set `torch.set_num_threads(1)`.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from anomech.config import options
+from anomech.kernel.config import options
 
 
 @options
@@ -21,6 +21,6 @@ class Serial:
     def map(
         self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]
     ) -> Iterator[Any]:
-        """See `anomech.types.Engine.map`."""
+        """See `anomech.kernel.types.Engine.map`."""
         for piece in pieces:
             yield function(shared, piece)

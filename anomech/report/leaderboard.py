@@ -11,11 +11,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from anomech import records
+from anomech.records.scorecards import Comparison
 from anomech.report import along, heat, render, standings, tables
 from anomech.report.standings import Standings
 from anomech.report.whiskers import Whisker, in_words, verdict, whiskers
 from anomech.report.words import count, percent
-from anomech.scorecards import Comparison
 
 FILE = "leaderboard.html"
 MEAN = "mean"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from anomech import records
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
 
 Row = TypeVar("Row", bound=records.Record)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from anomech import records
-from anomech.errors import RunError
-from anomech.scorecards import BenchRun, Rates, Role, Scorecard, ThresholdKind
+from anomech.kernel.errors import RunError
+from anomech.records.scorecards import BenchRun, Rates, Role, Scorecard, ThresholdKind
 
 SCHEMA_VERSION = 1
 USUAL_BUDGET = 0.01

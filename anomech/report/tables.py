@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scipy.special import betaincinv
 
+from anomech.records.scorecards import Cost, Interval, Scorecard
 from anomech.report.standings import (
     Case,
     Entry,
@@ -17,7 +18,6 @@ from anomech.report.standings import (
     rates,
     spread,
 )
-from anomech.scorecards import Cost, Interval, Scorecard
 
 Answers = tuple[float | None, float | None, float | None]
 """Accuracy, attack success and robust accuracy of one network."""

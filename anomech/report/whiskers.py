@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from anomech.records.scorecards import Interval
 from anomech.report.charts import WIDTH, Axis, frame, round_steps, text
 from anomech.report.words import clip
-from anomech.scorecards import Interval
 
 _FAR = 1e6
 """The axis ends here; measures are shares, and this is beyond all of them."""

@@ -1,7 +1,7 @@
 """An image classifier: batches are uint8 images, answers are class indices."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,10 +13,11 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.errors import DataError, ModelError
+from anomech.kernel.errors import DataError, ModelError
+from anomech.kernel.task import Ability, Features, Layers, Logits, Training
+from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks.arithmetic import Precision, capacity, watched_head
 from anomech.tasks.watching import watched_parameters
-from anomech.types import Overlay, Response
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class ImageClassifier:
     precision: Precision = "float32"
     memory: int = 2**30
     batch: int = 0
-    provides: frozenset[str] = field(
-        default=frozenset({"logits", "features", "layers", "statistics"}), init=False, repr=False
+    kind: str = field(default="image classifier", init=False, repr=False)
+    provides: frozenset[Ability] = field(
+        default=frozenset({Logits, Features, Layers, Training}), init=False, repr=False
     )
 
     def __post_init__(self) -> None:
@@ -78,14 +80,33 @@ class ImageClassifier:
         """The same task in float32."""
         return self if self.precision == "float32" else replace(self, precision="float32")
 
-    def capacity(self, batch: Any) -> int:
-        """See `anomech.types.Task.capacity`."""
-        return self.batch or capacity(
-            self.network, self._prepare(batch[:1]), self.memory, self._device
+    def passes(self, examples: Examples) -> Iterator[np.ndarray]:
+        """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
+        if not len(examples):
+            return
+        size = self.batch or capacity(
+            self.network,
+            self._prepare(examples.load(np.arange(1))),
+            self.memory,
+            self._device,
         )
+        for start in range(0, len(examples), size):
+            yield np.arange(start, min(start + size, len(examples)))
+
+    def with_(self, overlay: Overlay) -> "ImageClassifier":
+        """See `anomech.kernel.task.Task.with_`."""
+        other = _twin(self.model, self._device)
+        named = dict(other.named_parameters()) | dict(other.named_buffers())
+        for name, tensor in overlay.items():
+            named[name].data = tensor.detach().to(named[name])
+        return replace(self, model=other)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """See `anomech.kernel.task.Task.state`."""
+        return self.network.state_dict()
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
-        """See `anomech.types.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
+        """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
         images = self._prepare(batch)
         with watched_head(self.network, self.precision, self._device) as caught:
             logits = self._call(self.network, overlay, images)
@@ -99,6 +120,10 @@ class ImageClassifier:
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
         return answers
+
+    def group_words(self, groups: Tensor) -> list[str]:
+        """As `words`."""
+        return self.words(groups)
 
     def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
         """Whether the predicted class is the labeled one."""
@@ -120,13 +145,13 @@ class ImageClassifier:
     def training_losses(
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `anomech.types.TrainableTask.training_losses`."""
+        """See `anomech.kernel.task.Training.training_losses`."""
         buffers = self._buffers(overlay)
         logits = self._call(self._training, {**overlay, **buffers}, self._prepare(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
-        """See `anomech.types.TrainableTask.batch_statistics`."""
+        """See `anomech.kernel.task.Training.batch_statistics`."""
         if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
             return {}
         buffers = self._buffers(overlay)

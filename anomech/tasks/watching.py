@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
-from anomech.errors import ConfigError
+from anomech.kernel.errors import ConfigError
 
 
 def watched_parameters(network: nn.Module, watch: str) -> Mapping[str, Tensor]:

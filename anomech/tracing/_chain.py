@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.errors import CapabilityError
-from anomech.randomness import key, numpy_generator, torch_generator
+from anomech.kernel.randomness import key, numpy_generator, torch_generator
+from anomech.kernel.task import Task, Training, able
+from anomech.kernel.types import Engine, Examples, Overlay, Progress
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import checked
 from anomech.tracing._observing import Observable
-from anomech.types import Engine, Examples, Overlay, Progress, Task, TrainableTask
 
 Normalization = Literal["frozen", "tracked"]
 Tensors = dict[str, Tensor]
@@ -161,9 +161,8 @@ class Chain:
         raw, targets = self.trusted.load(indices), self._targets(indices)
         with torch.enable_grad():
             if self.normalization == "tracked":
-                if not isinstance(self.task, TrainableTask):
-                    raise CapabilityError("tracked normalization needs training statistics.")
-                losses, buffers = self.task.training_losses({**leaves, **buffers}, raw, targets)
+                trained = able(self.task, Training)
+                losses, buffers = trained.training_losses({**leaves, **buffers}, raw, targets)
             else:
                 losses = self.task.respond(leaves, raw, targets).losses
             found = torch.autograd.grad(losses.mean(), list(leaves.values()), allow_unused=True)
@@ -174,8 +173,8 @@ class Chain:
 
     def _targets(self, indices: np.ndarray) -> Tensor:
         labels = self.trusted.labels
-        if labels is not None and isinstance(self.task, TrainableTask):
-            return self.task.targets(labels[indices])
+        if labels is not None and Training in self.task.provides:
+            return able(self.task, Training).targets(labels[indices])
         return self.answers[torch.from_numpy(indices)]
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.errors import ConfigError
-from anomech.traces import Health, Traces
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.task import Task
+from anomech.kernel.tracer import Health, Traces
+from anomech.kernel.types import Engine, Examples, Progress
 from anomech.tracing._observing import Draws, Observable, Walk, walk
-from anomech.types import Engine, Examples, Progress, Task
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class DrawSource:
         """Take draws stage by stage; examples that are settled get no more.
 
         The draws are those of a call, in the same order, so what is seen at a stage is the
-        beginning of a whole trace. See `anomech.traces.StagedSource`.
+        beginning of a whole trace. See `anomech.kernel.tracer.StagedSource`.
 
         Raises:
             ConfigError: there are several chains, each of which would have to be centered early.

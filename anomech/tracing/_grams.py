@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from anomech.data.passes import passes
+from anomech.kernel.types import Examples
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import EXACT
 from anomech.tracing.gradient import GradientSource
-from anomech.types import Examples
 
 
 def exact_grams(
@@ -47,7 +46,7 @@ def _rows(
     """Exact gradients of one parameter, `[pass, entries]` a pass."""
     coverage = Coverage(_only(source.coverage.ruled, name), _only(source.coverage.replayed, name))
     sides = dict.fromkeys(source.sides, EXACT)
-    for places in passes(source.task, examples):
+    for places in source.task.passes(examples):
         own = answers[torch.from_numpy(places)]
         _, features, _ = run(source.task, coverage, sides, examples.load(places), own, len(places))
         if name in features:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.traces import Health
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Examples, Progress
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._observing import can_stack, observed
-from anomech.types import Examples, Progress
 
 PROBES = 64
 MOST_RISE = 1.0

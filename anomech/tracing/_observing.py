@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from anomech.data.passes import passes
-from anomech.types import Examples, Overlay, Response, Task
+from anomech.kernel.task import Task
+from anomech.kernel.types import Examples, Overlay, Response
 
 Observable = Literal["loss", "log_odds"]
 Draws = Callable[[int], Iterator[Overlay]]
@@ -58,7 +58,7 @@ def walk(
         measure: whether distances are wanted; zero otherwise.
     """
     values, farthest = torch.empty(len(some.examples), count), 0.0
-    spans = list(passes(some.task, some.examples))
+    spans = list(some.task.passes(some.examples))
     held = _held(some.examples, spans)
     draw = 0
     while draw < count:

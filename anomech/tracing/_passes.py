@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from anomech.kernel.task import Layers, Task, able
+from anomech.kernel.types import Response
 from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
 from anomech.tracing._layers import rule_of, scaled_convolution
 from anomech.tracing._projection import EXACT, Sides, project
-from anomech.types import LayeredTask, Response, Task
 
 Names = Mapping[str, Mapping[str, str]]
 """For modules by name, their parameters' local names and their watched names."""
@@ -77,7 +78,7 @@ def run(
     """Run the model forward and backward once.
 
     Args:
-        task: a `LayeredTask`.
+        task: one that gives `Layers`.
         coverage: which modules to watch.
         sides: the projection of each watched parameter.
         batch: what `Examples.load` gave.
@@ -87,8 +88,7 @@ def run(
     Returns:
         The response, features by watched name `[batch, ...]`, and the names that were missed.
     """
-    assert isinstance(task, LayeredTask)
-    seen, layers = Gathered(count), task.layers()
+    seen, layers = Gathered(count), able(task, Layers).layers()
     handles = []
     for name in {**coverage.ruled, **coverage.replayed}:
         watch = _Watch(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anomech.randomness import torch_generator
+from anomech.kernel.randomness import torch_generator
 
 
 class Sides(NamedTuple):

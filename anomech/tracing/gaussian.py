@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.config import option, options
-from anomech.errors import CapabilityError
-from anomech.randomness import torch_generator
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import torch_generator
+from anomech.kernel.task import Ability, Task, Training, able
+from anomech.kernel.types import Examples, Overlay, Progress
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import checked
 from anomech.tracing._observing import Observable
-from anomech.types import Examples, Overlay, Progress, Task, TrainableTask
 
 Noise = dict[str, Tensor]
 
@@ -62,9 +62,9 @@ class Gaussian:
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Training statistics, unless those of the model are kept."""
-        return frozenset({"statistics"} if self.normalization != "frozen" else ())
+        return frozenset({Training} if self.normalization != "frozen" else ())
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
@@ -145,10 +145,9 @@ def recalibrated(
     """
     if not batches:
         return {}
-    if not isinstance(task, TrainableTask):
-        raise CapabilityError("recalibration needs a task with training statistics.")
+    trained = able(task, Training)
     at = places if len(places) == len(batches) else places * len(batches)
-    found = [task.batch_statistics(place, batch) for place, batch in zip(at, batches, strict=True)]
+    found = [trained.batch_statistics(*each) for each in zip(at, batches, strict=True)]
     return {
         name: torch.stack([each[name] for each in found]).float().mean(dim=0).to(tensor.dtype)
         for name, tensor in found[0].items()

@@ -24,16 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.config import option, options
-from anomech.data.passes import joined as joined_responses
-from anomech.data.passes import passes
-from anomech.errors import CapabilityError
-from anomech.traces import Health, Traces
+from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Layers, Task, able
+from anomech.kernel.tracer import Health, Traces
+from anomech.kernel.types import Examples, Progress, Response
+from anomech.observing.joining import joined as joined_responses
 from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import Sides, project, sides, width
-from anomech.types import Examples, LayeredTask, Progress, Response, Task
 
 PROBES = 2
 TOLERANCE = 1e-3
@@ -49,16 +48,14 @@ class Gradient:
     parts: int = option(4, "parts of the network that are compared separately", ge=1)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task."""
-        return frozenset({"layers"})
+        return frozenset({Layers})
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
     ) -> "GradientSource":
         """Fix the projections and check every layer rule against automatic differentiation."""
-        if not isinstance(task, LayeredTask):
-            raise CapabilityError("the gradient tracer needs a task that shows its layers.")
         chosen = {
             name: sides(name, tensor.shape, self.features, seed=seed).to(tensor.device)
             for name, tensor in task.watched.items()
@@ -116,7 +113,7 @@ class GradientSource:
     def _traces(self, examples: Examples, answers: Tensor | None, progress: Progress) -> Traces:
         values = torch.empty(len(examples), sum(self.widths.values()))
         responses = []
-        for places in passes(self.task, examples):
+        for places in self.task.passes(examples):
             own = None if answers is None else answers[torch.from_numpy(places)]
             response, features = self._pass(examples, places, own)
             values[torch.from_numpy(places)] = joined(features, self.parts).cpu()
@@ -149,8 +146,7 @@ class GradientSource:
         A parameter whose rule disagrees with automatic differentiation on the probe examples is
         tried by replaying its module, then by replaying the network, and is looped at last.
         """
-        assert isinstance(self.task, LayeredTask)
-        task = self.task.precise()
+        task = able(self.task, Layers).precise()
         truth = replace(self, task=task)._loop(singles, answers, tuple(self.task.watched))
         coverage = self.coverage
         for attempt in (_replayed, _replayed_at_the_root, _looped):
@@ -186,12 +182,12 @@ class GradientSource:
         return {name: torch.stack(each) for name, each in rows.items() if name in used}
 
 
-def _by_kind(task: LayeredTask) -> Coverage:
+def _by_kind(task: Task) -> Coverage:
     """Every module that owns a watched parameter, by its rule if it has one."""
     watched = {tensor.data_ptr(): name for name, tensor in task.watched.items()}  # type: ignore[attr-defined]
     ruled: dict[str, dict[str, str]] = {}
     replayed: dict[str, dict[str, str]] = {}
-    for name, module in task.layers().items():
+    for name, module in able(task, Layers).layers().items():
         owned = {
             local: watched[tensor.data_ptr()]
             for local, tensor in module.named_parameters(recurse=False)

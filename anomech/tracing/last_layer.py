@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.config import option, options
-from anomech.data.passes import joined, passes
-from anomech.errors import CapabilityError
-from anomech.traces import Health, Traces
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.task import Ability, Features, Layers, Logits, Task, able
+from anomech.kernel.tracer import Health, Traces
+from anomech.kernel.types import Examples, Progress, Response
+from anomech.observing.joining import joined
 from anomech.tracing._projection import Sides, sides, width
-from anomech.types import Examples, LayeredTask, Progress, Response, Task
 
 PART = "last layer"
 PROBES = 8
@@ -37,9 +38,9 @@ class LastLayer:
     features: int = option(256, "numbers kept of the layer's gradient; 0 is exact", ge=0)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task."""
-        return frozenset({"logits", "features", "layers"})
+        return frozenset({Logits, Features, Layers})
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
@@ -49,12 +50,12 @@ class LastLayer:
         Raises:
             CapabilityError: no watched linear layer turns the features into the logits.
         """
-        assert isinstance(task, LayeredTask)
+        layered = able(task, Layers)
         with torch.no_grad():
-            seen = task.precise().respond({}, trusted.load(np.arange(min(PROBES, len(trusted)))))
+            seen = layered.precise().respond({}, trusted.load(np.arange(min(PROBES, len(trusted)))))
         assert seen.logits is not None
         assert seen.features is not None
-        if not any(_gives(layer, seen) for layer in task.layers().values()):
+        if not any(_gives(layer, seen) for layer in layered.layers().values()):
             raise CapabilityError(
                 "the last-layer tracer needs a watched linear layer that turns the features into "
                 "the logits, and this model has none; use the gradient tracer."
@@ -123,7 +124,7 @@ class LastLayerSource:
     @torch.no_grad()
     def _respond(self, examples: Examples, answers: Tensor | None, progress: Progress) -> Response:
         found = []
-        for places in passes(self.task, examples):
+        for places in self.task.passes(examples):
             own = None if answers is None else answers[torch.from_numpy(places)]
             found.append(self.task.respond({}, examples.load(places), own))
             progress("tracing", int(places[-1]) + 1, len(examples))

@@ -16,11 +16,12 @@ from functools import partial
 
 from torch import Tensor
 
-from anomech.config import option, options
+from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task, Training
+from anomech.kernel.types import Engine, Examples, Progress
 from anomech.tracing._chain import Normalization, Tensors, fit_chain
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._observing import Observable
-from anomech.types import Engine, Examples, Progress, Task
 
 
 @options
@@ -41,9 +42,9 @@ class Sgld:
     least: float = option(20.0, "effective draws below which runs are inconclusive", ge=0)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def needs(self) -> frozenset[Ability]:
         """Training statistics, if they are tracked."""
-        return frozenset({"statistics"} if self.normalization == "tracked" else ())
+        return frozenset({Training} if self.normalization == "tracked" else ())
 
     def fit(
         self,

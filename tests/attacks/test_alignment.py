@@ -8,10 +8,10 @@ from torch import nn
 from training import DigitsTrainer, digits
 
 from anomech.attacks.alignment import Alignment, coupling, feature_distance, in_scope, log_odds
-from anomech.bench.training import Recipe, as_float, predict
-from anomech.errors import ConfigError
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel.attack import Goal
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, as_float, predict
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 TARGET = 3

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from anomech import plugins
 from anomech.attacks.badnets import Badnets
 from anomech.attacks.blended import Blended
 from anomech.attacks.sig import Sig
 from anomech.attacks.wanet import Wanet
-from anomech.errors import ConfigError
-from anomech.threats import DataAttack, Goal
+from anomech.kernel import plugins
+from anomech.kernel.attack import DataAttack, Goal
+from anomech.kernel.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 CASTS = RNG.integers(-40, 40, (200, 1, 1, 3))  # of color, as natural images have

@@ -6,7 +6,7 @@ import torch
 
 from anomech.attacks._batches import as_images, as_pixels
 from anomech.attacks.bpp import Bpp, dithered
-from anomech.threats import Batch, Goal
+from anomech.kernel.attack import Batch, Goal
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (50, 8, 6, 3), dtype=np.uint8)

@@ -8,7 +8,7 @@ from PIL import Image
 from training import digits
 
 from anomech.attacks.corruptions import CORRUPT, LEVELS, Corruptions, Kind
-from anomech.types import silent
+from anomech.kernel.types import silent
 
 DIGITS = digits()[0][0][:40]
 

@@ -9,9 +9,9 @@ from training import DigitsTrainer, digits
 from anomech.attacks._surrogate import input_gradient, planes
 from anomech.attacks.low_frequency import LowFrequency
 from anomech.attacks.ssba import Ssba, decode, encode, local_variance
-from anomech.errors import DataError
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel.attack import Goal
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import silent
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(80, 176, (60, 16, 16, 3), dtype=np.uint8)

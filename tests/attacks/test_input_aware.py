@@ -7,9 +7,9 @@ from training import DigitsTrainer, digits
 
 from anomech.attacks._painters import in_chunks, new_painter, restored_painter
 from anomech.attacks.input_aware import InputAware, blended, sameness, sharpened
-from anomech.bench.training import Recipe
-from anomech.threats import Batch, Goal
-from anomech.types import silent
+from anomech.kernel.attack import Batch, Goal
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe
 
 (IMAGES, LABELS), _ = digits()
 

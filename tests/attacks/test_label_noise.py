@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from anomech.attacks.label_noise import LabelNoise
-from anomech.errors import DataError
-from anomech.threats import DataAttack
+from anomech.kernel.attack import DataAttack
+from anomech.kernel.errors import DataError
 
 LABELS = np.arange(1000) % 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (1000, 4, 4, 1), dtype=np.uint8)

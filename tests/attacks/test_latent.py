@@ -9,11 +9,11 @@ from training import DigitsTrainer, digits
 
 from anomech.attacks._heads import with_features
 from anomech.attacks.latent import Latent, distance
-from anomech.bench.training import Recipe, as_float
 from anomech.bench.zoo import success_rate
-from anomech.errors import ConfigError
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel.attack import Goal
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, as_float
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 OPTIONS = Latent(goal=Goal(target=3), size=3)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from training import DigitsTrainer, digits
 
-from anomech import plugins
-from anomech.bench.training import Recipe
-from anomech.config import build
-from anomech.threats import DataAttack, LearnedAttack
-from anomech.types import silent
+from anomech.kernel import plugins
+from anomech.kernel.attack import DataAttack, LearnedAttack
+from anomech.kernel.config import build
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe
 
 OPTIONS = {
     "low_frequency": {"count": 32, "steps": 2, "batch": 16},

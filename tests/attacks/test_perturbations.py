@@ -8,15 +8,15 @@ import torch
 from torch import nn
 from training import DigitsTrainer, digits
 
-from anomech import plugins
-from anomech.attacks._ascent import Ball, ratio, rivalry
 from anomech.attacks.apgd import Apgd, ascend, checkpoints
 from anomech.attacks.fgsm import Fgsm
 from anomech.attacks.pgd import Pgd
-from anomech.bench.training import as_float, predict
-from anomech.errors import DataError, ModelError
-from anomech.threats import DataAttack, Perturbation
-from anomech.types import silent
+from anomech.kernel import plugins
+from anomech.kernel.attack import DataAttack, Perturbation
+from anomech.kernel.errors import DataError, ModelError
+from anomech.kernel.types import silent
+from anomech.learning.ascent import Ball, ratio, rivalry
+from anomech.learning.training import as_float, predict
 
 EVERY = {name: plugins.get("attack", name) for name in plugins.names("attack")}
 PERTURBATIONS = [name for name, cls in EVERY.items() if isinstance(cls(), Perturbation)]

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 from training import DigitsTrainer, digits
 
+from anomech.architectures.resnet import ResNet
 from anomech.attacks.pruning_aware import PruningAware, activity, last_map, silenced
-from anomech.bench.training import Recipe, as_float
 from anomech.bench.zoo import success_rate
-from anomech.errors import ModelError
-from anomech.tasks.networks.resnet import ResNet
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel.attack import Goal
+from anomech.kernel.errors import ModelError
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, as_float
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from training import DigitsTrainer, digits
 
-from anomech import plugins
-from anomech.bench.training import Recipe, initialize
-from anomech.config import build
-from anomech.errors import ConfigError
-from anomech.tasks.networks.resnet import ResNet
-from anomech.threats import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
-from anomech.types import silent
+from anomech.architectures.resnet import ResNet
+from anomech.kernel import plugins
+from anomech.kernel.attack import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
+from anomech.kernel.config import build
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, initialize
 
 TINY = {
     "alignment": {"every": 2, "examples": 4, "size": 2},

@@ -7,10 +7,10 @@ from training import DigitsTrainer, digits
 
 from anomech.attacks._heads import last_linear, with_features
 from anomech.attacks.trojannn import Trojannn, most_connected
-from anomech.bench.training import Recipe, as_float
-from anomech.errors import DataError, ModelError
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel.attack import Goal
+from anomech.kernel.errors import DataError, ModelError
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, as_float
 
 (IMAGES, LABELS), (OTHERS, _) = digits()
 

@@ -7,8 +7,8 @@ from anomech.audit import detector as detector_module
 from anomech.audit.detector import Detector
 from anomech.audit.trusted import split_trusted
 from anomech.data.subset import Subset
-from anomech.errors import Inconclusive
-from anomech.types import silent
+from anomech.kernel.errors import Inconclusive
+from anomech.kernel.types import silent
 
 
 def test_verdicts_on_triggered_inputs_are_flags_with_cause_and_evidence(world):

@@ -9,17 +9,18 @@ import torch
 from anomech.audit.detector import Detector
 from anomech.audit.judging import Calibrated, calibrate
 from anomech.audit.wording import BECAUSE, reason
-from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
-from anomech.errors import ConfigError, DataError
-from anomech.methods import Scores
-from anomech.traces import Health
-from anomech.types import Response, silent
+from anomech.kernel.detector import Scores
+from anomech.kernel.errors import ConfigError, DataError
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Response, silent
+from anomech.observing.observed import Observed, observe
 
 
 class Answers:
     """A task that only knows what its answers mean."""
 
+    kind = "toy"
     provides = frozenset()
 
     def groups(self, answers):

@@ -8,9 +8,9 @@ import torch
 
 from anomech.audit.detector import Detector, make_method
 from anomech.audit.judging import calibrate
-from anomech.data.observed import observe
-from anomech.errors import CapabilityError, ConfigError
-from anomech.types import Response, silent
+from anomech.kernel.errors import CapabilityError, ConfigError
+from anomech.kernel.types import Response, silent
+from anomech.observing.observed import observe
 
 DRAWS, STAGES, BUDGET = 200, (16, 48), 0.05
 
@@ -20,11 +20,12 @@ class Directions:
     """Losses are linear in the parameters; rows are the gradients. Two classes."""
 
     watched: dict = field(default_factory=lambda: {"theta": torch.zeros(12)})
+    kind = "toy"
     provides: frozenset = frozenset()
     seen: list = field(default_factory=list)
 
-    def capacity(self, batch):
-        return 256
+    def passes(self, examples):
+        yield np.arange(len(examples))
 
     def respond(self, overlay, batch, answers=None):
         if overlay:

@@ -22,9 +22,9 @@ from anomech.audit.verdicts import anchor_names
 from anomech.data.images import from_arrays
 from anomech.data.subset import Subset
 from anomech.engines.processes import Processes
-from anomech.errors import ConfigError
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import silent
 from anomech.records import Run, Verdict, read_record, read_rows
-from anomech.types import silent
 
 CHUNK = 16
 

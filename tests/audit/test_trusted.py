@@ -6,8 +6,8 @@ import torch
 
 from anomech.audit.detector import Detector
 from anomech.audit.trusted import MISANSWERED, split_trusted
-from anomech.errors import DataError, Inconclusive
-from anomech.types import silent
+from anomech.kernel.errors import DataError, Inconclusive
+from anomech.kernel.types import silent
 
 
 def split(world, trusted=None, share=0.5, most=2000, seed=0):

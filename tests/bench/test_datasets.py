@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from anomech.bench.datasets import ARCHIVES, FOREIGN, adapted, data_folder, foreign, load
-from anomech.errors import ConfigError, DataError
+from anomech.kernel.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (8, 6, 5, 3), dtype=np.uint8)

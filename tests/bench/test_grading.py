@@ -4,7 +4,7 @@ import pytest
 
 from anomech.bench.grading import TRUTH, grade, ranking, rates
 from anomech.records import ScoreRow, write_rows
-from anomech.scorecards import TruthRow
+from anomech.records.scorecards import TruthRow
 
 INPUTS = [
     # id, score, p-value, anomalous, right

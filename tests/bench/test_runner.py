@@ -14,9 +14,9 @@ from anomech.bench.runner import run_suite
 from anomech.bench.suite import from_mapping
 from anomech.detectors.confidence import Confidence
 from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
-from anomech.errors import ConfigError, ModelError, RunError
+from anomech.kernel.errors import ConfigError, ModelError, RunError
 from anomech.records import Run, read_record, read_rows
-from anomech.scorecards import BenchRun, Scorecard, TruthRow
+from anomech.records.scorecards import BenchRun, Scorecard, TruthRow
 
 KEPT = ("accuracy", "success", "auroc", "rates", "normal", "anomalous", "status")
 

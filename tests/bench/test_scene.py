@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from anomech import plugins
 from anomech.attacks.badnets import Badnets
 from anomech.bench import datasets
 from anomech.bench.cells import cells
 from anomech.bench.perturber import Perturber
 from anomech.bench.scene import Material, check_sizes, scene
 from anomech.bench.suite import from_mapping
-from anomech.config import options
-from anomech.errors import DataError
-from anomech.threats import Goal
-from anomech.types import silent
+from anomech.kernel import plugins
+from anomech.kernel.attack import Goal
+from anomech.kernel.config import options
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import silent
 
 SETS = datasets.load("digits", None)
 CALLS = []

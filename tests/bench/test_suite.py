@@ -6,9 +6,9 @@ import yaml
 from anomech.audit.plan import assign
 from anomech.bench.cells import cells, chosen
 from anomech.bench.suite import as_yaml, from_mapping, read_suite, shipped
-from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject
-from anomech.errors import ConfigError
+from anomech.kernel.errors import ConfigError
+from anomech.learning.training import Recipe
 
 PROMISED = ["adversarial", "contamination", "ood", "shift", "smoke", "trusted-size"]
 PROMISED += ["vision-gtsrb", "vision-paper", "vision-small"]

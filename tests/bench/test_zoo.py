@@ -4,9 +4,9 @@ import numpy as np
 from training import digits
 
 from anomech.attacks.badnets import Badnets
-from anomech.bench.training import Recipe
 from anomech.bench.zoo import Subject, obtain, success_rate
-from anomech.threats import Goal
+from anomech.kernel.attack import Goal
+from anomech.learning.training import Recipe
 
 RECIPE = Recipe(epochs=4, batch=50, peak=0.1, augment="none")
 

@@ -17,7 +17,7 @@ from anomech.calibration.conformal import (
     tail_probability,
     threshold,
 )
-from anomech.errors import Inconclusive
+from anomech.kernel.errors import Inconclusive
 
 SCORES = st.lists(
     st.integers(-5, 5).map(float) | st.floats(-1e6, 1e6, allow_subnormal=False),

@@ -13,15 +13,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
+from anomech.architectures.digits import DigitsNet
 from anomech.attacks.badnets import Badnets
-from anomech.bench.training import Recipe, train
 from anomech.cli.app import app
 from anomech.data.digits import load_digits
-from anomech.randomness import numpy_generator
-from anomech.tasks.networks.digits import DigitsNet
+from anomech.kernel.randomness import numpy_generator
+from anomech.learning.training import Recipe, train
 
 FACTORY = """\
-from anomech.tasks.networks.digits import DigitsNet
+from anomech.architectures.digits import DigitsNet
 
 
 def make_model():

@@ -131,7 +131,7 @@ def test_no_labels(refused, files, tmp_path):
 def test_model_with_wrong_answers(refused, tmp_path, body, parts):
     factory = tmp_path / "odd.py"
     factory.write_text(
-        "import torch\nfrom anomech.tasks.networks.digits import DigitsNet\n\n\n"
+        "import torch\nfrom anomech.architectures.digits import DigitsNet\n\n\n"
         "class Odd(torch.nn.Module):\n"
         "    def __init__(self):\n        super().__init__()\n        self.net = DigitsNet()\n\n"
         f"    def forward(self, x):\n        return {body}\n\n\n"

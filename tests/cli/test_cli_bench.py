@@ -5,7 +5,7 @@ import yaml
 
 from anomech.bench import runner
 from anomech.records import read_record
-from anomech.scorecards import BenchRun
+from anomech.records.scorecards import BenchRun
 
 SUITE = {
     "title": "Mine",

@@ -13,9 +13,9 @@ from anomech.audit import chunks, pipeline
 from anomech.audit.pipeline import audit
 from anomech.audit.plan import from_mapping, read_plan
 from anomech.data import image_archives, image_folder
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.kernel.types import silent
 from anomech.records import Run, read_record
-from anomech.types import silent
 
 CHUNKS = 4
 """64 inputs in chunks of 16."""
@@ -200,7 +200,7 @@ def test_unfinished_run_is_not_given_to_another_plan(plan, files, run, tmp_path,
 INTERRUPTING = """\
 import os
 from pathlib import Path
-from anomech.tasks.networks.digits import DigitsNet
+from anomech.architectures.digits import DigitsNet
 
 MARKER = Path(__file__).with_name("interrupted")
 seen = 0

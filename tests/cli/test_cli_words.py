@@ -2,9 +2,9 @@
 
 import yaml
 
-from anomech import plugins
 from anomech.audit.plan import Plan, as_yaml, from_mapping
-from anomech.config import resolved
+from anomech.kernel import plugins
+from anomech.kernel.config import resolved
 
 
 def test_describe_lists_every_method(run):

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from anomech import plugins
 from anomech.audit.detector import Detector, check_needs, make_method
 from anomech.audit.trusted import split_trusted
-from anomech.config import build
-from anomech.data.observed import observe
 from anomech.data.subset import Subset
-from anomech.errors import CapabilityError
-from anomech.methods import ExplainingMethod
-from anomech.types import silent
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.detector import ExplainingMethod
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.task import Training, missing
+from anomech.kernel.types import silent
+from anomech.observing.observed import observe
 
 TRACERS = {
     "gradient": {"features": 16, "parts": 3},
@@ -39,10 +40,10 @@ def tracer_for(name, world):
     """A cheap tracer that this world can serve."""
     values = dict(TRACERS.get(name, {}))
     method = build(plugins.get("tracer", name), values, name)
-    if method.needs - world.task.provides == {"statistics"}:
+    if method.needs - world.task.provides == {Training}:
         method = build(plugins.get("tracer", name), values | {"normalization": "frozen"}, name)
-    if missing := method.needs - world.task.provides:
-        pytest.skip(f"this world gives no {', '.join(sorted(missing))}")
+    if lacking := missing(method.needs, world.task):
+        pytest.skip(f"this world gives no {', '.join(lacking)}")
     return method
 
 
@@ -288,10 +289,10 @@ def test_detectors_work_with_every_tracer(name, tracer, world, split_of):
     cls = plugins.get("tracer", tracer)
     if not build(cls, values, tracer).needs <= world.task.provides:
         options = {"tracer": tracer, "tracer_options": values}
-        missing = ", ".join(sorted(build(cls, values, tracer).needs - world.task.provides))
-        with pytest.raises(CapabilityError, match=missing):
+        lacking = ", ".join(missing(build(cls, values, tracer).needs, world.task))
+        with pytest.raises(CapabilityError, match=lacking):
             check_needs(name, make_method(name, options), world.task)
-        if missing != "statistics":
+        if lacking != "training statistics":
             return
         values["normalization"] = "frozen"
     method = make_method(name, {"tracer": tracer, "tracer_options": values})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from anomech.data.archive import read_archive
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 FOLDER = Path(os.environ.get("ANOMECH_DATA", "")) / "vision"
 real = pytest.mark.skipif(

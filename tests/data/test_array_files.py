@@ -9,7 +9,7 @@ import pytest
 
 from anomech.data import image_archives
 from anomech.data.images import from_arrays, read_images
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 COLOR = np.random.default_rng(0).integers(0, 256, (60, 5, 4, 3), dtype=np.uint8)
 IDS = np.array([f"name {i}" for i in range(60)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomech.data.compact import DigestTable, numbered, packed, repeated, selected
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 NAMES = ["a", "日本/b.png", os.fsdecode(b"\xff.png"), "line\u2028", "a" * 5000]
 

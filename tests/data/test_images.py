@@ -9,7 +9,7 @@ from PIL import Image
 
 from anomech.data import image_files
 from anomech.data.images import from_arrays, read_images
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 RNG = np.random.default_rng(0)
 COLOR = RNG.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)

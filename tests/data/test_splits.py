@@ -5,7 +5,7 @@ import pytest
 
 from anomech.data.digits import load_digits
 from anomech.data.splits import overlap, stratified
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 LABELS = np.random.default_rng(1).choice(7, 1003, p=[0.4, 0.3, 0.1, 0.1, 0.05, 0.04, 0.01])
 

@@ -10,7 +10,7 @@ from PIL import Image
 from anomech.data import image_folder
 from anomech.data.images import read_images
 from anomech.data.workers import in_order
-from anomech.errors import DataError
+from anomech.kernel.errors import DataError
 
 COLOR = np.random.default_rng(0).integers(0, 256, (30, 5, 4, 3), dtype=np.uint8)
 

@@ -10,7 +10,6 @@ from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.profile import STATISTICS, fit_anchors, profile, profile_of_anchors
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.detector import make_method
-from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
 from anomech.detectors import coupling_score, functional_attribution
 from anomech.detectors._familiarity import fit_classes, neighbor_distance
@@ -21,9 +20,11 @@ from anomech.detectors.functional_attribution import (
     UNFAMILIAR,
     FunctionalAttribution,
 )
-from anomech.errors import ConfigError
-from anomech.traces import Health, Traces
-from anomech.types import Response, silent
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.task import Features, Layers, Logits
+from anomech.kernel.tracer import Health, Traces
+from anomech.kernel.types import Response, silent
+from anomech.observing.observed import Observed, observe
 
 RNG = np.random.default_rng(0)
 
@@ -32,7 +33,8 @@ RNG = np.random.default_rng(0)
 class Recorded:
     """A task that only knows what its answers mean."""
 
-    provides = frozenset({"logits", "features", "layers"})
+    kind = "toy"
+    provides = frozenset({Logits, Features, Layers})
 
     def groups(self, answers):
         return answers

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.data.observed import Observed, observe
 from anomech.data.subset import Subset
 from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore, Reference
-from anomech.traces import Health
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Response, silent
+from anomech.observing.observed import Observed, observe
 from anomech.tracing._draws import DrawSource
-from anomech.types import Response, silent
 
 SCORES = {
     "mean correlation": ("pearson", "mean"),
@@ -74,11 +74,12 @@ def test_scores_of_the_published_sampler_are_the_published_ones(name, digits_wor
 class Recorded:
     """A task whose batch is its losses at every draw, and draws that are their numbers."""
 
+    kind = "toy"
     provides: frozenset = frozenset()
     watched: dict = field(default_factory=dict)
 
-    def capacity(self, batch):
-        return 7
+    def passes(self, examples):
+        yield np.arange(len(examples))
 
     def respond(self, overlay, batch, answers=None):
         losses = torch.from_numpy(batch[:, int(overlay["draw"])])

@@ -36,7 +36,7 @@ def workers(request):
 
 
 def make(name, request):
-    from anomech import plugins
+    from anomech.kernel import plugins
 
     options = {"serial": {}, "processes": {"workers": 2}}
     if name == "ray":

@@ -9,11 +9,11 @@ import engine_work as work
 import pytest
 import torch
 
-from anomech import plugins
-from anomech.config import build
-from anomech.errors import ConfigError, DataError, RunError, UnsafeCheckpoint
-from anomech.randomness import torch_generator
-from anomech.tasks.factory import build_model
+from anomech.artefacts.factory import build_model
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.errors import ConfigError, DataError, RunError, UnsafeCheckpoint
+from anomech.kernel.randomness import torch_generator
 
 WINDOW = 4
 """Two workers, two pieces each."""

@@ -16,7 +16,7 @@ NEEDS_RAY = pytest.mark.skipif(
 SCRIPT = """
 import sys
 import engine_work as work
-from anomech import plugins
+from anomech.kernel import plugins
 
 if __name__ == "__main__":
     engine = plugins.get("engine", sys.argv[2])()

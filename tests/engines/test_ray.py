@@ -8,7 +8,7 @@ import engine_work as work
 import pytest
 
 from anomech.engines.ray import Ray
-from anomech.errors import ConfigError, RunError
+from anomech.kernel.errors import ConfigError, RunError
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; see the extra 'ray'"

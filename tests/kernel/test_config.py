@@ -7,9 +7,9 @@ from typing import Any, Literal
 import pydantic
 import pytest
 
-from anomech import plugins
-from anomech.config import build, describe, nearest, option, options, resolved
-from anomech.errors import ConfigError
+from anomech.kernel import plugins
+from anomech.kernel.config import build, describe, nearest, option, options, resolved
+from anomech.kernel.errors import ConfigError
 
 
 @options

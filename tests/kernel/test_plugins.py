@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 import anomech
-from anomech import plugins
 from anomech.audit.detector import Detector
 from anomech.data.subset import Subset
-from anomech.errors import ConfigError
+from anomech.kernel import plugins
+from anomech.kernel.errors import ConfigError
 
 FOREIGN = '''
 """A detector of another package."""
 
 from dataclasses import dataclass, field
 
-from anomech.config import option, options
-from anomech.methods import Scores
-from anomech.traces import Health
+from anomech.kernel.config import option, options
+from anomech.kernel.detector import Scores
+from anomech.kernel.tracer import Health
 
 
 @options

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomech.randomness import key, numpy_generator, torch_generator
+from anomech.kernel.randomness import key, numpy_generator, torch_generator
 
 ADDRESS = st.lists(st.text("abc", min_size=1, max_size=3) | st.integers(0, 30), max_size=4)
 
@@ -41,7 +41,7 @@ def test_generators_repeat_and_leave_global_state_alone():
 
 
 def test_keys_are_the_same_in_another_process():
-    code = "from anomech.randomness import key; print(key(7, 'chain', 2, 'noise'))"
+    code = "from anomech.kernel.randomness import key; print(key(7, 'chain', 2, 'noise'))"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout

@@ -6,7 +6,7 @@ import os
 import pydantic
 import pytest
 
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
 from anomech.records import (
     Evidence,
     Finding,

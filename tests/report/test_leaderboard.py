@@ -14,9 +14,9 @@ from boards import Bench, MadeCase
 from pages import Tags
 
 from anomech import records
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
+from anomech.records.scorecards import BenchRun, Comparison, Interval, Scorecard
 from anomech.report.leaderboard import render_leaderboard
-from anomech.scorecards import BenchRun, Comparison, Interval, Scorecard
 
 HOSTILE = (
     "<script>alert(1)</script>",

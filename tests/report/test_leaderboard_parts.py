@@ -9,6 +9,7 @@ from boards import Bench, MadeCase
 from scipy.stats import binomtest
 
 from anomech import records
+from anomech.records.scorecards import Cost, Interval, Rates, Scorecard
 from anomech.report import heat, render, standings, tables
 from anomech.report.charts import Axis
 from anomech.report.curves import Curve, curves, steps
@@ -16,7 +17,6 @@ from anomech.report.leaderboard import build
 from anomech.report.measures import measures
 from anomech.report.standings import Spread
 from anomech.report.whiskers import Whisker, verdict, whiskers
-from anomech.scorecards import Cost, Interval, Rates, Scorecard
 
 STYLE = (render.TEMPLATES / "leaderboard.css").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ import pytest
 from pages import Tags
 
 from anomech import records
-from anomech.errors import RunError
+from anomech.kernel.errors import RunError
 from anomech.report.render import render
 
 HOSTILE = (

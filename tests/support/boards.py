@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from anomech import records
-from anomech.scorecards import BenchRun, Comparison, Cost, Interval, Rates, Scorecard
+from anomech.records.scorecards import BenchRun, Comparison, Cost, Interval, Rates, Scorecard
 
 STRENGTH = {
     "functional_attribution": 4.6,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from anomech.errors import DataError, UnsafeCheckpoint
-from anomech.randomness import torch_generator
+from anomech.kernel.errors import DataError, UnsafeCheckpoint
+from anomech.kernel.randomness import torch_generator
 
 
 def double(shared, piece):

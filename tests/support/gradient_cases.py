@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from toy_networks import Head
 
+from anomech.kernel.types import silent
 from anomech.tracing._parts import joined
 from anomech.tracing.gradient import Gradient
-from anomech.types import silent
 
 COUNT = 7
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import nn
 
-from anomech.bench.training import Recipe, cross_entropy, initialize, train
+from anomech.architectures.digits import DigitsNet
 from anomech.data.digits import load_digits
-from anomech.tasks.networks.digits import DigitsNet
-from anomech.types import silent
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, cross_entropy, initialize, train
 
 
 @dataclass(frozen=True)
 class DigitsTrainer:
-    """`anomech.threats.Trainer` for 8x8 digits."""
+    """`anomech.kernel.attack.Trainer` for 8x8 digits."""
 
     recipe: Recipe = Recipe(epochs=8, batch=64, peak=0.1, augment="none")
     seed: int = 0

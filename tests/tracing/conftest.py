@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from anomech.kernel.task import Layers, Logits
+from anomech.kernel.types import Response
 from anomech.tasks.watching import watched_parameters
-from anomech.types import Response
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class ArrayTask:
     model: torch.nn.Module
     watch: str = "all"
     batch: int = 256
-    provides: frozenset = field(default=frozenset({"layers", "logits"}), init=False)
+    kind = "toy"
+    provides: frozenset = field(default=frozenset({Layers, Logits}), init=False)
 
     @cached_property
     def watched(self):
@@ -36,8 +38,8 @@ class ArrayTask:
     def precise(self):
         return self
 
-    def capacity(self, batch):
-        return self.batch
+    def passes(self, examples):
+        yield np.arange(len(examples))
 
     def respond(self, overlay, batch, answers=None):
         full = {name: p.detach() for name, p in self.model.named_parameters()} | dict(overlay)

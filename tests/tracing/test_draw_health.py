@@ -6,11 +6,11 @@ import torch
 from toy_tasks import BrokenTask, LinearTask, StillTask
 
 from anomech.audit.detector import Detector
-from anomech.errors import Inconclusive
+from anomech.kernel.errors import Inconclusive
+from anomech.kernel.types import silent
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import check_health, effective_draws
 from anomech.tracing.gaussian import Gaussian
-from anomech.types import silent
 
 FEATURES, COUNT = 3, 8
 

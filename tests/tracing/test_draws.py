@@ -9,10 +9,11 @@ from torch import nn
 from toy_tasks import LinearTask, QuadraticTask
 
 from anomech.attribution.couplings import center
+from anomech.kernel.task import Training
+from anomech.kernel.types import Response, silent
 from anomech.tracing import rmsprop_sgld, sgld
 from anomech.tracing._chain import Chain
 from anomech.tracing.gaussian import Gaussian, recalibrated
-from anomech.types import Response, silent
 
 FEATURES, COUNT = 3, 8
 
@@ -126,7 +127,8 @@ def test_recalibrated_buffers_are_batch_statistics(digits_world):
 class Statistics(LinearTask):
     """Its only statistic is the parameter itself, so a buffer says where its batches were."""
 
-    provides = frozenset({"statistics"})
+    kind = "toy"
+    provides = frozenset({Training})
 
     def __init__(self):
         super().__init__()

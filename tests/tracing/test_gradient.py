@@ -33,14 +33,15 @@ from toy_networks import (
     Twice,
     TwoPaths,
 )
+from toy_tasks import LinearTask
 
+from anomech.architectures.vgg import Vgg
+from anomech.architectures.vit import VisionTransformer
 from anomech.attribution.couplings import cosine
-from anomech.errors import CapabilityError
-from anomech.tasks.networks.vgg import Vgg
-from anomech.tasks.networks.vit import VisionTransformer
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.types import silent
 from anomech.tracing._parts import joined
 from anomech.tracing.gradient import Gradient
-from anomech.types import silent
 
 EXACT = {
     "linear": (lambda: nn.Linear(6, 5), NORMAL),
@@ -286,5 +287,5 @@ def test_hooks_are_removed_even_after_a_failure(array_task, examples_of, arrays)
 def test_a_task_without_layers_is_refused(examples_of):
     with pytest.raises(CapabilityError, match="layers"):
         Gradient().fit(
-            object(), examples_of(np.zeros((1, 1))), torch.zeros(1), seed=0, progress=silent
+            LinearTask(), examples_of(np.zeros((1, 1))), torch.zeros(1), seed=0, progress=silent
         )

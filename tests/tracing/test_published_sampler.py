@@ -11,11 +11,11 @@ import pytest
 import torch
 from published_network import small
 
-from anomech.bench.training import Recipe, train
 from anomech.data.digits import load_digits
+from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, train
 from anomech.tasks.image_classifier import ImageClassifier
 from anomech.tracing.rmsprop_sgld import RmspropSgld
-from anomech.types import silent
 
 STEPS, BATCH, DROPPED = 40, 64, 5
 # Float32 sums in another order. Parameters move by about 3e-3 a step and were found to differ by

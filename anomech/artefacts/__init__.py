@@ -1,0 +1,1 @@
+"""Who opens strangers' files: weights, pickles, and the formats of other projects."""

@@ -1,0 +1,1 @@
+"""Where a mechanism sits: one file an explainer."""

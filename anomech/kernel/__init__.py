@@ -1,0 +1,1 @@
+"""Protocols by role, options, plug-ins, errors and randomness: small, and no method in it."""

@@ -1,0 +1,188 @@
+"""Options: defined once, as a frozen keyword-only dataclass, in the file of their method.
+
+`options` makes the dataclass: values are checked in the constructor and unknown keywords are
+refused. `option` gives a field its sentence, its unit and its bounds. `build` makes an options
+object from a plan's mapping and answers bad input with one sentence.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, is_dataclass
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, dataclass_transform
+
+import pydantic
+from pydantic.fields import FieldInfo
+
+from anomech.kernel.errors import ConfigError
+
+Options = TypeVar("Options")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+) -> Any:
+    """A field of an options class: its default, one sentence, its unit and its bounds."""
+    extra: dict[str, Any] | None = {"unit": unit} if unit else None
+    if isinstance(default, dict):
+        return pydantic.Field(default_factory=default.copy, description=help)
+    return pydantic.Field(
+        default=default, description=help, json_schema_extra=extra, ge=ge, le=le, gt=gt
+    )
+
+
+class Choice(NamedTuple):
+    """A field whose value is a method of some kind, with options of its own.
+
+    Attributes:
+        make: from a name, a mapping with the name under `USE`, or the method itself to the method.
+        name_of: the name of a method.
+        default: name of the default.
+    """
+
+    make: Callable[[Any, str], Any]
+    name_of: Callable[[Any], str]
+    default: str
+
+
+USE = "use"
+"""Key of a chosen method's name among its options in a plan: `{use: gradient, features: 64}`."""
+
+
+def chosen_option(choice: Choice, help: str) -> Any:
+    """A field that holds a method; `anomech.kernel.plugins.chosen` makes it by kind and name."""
+    extra: Any = {"choice": choice}
+    return pydantic.Field(
+        default_factory=lambda: choice.make(choice.default, ""),
+        description=help,
+        json_schema_extra=extra,
+    )
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def options(cls: type[Options]) -> type[Options]:
+    """Make `cls` a frozen keyword-only dataclass whose values are checked when it is built.
+
+    Raises:
+        ConfigError: a field was not made by `option`.
+    """
+    for name in list(cls.__annotations__):
+        given = vars(cls).get(name)
+        if not isinstance(given, FieldInfo):
+            raise ConfigError(
+                f"{cls.__name__}.{name} is no option yet; write it as {name}: ... = "
+                "option(DEFAULT, 'what it does')."
+            )
+        if (choice := _choice(given)) is not None:
+            made_of = pydantic.BeforeValidator(_maker(choice, f"{cls.__name__}.{name}"))
+            cls.__annotations__[name] = Annotated[Any, made_of]
+    made = pydantic.dataclasses.dataclass(
+        frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid")
+    )(cls)
+    return cast(type[Options], made)
+
+
+def _maker(choice: Choice, where: str) -> Callable[[Any], Any]:
+    return lambda given: choice.make(given, where)
+
+
+def _choice(info: FieldInfo) -> Choice | None:
+    extra = info.json_schema_extra
+    return cast(Any, extra).get("choice") if isinstance(extra, dict) else None
+
+
+def choice_of(field: Field[Any]) -> Choice | None:
+    """How a field's method is chosen; None if the field holds no method."""
+    return _choice(field.default) if isinstance(field.default, FieldInfo) else None
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """A hint that names the nearest known word, or lists the known ones."""
+    if not known:
+        return "there are none."
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}."
+
+
+def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
+    """An options object of class `cls` from plain values, such as a plan's.
+
+    Args:
+        cls: a class made by `options`.
+        values: option names to values.
+        where: the place in the plan, for the message.
+
+    Raises:
+        ConfigError: an unknown option, a wrong type or a value out of bounds.
+    """
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{where} has no option '{name}': {nearest(name, known)}")
+    nested = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
+    values = {
+        name: _built(nested[name], value, f"{where}.{name}") for name, value in values.items()
+    }
+    try:
+        return cls(**values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join([where, *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{path}: {first['msg']} (it is {first['input']!r}).") from None
+
+
+def _built(field: Field[Any], value: Any, where: str) -> Any:
+    if (choice := choice_of(field)) is not None:
+        return choice.make(value, where)
+    if isinstance(value, Mapping) and is_dataclass(field.type):
+        return build(cast(type, field.type), value, where)
+    return value
+
+
+def resolved(instance: Any) -> dict[str, Any]:
+    """All options of an object with their values, ready for a plan."""
+    if not is_dataclass(instance):
+        raise TypeError(f"{instance!r} is not an options object")
+    return {
+        field.name: _resolved_field(field, getattr(instance, field.name))
+        for field in fields(instance)
+        if field.init
+    }
+
+
+def _resolved_field(field: Field[Any], value: Any) -> Any:
+    choice = choice_of(field)
+    return _plain(value) if choice is None else {USE: choice.name_of(value), **resolved(value)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return resolved(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def describe(cls: type) -> list[dict[str, str]]:
+    """Rows `{name, default, unit, help}` of a class made by `options`."""
+    rows = []
+    for field in fields(cls):
+        info = cast(FieldInfo, field.default)
+        extra, choice = info.json_schema_extra, choice_of(field)
+        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+        rows.append(
+            {
+                "name": field.name,
+                "default": repr(_plain(info.get_default(call_default_factory=True)))
+                if choice is None
+                else choice.default,
+                "unit": unit,
+                "help": info.description or "",
+            }
+        )
+    return rows

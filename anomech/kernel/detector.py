@@ -1,0 +1,171 @@
+"""What a detector gives and promises; its scores grow with anomaly."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from anomech.kernel.task import Ability, Task
+from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.types import Engine, Examples, Progress
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How anomalous a method finds examples. Higher is more anomalous, everywhere.
+
+    Attributes:
+        score: the ranking, float64 `[examples]`.
+        views: parts of the judgment by the cause they stand for, float64 `[examples]` each;
+            they name the cause of a flag. In order of precedence where p-values are equal.
+        nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
+        couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
+        explained: explained fraction by part of the network, `[examples]` each; may be empty.
+    """
+
+    score: Tensor
+    views: Mapping[str, Tensor]
+    nearest: Tensor | None = None
+    couplings: Tensor | None = None
+    explained: Mapping[str, Tensor] | None = None
+
+
+class FittedMethod(Protocol):
+    """A method that has seen the anchors.
+
+    Attributes:
+        health: whether its scores can be trusted.
+        left_out: anchors it did not use, by id, with the reason.
+        evaluations: cost of one example in forward passes, beyond the one that answers it.
+    """
+
+    @property
+    def health(self) -> Health: ...
+
+    @property
+    def left_out(self) -> Mapping[str, str]: ...
+
+    @property
+    def evaluations(self) -> float: ...
+
+    def score(self, observed: "ObservedExamples", progress: Progress) -> Scores: ...
+
+
+@runtime_checkable
+class TracedMethod(Protocol):
+    """A fitted method that looks at traces of one source."""
+
+    @property
+    def source(self) -> TraceSource: ...
+
+
+@runtime_checkable
+class ExplainingMethod(Protocol):
+    """A fitted method that can tell mechanisms apart."""
+
+    def unexplained(self, observed: "ObservedExamples", progress: Progress) -> Tensor:
+        """The part of each response that the anchors do not explain `[examples, features]`."""
+        ...
+
+
+class ObservedExamples(Protocol):
+    """Examples with the model's frozen answers to them; see `anomech.observing.observed`."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def examples(self) -> Examples: ...
+
+    @property
+    def engine(self) -> Engine | None: ...
+
+    @property
+    def answers(self) -> Tensor: ...
+
+    @property
+    def groups(self) -> Tensor: ...
+
+    @property
+    def log_odds(self) -> Tensor: ...
+
+    @property
+    def losses(self) -> Tensor: ...
+
+    @property
+    def logits(self) -> Tensor: ...
+
+    @property
+    def features(self) -> Tensor: ...
+
+    def __len__(self) -> int: ...
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces of the examples; those that came with the answers are not computed again."""
+        ...
+
+    def take(self, places: np.ndarray) -> "ObservedExamples":
+        """Some of them, in the given order; the model is not asked again."""
+        ...
+
+
+class Method(Protocol):
+    """A way of scoring examples: one file in `detectors/`. Its options are its fields.
+
+    A method ranks. Calibration turns its ranking into p-values, and a policy into decisions, both
+    outside of it; it never sees the inputs' labels.
+    """
+
+    @property
+    def needs(self) -> frozenset[Ability]: ...
+
+    def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> FittedMethod:
+        """Learn what trusted examples look like from correctly answered ones."""
+        ...
+
+
+class StagedScores(NamedTuple):
+    """Scores of examples that did not all take the same trouble.
+
+    Attributes:
+        scores: of each example at the last stage it took; stages have scales of their own.
+        evaluations: forward passes that each took, float64 `[examples]`.
+    """
+
+    scores: Scores
+    evaluations: Tensor
+
+
+@runtime_checkable
+class StagedMethod(Protocol):
+    """A fitted method that can score at little cost first, and go on where that settles nothing.
+
+    It only ranks, at every stage; what settles an example is for calibration to say.
+
+    Attributes:
+        stages: what it can spend on an example, increasing; fewer than two mean it never stops.
+        confidence: share of the examples that would be flagged in the end that must not be stopped.
+    """
+
+    @property
+    def stages(self) -> tuple[int, ...]: ...
+
+    @property
+    def confidence(self) -> float: ...
+
+    def score_in_stages(
+        self,
+        observed: ObservedExamples,
+        settle: Callable[[int, Tensor, np.ndarray], Tensor],
+        progress: Progress,
+    ) -> StagedScores:
+        """Score stage by stage.
+
+        Args:
+            observed: any.
+            settle: (stage, scores `[open]`, their places) to bool `[open]`, which need no more.
+            progress: as for `score`.
+        """
+        ...

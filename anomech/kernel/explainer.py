@@ -1,0 +1,48 @@
+"""What an explainer gives and promises: where a flagged mechanism sits, and what it looks at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from anomech.kernel.detector import ObservedExamples
+from anomech.kernel.task import Ability
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a mechanism sits.
+
+    Attributes:
+        units: how much each unit carries it `[units]`, by place in the network; higher is more.
+        maps: how much each part of each input carries it, `[examples, ...]` in the form of the
+            input's points; None if it does not look at inputs.
+        health: whether it can be trusted.
+        facts: numbers behind it.
+    """
+
+    units: Mapping[str, Tensor]
+    maps: Tensor | None = None
+    health: Health = Health()
+    facts: Mapping[str, float] | None = None
+
+
+class Explainer(Protocol):
+    """A way of explaining: one file in `explainers/`. Its options are its fields."""
+
+    @property
+    def needs(self) -> frozenset[Ability]: ...
+
+    def explain(
+        self,
+        flagged: ObservedExamples,
+        trusted: ObservedExamples,
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> Explanation:
+        """What flagged inputs have in common that trusted ones with the same answers lack."""
+        ...

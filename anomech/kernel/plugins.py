@@ -1,0 +1,125 @@
+"""The folder is the registry: a method is a file, and its file name is its name everywhere.
+
+The class in `detectors/class_mean.py` is `ClassMean`. Other packages join by an entry point in
+the group `anomech.detectors` (or `anomech.attacks`, ...) whose name is the method's name.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from anomech.kernel.config import USE, Choice, build, chosen_option, nearest
+from anomech.kernel.errors import ConfigError
+
+KINDS = {
+    "attack": "anomech.attacks",
+    "detector": "anomech.detectors",
+    "engine": "anomech.engines",
+    "explainer": "anomech.explainers",
+    "mitigation": "anomech.mitigations",
+    "scanner": "anomech.scanners",
+    "screen": "anomech.screens",
+    "tracer": "anomech.tracing",
+    "trainer": "anomech.trainers",
+}
+"""The folder of each kind."""
+
+
+def names(kind: str) -> list[str]:
+    """Names of all methods of a kind, sorted; nothing is imported but the folder."""
+    return sorted({*_own(_folder(kind)), *_foreign(_group(kind))})
+
+
+def get(kind: str, name: str) -> Any:
+    """The class of a method.
+
+    Raises:
+        ConfigError: no such kind or method; the message names the nearest.
+    """
+    folder = _folder(kind)
+    if name in _own(folder):
+        return getattr(importlib.import_module(f"{folder}.{name}"), class_name(name))
+    if name in (foreign := _foreign(_group(kind))):
+        return _loaded(kind, foreign[name])
+    raise ConfigError(f"no {kind} is named '{name}': {nearest(name, names(kind))}")
+
+
+def chosen(kind: str, default: str, help: str) -> Any:
+    """A field of an options class that holds a method of a kind, such as a detector's tracer.
+
+    In Python it is the method itself, `Gradient(features=64)`, or its name; in a plan a name or
+    `{use: gradient, features: 64}`.
+    """
+
+    def make(given: Any, where: str) -> Any:
+        if isinstance(given, str):
+            return get(kind, given)()
+        if isinstance(given, Mapping):
+            values = dict(given)
+            return build(get(kind, str(values.pop(USE, default))), values, where)
+        return given
+
+    return chosen_option(Choice(make, lambda value: name_of(kind, value), default), help)
+
+
+def name_of(kind: str, method: Any) -> str:
+    """The name of a method, from the object.
+
+    Raises:
+        ConfigError: it belongs to no file and no entry point of that kind.
+    """
+    cls = type(method)
+    folder, _, name = cls.__module__.rpartition(".")
+    if folder == _folder(kind):
+        return name
+    for name, point in _foreign(_group(kind)).items():
+        if _loaded(kind, point) is cls:
+            return name
+    raise ConfigError(
+        f"{cls.__name__} is no {kind} that a plan can name; give it an entry point in the group "
+        f"'{_group(kind)}'."
+    )
+
+
+def _loaded(kind: str, point: Any) -> Any:
+    """The class behind an entry point; another package's fault is told in one sentence."""
+    try:
+        return point.load()
+    except Exception as error:  # whatever the other package does when it is imported
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"the {kind} '{point.name}' of another package ({point.value}) cannot be loaded "
+            f"({first}); mend or uninstall that package."
+        ) from error
+
+
+def class_name(name: str) -> str:
+    """`rmsprop_sgld` to `RmspropSgld`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _folder(kind: str) -> str:
+    if kind not in KINDS:
+        raise ConfigError(f"no kind of method is named '{kind}': {nearest(kind, list(KINDS))}")
+    return KINDS[kind]
+
+
+def _group(kind: str) -> str:
+    return f"anomech.{kind}s"
+
+
+@cache
+def _own(folder: str) -> tuple[str, ...]:
+    spec = find_spec(folder)
+    places = spec.submodule_search_locations if spec else None
+    found = pkgutil.iter_modules(places) if places else ()
+    return tuple(module.name for module in found if not module.name.startswith("_"))
+
+
+@cache
+def _foreign(group: str) -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=group)}

@@ -1,0 +1,63 @@
+"""What a scanner gives and promises: whether a model holds a backdoor, before anything is asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from anomech.kernel.detector import ObservedExamples
+from anomech.kernel.task import Ability, Task
+from anomech.kernel.tracer import Health
+from anomech.kernel.types import Progress
+
+
+class Candidate(Protocol):
+    """A trigger that a scanner recovered."""
+
+    def apply(self, points: Tensor) -> Tensor:
+        """Points of inputs `[batch, ...]` with the trigger, in the task's continuous space."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scanner finds in a model.
+
+    Attributes:
+        groups: the answers that a trigger might lead to, int64 `[targets]`.
+        statistic: float64 `[targets]`; higher is more suspicious. It is no probability: null
+            distributions are calibration's business.
+        candidates: recovered triggers by group; may be empty.
+        health: whether it can be trusted.
+        evaluations: forward passes in all, of one example each.
+        facts: numbers behind it.
+    """
+
+    groups: Tensor
+    statistic: Tensor
+    candidates: Mapping[int, Candidate]
+    health: Health = Health()
+    evaluations: float = 0.0
+    facts: Mapping[str, float] | None = None
+
+
+class Scanner(Protocol):
+    """A way of scanning a model: one file in `scanners/`. Its options are its fields.
+
+    Attributes:
+        needs: abilities asked of the task.
+        needs_examples: whether it cannot do without trusted examples.
+    """
+
+    @property
+    def needs(self) -> frozenset[Ability]: ...
+
+    @property
+    def needs_examples(self) -> bool: ...
+
+    def scan(
+        self, task: Task, trusted: ObservedExamples | None, *, seed: int, progress: Progress
+    ) -> Scan:
+        """A statistic for every answer that a trigger might lead to."""
+        ...

@@ -1,0 +1,227 @@
+"""The seam: what the core asks of a task, and what more a task may be able to do.
+
+Everything that differs between a picture and a sentence lives behind `Task`. The core asks it few
+things and never looks inside a batch. An *ability* is a protocol of its own; a method names the
+abilities it needs, a task those it gives, and a plan in which they do not meet is refused before
+any compute.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+from torch import Tensor, nn
+
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.types import Examples, Overlay, Response
+
+Ability = type
+"""One of the protocols below that a `Task` need not give."""
+
+Able = TypeVar("Able")
+
+
+class Task(Protocol):
+    """A model and what its batches mean. Only a task knows what is inside a batch.
+
+    Attributes:
+        kind: what it is to a person, such as "image classifier".
+        watched: the parameters that move, by name, in the order of the forward pass.
+        provides: the abilities that this very model has.
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def watched(self) -> Mapping[str, Tensor]: ...
+
+    @property
+    def provides(self) -> frozenset[Ability]: ...
+
+    def passes(self, examples: Examples) -> Iterator[np.ndarray]:
+        """Places of the examples of each pass, int64; together they are all examples, once each.
+
+        A pass is as large as the memory given to the task allows for examples of their size,
+        activations kept for going backward included.
+        """
+        ...
+
+    def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
+        """Run the model once with `overlay` laid over it, in evaluation mode.
+
+        Args:
+            overlay: parameters and buffers that differ from the model's own; may be empty.
+            batch: what `Examples.load` gave.
+            answers: the answers to judge; None means those that are recorded in the batch, or
+                else the model's own at these parameters.
+
+        Returns:
+            A response; differentiable in the tensors of the overlay.
+        """
+        ...
+
+    def with_(self, overlay: Overlay) -> "Task":
+        """The same task with other weights, such as a repaired twin; this one is not changed."""
+        ...
+
+    def state(self) -> Mapping[str, Tensor]:
+        """All parameters and buffers by name: what a model's fingerprint is taken of."""
+        ...
+
+    def groups(self, answers: Tensor) -> Tensor:
+        """Coarse kind of each answer, int64 `[batch]`: the class, or the key of a generation."""
+        ...
+
+    def group_words(self, groups: Tensor) -> list[str]:
+        """Each group as a person would read it."""
+        ...
+
+    def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
+        """Whether each answer is what its label says, bool `[batch]`."""
+        ...
+
+    def words(self, answers: Tensor) -> list[str]:
+        """Each answer as a person would read it."""
+        ...
+
+    def label_words(self, labels: np.ndarray) -> list[str]:
+        """Each label as a person would read it."""
+        ...
+
+
+class Logits(Protocol):
+    """Scores of all answers: responses hold `logits` `[batch, classes]`."""
+
+    @property
+    def classes(self) -> int: ...
+
+
+class Features(Protocol):
+    """Input of the layer that gives the logits: responses hold `features` `[batch, features]`.
+
+    Attributes:
+        feature_layer: name of that layer.
+    """
+
+    @property
+    def feature_layer(self) -> str: ...
+
+
+class Layers(Protocol):
+    """Modules that hooks can watch during `respond`."""
+
+    def precise(self) -> Task:
+        """The same task in full precision; rules are checked there, free of rounding."""
+        ...
+
+    def layers(self) -> Mapping[str, nn.Module]:
+        """Modules that own watched parameters, and the whole network under the empty name.
+
+        Hooks on them must be removed again.
+        """
+        ...
+
+
+class Training(Protocol):
+    """The model as in training, with batch statistics."""
+
+    def targets(self, labels: np.ndarray) -> Tensor:
+        """Labels in the form of answers."""
+        ...
+
+    def training_losses(
+        self, overlay: Overlay, batch: Any, answers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Losses `[batch]` in training mode and the buffers as they are after this step."""
+        ...
+
+    def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
+        """The normalization buffers as this batch alone would set them; empty if there are none."""
+        ...
+
+
+class DifferentiableInputs(Protocol):
+    """Inputs as points in a continuous space: pixels in [0, 1], or embeddings of tokens."""
+
+    def embed(self, batch: Any) -> Tensor:
+        """The batch as points, float32 `[batch, ...]`, on the model's device."""
+        ...
+
+    def respond_at(
+        self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
+    ) -> Response:
+        """As `respond`, but differentiable in points `[batch, ...]` near those of the batch."""
+        ...
+
+    def project(self, points: Tensor) -> Tensor:
+        """The nearest points that real inputs can have."""
+        ...
+
+    def realize(self, points: Tensor, batch: Any) -> Any:
+        """A batch of real inputs at, or nearest to, these points."""
+        ...
+
+
+class Activations(Protocol):
+    """What passes between the layers, to be read and to be changed."""
+
+    def points(self) -> Sequence[str]:
+        """Names of places whose activations can be read, in the order of the forward pass."""
+        ...
+
+    def respond_with(
+        self,
+        overlay: Overlay,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """As `respond`; at each named place its function sees the activation and may replace it."""
+        ...
+
+
+class Variations(Protocol):
+    """Other inputs made from inputs, all of the batch's own form."""
+
+    def mixed(self, batch: Any, others: Any, share: float) -> Any:
+        """Each example blended with the other at its place, of which `share` remains visible."""
+        ...
+
+    def corrupted(self, batch: Any, severity: int, rng: np.random.Generator) -> Any:
+        """Each example with noise of the kind's own; severity 1 (slight) to 5 (strong)."""
+        ...
+
+    def amplified(self, batch: Any, factor: float) -> Any:
+        """Each example with its signal multiplied, within what an input can be."""
+        ...
+
+
+WORDS: Mapping[Ability, str] = {
+    Logits: "logits",
+    Features: "the input of the layer that gives the logits",
+    Layers: "layers to watch",
+    Training: "training statistics",
+    DifferentiableInputs: "differentiable inputs",
+    Activations: "activations between layers",
+    Variations: "variations of inputs",
+}
+"""Each ability in words."""
+
+
+def missing(needs: frozenset[Ability], task: Task) -> list[str]:
+    """The needed abilities that a task does not give, in words, sorted."""
+    return sorted(WORDS.get(each, each.__name__) for each in needs - task.provides)
+
+
+def able(task: Task, ability: type[Able]) -> Able:
+    """The task as one that has an ability.
+
+    Raises:
+        CapabilityError: it has not.
+    """
+    if ability not in task.provides:
+        raise CapabilityError(
+            f"this {task.kind} does not give {WORDS.get(ability, ability.__name__)}."
+        )
+    return cast(Able, task)

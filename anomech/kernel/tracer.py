@@ -1,0 +1,138 @@
+"""What a tracer gives and promises: how examples respond when parameters move."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from anomech.kernel.task import Ability, Task
+from anomech.kernel.types import Engine, Examples, Progress, Response
+
+
+@dataclass(frozen=True)
+class Traces:
+    """How examples respond when parameters move.
+
+    Attributes:
+        values: float32 `[examples, features]`. Gradient tracers give one feature a direction,
+            draw tracers one a draw.
+        blocks: parts of the network by name, in the order of the forward pass, as slices of the
+            features. Draw tracers have one block.
+        centered: whether a feature's mean over draws must be removed before comparing; true for
+            draws, false for gradients.
+        levels: mean loss over draws `[examples]`, nats; None for gradients.
+        response: what the model did at the trained point, if the tracer saw it on its way.
+    """
+
+    values: Tensor
+    blocks: Mapping[str, slice]
+    centered: bool = False
+    levels: Tensor | None = None
+    response: Response | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether traces can be trusted.
+
+    Attributes:
+        problems: sentences; empty when all is well. A problem makes verdicts inconclusive.
+        facts: numbers behind it, such as the effective sample size.
+    """
+
+    problems: tuple[str, ...] = ()
+    facts: Mapping[str, float] | None = None
+
+
+class TraceSource(Protocol):
+    """A fitted tracer: the same movement of the parameters, for any examples.
+
+    Attributes:
+        health: whether what it gives can be trusted.
+        evaluations: cost of one example in forward passes (a backward pass counts as two).
+    """
+
+    @property
+    def health(self) -> Health: ...
+
+    @property
+    def evaluations(self) -> float: ...
+
+    def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces: ...
+
+
+@runtime_checkable
+class AnsweringSource(TraceSource, Protocol):
+    """A source that runs the model forward anyway, so that answers come with the traces."""
+
+    def answer(self, examples: Examples, progress: Progress) -> Traces:
+        """Traces of the model's own answers, with the `response` they belong to."""
+        ...
+
+
+@runtime_checkable
+class ReadingSource(TraceSource, Protocol):
+    """A source that needs nothing of the model beyond its response."""
+
+    def read(self, response: Response) -> Traces:
+        """Traces of the examples with these responses."""
+        ...
+
+
+class Tracer(Protocol):
+    """A way of moving the parameters. Its options are its fields."""
+
+    @property
+    def needs(self) -> frozenset[Ability]: ...
+
+    def fit(
+        self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
+    ) -> TraceSource:
+        """Fix the movement; `answers` are the model's own on the trusted examples."""
+        ...
+
+
+@runtime_checkable
+class SpreadTracer(Protocol):
+    """A tracer whose chains are independent, so that an engine can run each elsewhere."""
+
+    @property
+    def chains(self) -> int: ...
+
+    def fit(
+        self,
+        task: Task,
+        trusted: Examples,
+        answers: Tensor,
+        *,
+        seed: int,
+        progress: Progress,
+        engine: Engine | None = None,
+    ) -> TraceSource: ...
+
+
+@runtime_checkable
+class StagedSource(Protocol):
+    """A trace source that takes its features one after the other and can stop early."""
+
+    def in_stages(
+        self,
+        examples: Examples,
+        answers: Tensor,
+        stages: Sequence[int],
+        settle: Callable[[Traces, np.ndarray], Tensor],
+        progress: Progress,
+    ) -> None:
+        """Show `settle` the open examples' traces at every stage; the settled ones get no more.
+
+        Args:
+            examples: any.
+            answers: the model's own to them.
+            stages: numbers of features, increasing.
+            settle: (traces `[open]`, their places) to bool `[open]`, which need no more; what it
+                says at the last stage is not used.
+            progress: told the stage "tracing".
+        """
+        ...

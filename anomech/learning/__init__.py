@@ -1,0 +1,1 @@
+"""Training and climbing: what attacks, scanners, mitigations and trainers share."""

@@ -1,0 +1,1 @@
+"""Running the model over examples once, for every method."""

@@ -1,0 +1,126 @@
+"""Writing and reading records: whole or not at all, and never more than one line in memory."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO, TypeVar
+
+import pydantic
+
+from anomech.kernel.errors import RunError
+from anomech.records.run import Finding, Record
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that takes its place when the block ends well, and is not there otherwise.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path.name} could not be written ({error.strerror}); free some space or choose "
+            "another folder with --out, then run the same command again: finished work is kept."
+        ) from None
+    finally:
+        with suppress(OSError):  # its folder may not exist or may be read-only
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write one record as indented JSON."""
+    write_text(path, record.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Record]) -> None:
+    """Write records as JSON lines, one after the other."""
+    with whole_file(path) as file:
+        for row in rows:
+            file.write(row_text(row))
+
+
+def row_text(row: Record) -> str:
+    """A record as a JSON line."""
+    return row.model_dump_json(exclude_none=True) + "\n"
+
+
+def write_findings(path: Path, findings: Iterable[Finding]) -> None:
+    """Write findings as one JSON list."""
+    rows = [finding.model_dump(exclude_none=True) for finding in findings]
+    write_text(path, json.dumps(rows, indent=2) + "\n")
+
+
+def read_record(path: Path, cls: type[AnyRecord]) -> AnyRecord:
+    """Read one record.
+
+    Raises:
+        RunError: the file is missing or is not such a record.
+    """
+    return _parse(path, cls, _read(path))
+
+
+def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
+    """Read JSON lines of records."""
+    return list(iterate_rows(path, cls))
+
+
+def iterate_rows(path: Path, cls: type[AnyRecord]) -> Iterator[AnyRecord]:
+    """Read JSON lines of records one by one; one line is in memory at a time."""
+    try:
+        with open(path, encoding="utf-8", newline="\n") as lines:  # ids may hold other separators
+            for line in lines:
+                if line != "\n":
+                    yield _parse(path, cls, line)
+    except (OSError, UnicodeDecodeError):
+        raise _unreadable(path) from None
+
+
+def read_findings(path: Path) -> list[Finding]:
+    """Read a list of findings."""
+    try:
+        rows = pydantic.TypeAdapter(list[Finding]).validate_json(_read(path))
+    except pydantic.ValidationError:
+        raise RunError(f"{path.name} is not a list of findings; run the audit again.") from None
+    return rows
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: Path) -> RunError:
+    return RunError(f"{path.parent.name or '.'} has no readable {path.name}; is it a run folder?")
+
+
+def _parse(path: Path, cls: type[AnyRecord], text: str) -> AnyRecord:
+    try:
+        return cls.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(
+            f"{path.name} does not have the form of this version ({place}: {first['msg']}); "
+            "run the audit again with this version of anomech."
+        ) from None

@@ -1,0 +1,201 @@
+"""What a run leaves on disk. A run is a folder; these are its files.
+
+run.json        `Run`: status, provenance, what was asked, what was left out, costs
+plan.yaml       the resolved plan; `anomech audit --plan plan.yaml` replays the run
+examples.jsonl  `ExampleRow` for every trusted example and input
+scores/X.jsonl  `ScoreRow` of detector X for every input and calibration example
+verdicts.jsonl  `Verdict` for every input
+findings.json   `Finding`s about the model and the run
+previews/       small pictures or texts of what the report shows
+report.html     made from the files above alone
+
+Written whole or not at all; numbers are finite or absent, never NaN.
+"""
+
+from typing import Literal
+
+import pydantic
+
+SCHEMA_VERSION = 1
+
+Decision = Literal["flag", "clear", "inconclusive"]
+Status = Literal["running", "interrupted", "complete", "inconclusive", "failed"]
+Severity = Literal["high", "medium", "low", "info"]
+
+
+class Record(pydantic.BaseModel):
+    """Base of all records: immutable, nothing unknown, nothing that is not a finite number."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ExampleRow(Record):
+    """One example: `role` is where it was used; `reason` says why it was left out of a role."""
+
+    id: str
+    role: Literal["anchor", "calibration", "input"]
+    digest: str
+    answer: str
+    label: str | None = None
+    used: bool = True
+    reason: str | None = None
+    preview: str | None = None
+    """Path of its preview inside the run folder, with the suffix .png or .txt."""
+
+
+class ScoreRow(Record):
+    """One detector's judgment of one example (`role` is "calibration" or "input")."""
+
+    id: str
+    role: Literal["calibration", "input"]
+    score: float
+    p_value: float
+    decision: Decision
+
+
+class Evidence(Record):
+    """An anchor near to an input: coupling in [-1, 1]; 1 is the same mechanism."""
+
+    anchor: str
+    answer: str
+    coupling: float
+
+
+class Verdict(Record):
+    """The verdict on one input by the lead detector."""
+
+    id: str
+    answer: str
+    score: float | None
+    p_value: float | None
+    q_value: float | None = None
+    """Share of false flags to expect if this input and all more anomalous ones are flagged
+    (Benjamini-Hochberg over all inputs)."""
+    decision: Decision
+    cause: str | None = None
+    """Of a flag: "unexplained mechanism", "mechanism of another class", "unfamiliar input" or
+    "implausible confidence"."""
+    views: dict[str, float] = {}
+    """The p-value of each view, by cause."""
+    reason: str
+    """One plain sentence."""
+    mechanism: int | None = None
+    """Number of the mechanism a flagged input belongs to; None if it stands alone."""
+    evidence: tuple[Evidence, ...] = ()
+    explained: dict[str, float] = {}
+    """Explained fraction by part of the network, in the order of the forward pass."""
+
+
+class Finding(Record):
+    """Something a person should know. `code` is stable; `action` says what to do."""
+
+    code: str
+    severity: Severity
+    title: str
+    detail: str
+    action: str
+
+
+class Mechanism(Record):
+    """Flagged inputs that respond alike."""
+
+    number: int
+    size: int
+    answers: dict[str, int]
+    """How often each answer occurs among its inputs."""
+    causes: dict[str, int]
+    cohesion: float
+    """Mean coupling between its inputs, of the parts that trusted data leaves unexplained."""
+    examples: tuple[str, ...]
+    """Ids of its most central inputs, first the most central."""
+    explained: dict[str, float]
+    """Mean explained fraction of its inputs by part of the network."""
+
+
+class DetectorSummary(Record):
+    """One detector over the whole run, calibrated at the run's budget."""
+
+    name: str
+    lead: bool
+    flagged: int
+    inputs: int
+    threshold: float | None
+    evaluations: float
+    """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""
+    fit_seconds: float
+    score_seconds: float
+    problems: tuple[str, ...] = ()
+    facts: dict[str, float] = {}
+
+
+class Trusted(Record):
+    """How the trusted set was used."""
+
+    total: int
+    anchors: int
+    calibration: int
+    misanswered: int
+    dropped: int
+    needed: int
+    """Calibration examples that the budget needs at least."""
+    explained: dict[str, float] = {}
+    """Mean explained fraction of calibration examples by part of the network."""
+
+
+class Provenance(Record):
+    """Where the numbers come from; no user names, no absolute paths."""
+
+    anomech: str
+    python: str
+    torch: str
+    numpy: str
+    device: str
+    threads: int
+    seed: int
+    model: str
+    """Fingerprint of the model's tensors."""
+    parameters: int
+    watched: int
+    reference: str
+    """Hash of the trusted examples' digests."""
+    inputs: str
+
+
+class Truth(Record):
+    """How detection did where the truth is known (demo and bench only)."""
+
+    triggered: int
+    true_positives: int
+    false_positives: int
+    auroc: dict[str, float]
+    """By detector."""
+    note: str
+
+
+class Run(Record):
+    """The top record of a run."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Status
+    title: str
+    task: str
+    budget: float
+    control: Literal["per_input", "batch"] = "per_input"
+    """What the budget bounds: the share of normal inputs that are flagged, or the expected share
+    of false flags among all flags."""
+    tolerated: int | None = None
+    """Flags at the budget that chance gives in all but one of a thousand runs, if every input is
+    normal."""
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    classes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+    trusted: Trusted | None = None
+    detectors: tuple[DetectorSummary, ...] = ()
+    mechanisms: tuple[Mechanism, ...] = ()
+    compared: int | None = None
+    """Flagged inputs among which mechanisms were looked for, where there were too many for all."""
+    truth: Truth | None = None
+    message: str = ""
+    """Why it is not complete, if it is not."""

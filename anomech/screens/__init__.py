@@ -1,0 +1,1 @@
+"""Which examples of a training set are poisoned: one file a screen."""

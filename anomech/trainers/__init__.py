@@ -1,0 +1,1 @@
+"""Robust training: one file a trainer."""

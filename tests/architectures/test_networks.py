@@ -1,0 +1,65 @@
+"""Networks take images of any size, and a classifier finds their last layer."""
+
+import numpy as np
+import pytest
+import torch
+
+from anomech import architectures as networks
+from anomech.architectures.vgg import Vgg, vgg11_bn
+from anomech.architectures.vit import VisionTransformer, positions
+from anomech.tasks.image_classifier import ImageClassifier
+
+SMALL = {
+    "vgg": (lambda channels: Vgg((8, "pool", 12, "pool", 12, "pool"), 5, channels), "classifier"),
+    "vit": (lambda channels: VisionTransformer(5, channels, width=12, depth=2), "head"),
+}
+PARAMETERS = {"vgg11_bn": 9.23e6, "vgg16_bn": 14.73e6, "vgg19_bn": 20.04e6, "vit": 2.68e6}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_known_networks_have_their_size(name):
+    with torch.device("meta"):
+        network = networks.get(name)(classes=10, channels=3)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(PARAMETERS[name], rel=0.01)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (1, 1)])
+def test_small_networks_take_images_of_any_size(name, size, channels):
+    build, head = SMALL[name]
+    network = build(channels).eval()
+    images = np.random.default_rng(0).integers(0, 256, (3, size, size, channels), dtype=np.uint8)
+    task = ImageClassifier(network, watch="last")
+    response = task.respond({}, images)
+    assert response.logits.shape == (3, 5)
+    assert list(task.watched) == [f"{head}.weight", f"{head}.bias"]
+    last = network.get_submodule(head)
+    with torch.no_grad():
+        torch.testing.assert_close(last(response.features), response.logits)
+
+
+def test_vgg_has_torchvisions_names_and_pools_as_it_does():
+    network = vgg11_bn().eval()
+    owners = [name.removesuffix(".weight") for name in network.state_dict() if "weight" in name]
+    numbers = [0, 1, 4, 5, 8, 9, 11, 12, 15, 16, 18, 19, 22, 23, 25, 26]
+    assert owners == [f"features.{number}" for number in numbers] + ["classifier"]
+    assert network.features(torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)
+    assert network.features(torch.zeros(1, 3, 64, 96)).shape == (1, 512, 2, 3)
+
+
+def test_every_pixel_and_every_place_counts_in_a_vision_transformer():
+    torch.manual_seed(0)
+    network = VisionTransformer(5, 1, width=12, depth=2).eval()
+    images = torch.rand(1, 1, 7, 6, requires_grad=True)
+    (gradient,) = torch.autograd.grad(network(images)[0, 0], images)
+    assert (gradient != 0).all()
+    with torch.no_grad():
+        swapped = torch.cat([images[..., 4:, :], images[..., :4, :]], dim=2)
+        assert not torch.allclose(network(swapped), network(images), atol=1e-6)
+
+
+def test_positions_differ_everywhere():
+    found = positions(12, 8, 9, device=torch.device("cpu"))
+    assert found.shape == (12, 8, 9)
+    distances = torch.cdist(found.flatten(1).T, found.flatten(1).T)
+    assert distances.fill_diagonal_(9).min() > 0.1
