@@ -137,7 +137,7 @@ class FittedDetector:
     def _judged(self, inputs: Examples, progress: Progress) -> Iterator[Verdict]:
         anchors, done = anchor_names(self.split.anchors), 0
         for held in in_pieces(inputs, bounds(len(inputs), CHUNK)):
-            observed = observe(self.task, held, source=self.calibrated.source)
+            observed = observe(self.task, held, sources=self.calibrated.sources)
             judged = self.calibrated.judge(observed, silent)
             yield from verdicts(self.calibrated, judged, observed, anchors)
             done += len(held)

@@ -75,9 +75,9 @@ class Calibrated:
     residuals: Tensor | None = None
 
     @property
-    def source(self) -> TraceSource | None:
-        """Whose traces the method looks at; observing with it answers and traces in one pass."""
-        return self.fitted.source if isinstance(self.fitted, TracedMethod) else None
+    def sources(self) -> tuple[TraceSource, ...]:
+        """Whose traces the method looks at; observing with them answers and traces in one pass."""
+        return (self.fitted.source,) if isinstance(self.fitted, TracedMethod) else ()
 
     def unexplained(self, observed: Observed) -> Tensor:
         """The part of responses that trusted data does not explain `[examples, features]`.

@@ -60,8 +60,8 @@ def light(calibrated: Calibrated) -> Calibrated:
 def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
     """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
     clock = time.monotonic()
-    source = shared.methods[shared.lead].source
-    observed = observe(shared.task, piece.inputs, source=source)
+    sources = shared.methods[shared.lead].sources
+    observed = observe(shared.task, piece.inputs, sources=sources)
     scores, seconds = {}, {}
     observing = time.monotonic() - clock
     rows: tuple[Verdict, ...] = ()
@@ -70,7 +70,7 @@ def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
         clock = time.monotonic()
         judged = calibrated.judge(observed, silent)
         seconds[name] = time.monotonic() - clock
-        if name == shared.lead and source is not None:
+        if name == shared.lead and sources:
             seconds[name] += observing  # its traces came with the answers
         scores[name] = tables.input_scores(piece.inputs.ids, judged)
         if name == shared.lead:
