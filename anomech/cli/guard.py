@@ -27,7 +27,9 @@ BAD_INPUT = 2
 UNEXPECTED = 4
 """Exit code of an error that this program did not expect."""
 
-COMMAND_LINE = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+COMMAND_LINE: type[Exception] = next(
+    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
+)
 """Base of the command line's own errors; where it lives depends on the version of typer."""
 
 
