@@ -159,7 +159,7 @@ def test_too_few_draws_are_inconclusive(run, files, tmp_path):
 def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, files, tmp_path):
     out = tmp_path / "run"
     tracer = "detectors.functional_attribution.tracer"
-    settings = ["--set", f"{tracer}=gaussian", "--set", f"{tracer}_options.sigma=1.0e+30"]
+    settings = ["--set", f"{tracer}={{use: gaussian, sigma: 1.0e+30}}"]
     beside = ["--detector", "knn", "--detector", "functional_attribution"]
     answer = run(*files.options(), "--out", out, *beside, *settings)
     assert answer.code == 0
