@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.plan import assign
 from anomech.bench.cells import cells, chosen
 from anomech.bench.suite import as_yaml, from_mapping, read_suite, shipped
@@ -33,10 +34,10 @@ def test_the_networks_of_vision_small_are_the_trained_ones():
     recipe, longer = Recipe(epochs=18, bfloat16=True), Recipe(epochs=24, bfloat16=True)
     wanet = {"ratio": 0.15, "noise_ratio": 0.3}
     expected = {
-        "BadNets": Subject((("badnets", {"ratio": 0.1}),), "resnet20", recipe),
-        "Blended": Subject((("blended", {"ratio": 0.1}),), "resnet20", recipe),
-        "WaNet": Subject((("wanet", wanet),), "resnet20", longer),
-        "clean": Subject((), "resnet20", recipe),
+        "BadNets": Subject((("badnets", {"ratio": 0.1}),), Resnet20(), recipe),
+        "Blended": Subject((("blended", {"ratio": 0.1}),), Resnet20(), recipe),
+        "WaNet": Subject((("wanet", wanet),), Resnet20(), longer),
+        "clean": Subject((), Resnet20(), recipe),
     }
     for name, subject in expected.items():
         assert found[name].recipe == subject.recipe
