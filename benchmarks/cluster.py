@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from anomech.architectures.resnet import resnet14
 from rich.console import Console
 
 from anomech import Detector, ImageClassifier, from_arrays, plugins
 from anomech.architectures.digits import DigitsNet
-from anomech.architectures.resnet import resnet14
 from anomech.audit.chunks import bounds
 from anomech.audit.detector import FittedDetector
 from anomech.data.archive import read_archive
