@@ -12,17 +12,18 @@ Fails when: one statistic is not enough; see `functional_attribution`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
+from anomech.detectors._tracer import beyond_the_answer, fitted_tracer
 from anomech.kernel.config import option, options
 from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.plugins import chosen
 from anomech.kernel.task import Ability
-from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Progress
 
 
@@ -30,8 +31,7 @@ from anomech.kernel.types import Progress
 class CouplingScore:
     """One published score of one coupling."""
 
-    tracer: str = option("gradient", "how parameters move: the name of a tracer")
-    tracer_options: Mapping[str, Any] = option({}, "options of the tracer")
+    tracer: Tracer = chosen("tracer", "gradient", "how parameters move")
     coupling: Literal["cosine", "pearson", "covariance", "concordance"] = option(
         "cosine", "how two traces are compared; the cosine of draw traces is Pearson's"
     )
@@ -44,14 +44,13 @@ class CouplingScore:
     @property
     def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task: those of the tracer."""
-        return chosen_tracer(self.tracer, self.tracer_options).needs
+        return self.tracer.needs
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedCouplingScore":
         """Trace the anchors."""
-        tracer = chosen_tracer(self.tracer, self.tracer_options)
-        source = fitted_tracer(tracer, anchors, seed=seed, progress=progress)
+        source = fitted_tracer(self.tracer, anchors, seed=seed, progress=progress)
         traces, inverse = anchors.traced(source, progress), None
         if self.score == "explained":
             rows = _rows(traces)
