@@ -91,7 +91,7 @@ def test_a_diverged_chain_makes_verdicts_inconclusive(digits_world):
     """A score for which nothing was ever finite is none; the flagship cannot even be fitted."""
     options = {"draws": 4, "burn_in": 4, "every": 1, "step_size": 1e6, "minibatch": 50}
     auditor = Auditor(
-        method="coupling_score", options={"tracer": {"use": "sgld", **options}}, budget=0.1
+        detector="coupling_score", options={"tracer": {"use": "sgld", **options}}, budget=0.1
     )
     fitted = auditor.fit(digits_world.task, digits_world.trusted)
     verdicts = fitted.score(digits_world.trusted)
