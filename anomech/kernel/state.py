@@ -30,6 +30,24 @@ must be given again. Of an annotation with none of them nothing is saved, and No
 PLAIN = (bool, int, float, str)
 
 
+def fitted_kind(method: Any) -> Any:
+    """What a detector or tracer learns, by the annotation of what its `fit` returns.
+
+    Raises:
+        CapabilityError: it has none.
+    """
+    try:
+        kind = get_type_hints(type(method).fit).get("return")
+    except NameError:
+        kind = None
+    if kind is None:
+        raise CapabilityError(
+            f"what {type(method).__name__} learns cannot be saved; annotate what its fit returns "
+            "with a frozen dataclass."
+        )
+    return kind
+
+
 def pack(value: Any, kind: Any, links: Links, tensors: dict[str, Tensor], name: str) -> Any:
     """The facts of a value; its tensors are added to `tensors`, each once.
 
