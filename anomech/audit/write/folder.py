@@ -84,7 +84,7 @@ def noted(plan: Plan, out: Path) -> Iterator[None]:
         listed = [findings.unsafe(error.globals)] if isinstance(error, UnsafeCheckpoint) else []
         _note(plan, out, started, "failed", str(error), listed)
         raise
-    except Exception as error:
+    except BaseException as error:  # also what ends a program: the folder must not say "running"
         _note(plan, out, started, "failed", f"It stopped with {type(error).__name__}.")
         raise
 
