@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from anomech.architectures.resnet import resnet14
 from rich.console import Console
 
-from anomech import Auditor, ImageClassifier, from_arrays, plugins
+from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.architectures.digits import DigitsNet
-from anomech.architectures.resnet import resnet14
 from anomech.audit.auditor import FittedAuditor
 from anomech.audit.judge.chunks import bounds
 from anomech.data.archive import read_archive
