@@ -34,6 +34,7 @@ from anomech.data.digits import load_digits
 from anomech.data.images import ImageExamples
 from anomech.data.subset import Subset
 from anomech.engines._parcels import pack_job
+from anomech.kernel import plugins
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, silent
