@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from anomech.architectures.resnet import resnet14
 from rich.console import Console
 
-from anomech import Auditor, ImageClassifier, from_arrays, plugins
+from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.architectures.digits import DigitsNet
-from anomech.architectures.resnet import resnet14
 from anomech.audit.auditor import FittedAuditor
 from anomech.audit.judge.chunks import bounds
 from anomech.data.archive import read_archive
@@ -34,6 +34,7 @@ from anomech.data.digits import load_digits
 from anomech.data.images import ImageExamples
 from anomech.data.subset import Subset
 from anomech.engines._parcels import pack_job
+from anomech.kernel import plugins
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, silent

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from anomech import Auditor, ImageClassifier, from_arrays
-from anomech import architectures as networks
+from anomech.kernel import plugins
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 
@@ -29,7 +29,9 @@ def main(request_path: str, answer_path: str) -> None:
         request = dict(archive)
     settings = json.loads(str(request["settings"]))
     torch.set_num_threads(settings["threads"])
-    model = networks.get(settings["known_as"])(**settings["network_options"])
+    architecture = plugins.get("architecture", settings["known_as"])()
+    options = settings["network_options"]
+    model = architecture.build(classes=options["classes"], channels=options["channels"])
     model.load_state_dict(
         {
             name.removeprefix("weight/"): torch.from_numpy(value)

@@ -14,7 +14,7 @@ training, trusted, rest = stratified(labels, [0.45, 0.35, 0.2], seed=0, purpose=
 attack = Badnets(size=2, ratio=0.1)
 poisoned = attack.poison(images[training], labels[training], seed=0)
 recipe = Recipe(epochs=30, batch=64, peak=0.1, augment="none")
-model = train(DigitsNet(), poisoned.images, poisoned.labels, recipe, seed=0)
+model = train(DigitsNet(), poisoned.inputs, poisoned.labels, recipe, seed=0)
 
 # What a user does starts here: a model, examples they trust, inputs they wonder about.
 task = anomech.ImageClassifier(model)

@@ -15,7 +15,7 @@ METHODS = (
     *("attacks", "mitigations", "trainers"),
 )
 MATHEMATICS = {"attribution", "calibration"}
-OPENERS = {"artefacts", "architectures", "data", "tasks"}
+OPENERS = {"artefacts", "architectures", "data", "datasets", "tasks"}
 RUNNING = OPENERS | {"observing"}
 BELOW = {
     "kernel": set(),
@@ -24,6 +24,7 @@ BELOW = {
     "architectures": set(),
     "artefacts": {"architectures"},
     "data": {"artefacts"},
+    "datasets": {"data"},
     "tasks": {"artefacts", "architectures", "data"},
     "observing": OPENERS,
     "learning": RUNNING,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -9,6 +10,7 @@ from torch import nn
 from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
 from anomech.artefacts.checkpoints import apply_state, load_state
 from anomech.artefacts.factory import build_model
+from anomech.audit.load.saved import damaged, peek
 from anomech.audit.plan import Plan, TaskPlan
 from anomech.data.images import ImageExamples, read_images
 from anomech.kernel.errors import ConfigError, DataError
@@ -48,7 +50,7 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
     """
     check_named(plan)
     model, mean, std, title = _model(plan)
-    reference, channels, names = None, None, trusted_classes(plan)
+    reference, channels, names = None, None, _classes(plan)
     if not plan.profile:
         reference = read_images(plan.reference, progress=progress, workers=workers)
         channels, names = reference.shape[2], tuple(reference.class_names or ())
@@ -87,9 +89,26 @@ def check_named(plan: Plan) -> None:
         raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
     if not (plan.model.backdoorbench or plan.model.factory):
         raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
-    for name in ("reference", "inputs"):
+    if plan.reference and plan.profile:
+        raise ConfigError("give trusted examples or a profile that was fitted to some, not both.")
+    for name in ("inputs",) if plan.profile else ("reference", "inputs"):
         if not getattr(plan, name):
             raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
+
+
+def _classes(plan: Plan) -> tuple[str, ...]:
+    """Names of the classes in a profile.
+
+    Raises:
+        DataError: the file is no profile.
+    """
+    if not plan.profile:
+        return ()
+    path = Path(plan.profile)
+    try:
+        return tuple(str(name) for name in peek(path)["trusted"]["classes"])
+    except (LookupError, TypeError):
+        raise DataError(damaged(path, "it names no trusted set")) from None
 
 
 def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:

@@ -1,12 +1,16 @@
-"""PreAct-ResNet-18 with the parameter names that BackdoorBench checkpoints use.
+"""PreAct-ResNet-18 with the parameter names that BackdoorBench checkpoints use, 11.2 M parameters.
 
 The order is conv1, layer1..4, adaptive average pooling, linear: there is no normalization or
 rectifier after `layer4`, so the penultimate features are signed.
+Source: He, Zhang, Ren, Sun 2016 (identity mappings), as BackdoorBench builds it.
+Needs: images of any size.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from anomech.kernel.config import option, options
 
 
 class PreActBlock(nn.Module):
@@ -30,17 +34,17 @@ class PreActBlock(nn.Module):
 
 
 class PreActResNet18(nn.Module):
-    """PreAct-ResNet-18 for small images, 11.2 M parameters with ten classes."""
+    """Four stages of two blocks, the first of `width` channels, each next of twice as many."""
 
-    def __init__(self, classes: int = 10, channels: int = 3) -> None:
+    def __init__(self, classes: int = 10, channels: int = 3, width: int = 64) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, 64, 3, 1, 1, bias=False)
-        inputs = 64
-        for stage, width in enumerate((64, 128, 256, 512), start=1):
-            first = PreActBlock(inputs, width, 1 if stage == 1 else 2)
-            self.add_module(f"layer{stage}", nn.Sequential(first, PreActBlock(width, width, 1)))
-            inputs = width
-        self.linear = nn.Linear(512, classes)
+        self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        inputs = width
+        for stage, outputs in enumerate((width, 2 * width, 4 * width, 8 * width), start=1):
+            first = PreActBlock(inputs, outputs, 1 if stage == 1 else 2)
+            self.add_module(f"layer{stage}", nn.Sequential(first, PreActBlock(outputs, outputs, 1)))
+            inputs = outputs
+        self.linear = nn.Linear(inputs, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits `[batch, classes]` of images `[batch, channels, height, width]`."""
@@ -51,6 +55,12 @@ class PreActResNet18(nn.Module):
         return self.linear(out)
 
 
-def preact_resnet18(classes: int = 10, channels: int = 3) -> PreActResNet18:
-    """PreAct-ResNet-18 as BackdoorBench builds it."""
-    return PreActResNet18(classes, channels)
+@options
+class Preactresnet18:
+    """Residual network of 18 layers that normalizes before it convolves."""
+
+    width: int = option(64, "channels of the first stage, doubled in each of the next three", ge=1)
+
+    def build(self, *, classes: int, channels: int) -> nn.Module:
+        """See `anomech.kernel.architecture.Architecture`."""
+        return PreActResNet18(classes, channels, self.width)

@@ -56,13 +56,3 @@ class ResNet(nn.Module):
         """Logits `[batch, classes]` of images `[batch, channels, height, width]`."""
         out = self.stages(torch.relu(self.bn1(self.conv1(x))))
         return self.linear(out.mean(dim=(2, 3)))
-
-
-def resnet20(classes: int = 10, channels: int = 3) -> ResNet:
-    """ResNet-20: 16-32-64 channels, three blocks a stage, 0.27 M parameters for colour images."""
-    return ResNet(classes, channels)
-
-
-def resnet14(classes: int = 10, channels: int = 3) -> ResNet:
-    """ResNet-14: two blocks a stage, 0.18 M parameters for colour images."""
-    return ResNet(classes, channels, blocks=2)

@@ -1,4 +1,4 @@
-"""VGG networks with batch normalization (Simonyan and Zisserman 2015), for images of any size.
+"""VGG networks with batch normalization, for images of any size.
 
 The convolutions have torchvision's parameter names, `features.N`. The head is one linear layer
 over the mean of each channel, `classifier`. BackdoorBench takes torchvision's network as it is: its
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 Plan = Sequence[int | Literal["pool"]]
 """Channels of each convolution, with poolings between them."""
 
-STAGES = (64, 128, 256, 512, 512)
+STAGES = (1, 2, 4, 8, 8)
+"""Channels of each stage, by those of the first."""
 
 
 class Vgg(nn.Module):
@@ -39,24 +40,14 @@ class Vgg(nn.Module):
         return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
-def vgg11_bn(classes: int = 10, channels: int = 3) -> Vgg:
-    """VGG-11: eight convolutions, 9.2 M parameters."""
-    return Vgg(_plan(1, 1, 2, 2, 2), classes, channels)
+def plan(width: int, *depths: int) -> Plan:
+    """Stages of so many convolutions, each ended by a pooling.
 
-
-def vgg16_bn(classes: int = 10, channels: int = 3) -> Vgg:
-    """VGG-16: thirteen convolutions, 14.7 M parameters."""
-    return Vgg(_plan(2, 2, 3, 3, 3), classes, channels)
-
-
-def vgg19_bn(classes: int = 10, channels: int = 3) -> Vgg:
-    """VGG-19: sixteen convolutions, 20.0 M parameters."""
-    return Vgg(_plan(2, 2, 4, 4, 4), classes, channels)
-
-
-def _plan(*depths: int) -> Plan:
-    """Stages of so many convolutions, each ended by a pooling."""
-    plan: list[int | Literal["pool"]] = []
-    for width, depth in zip(STAGES, depths, strict=True):
-        plan += [*[width] * depth, "pool"]
-    return plan
+    Args:
+        width: channels of the first stage.
+        depths: convolutions of each stage.
+    """
+    steps: list[int | Literal["pool"]] = []
+    for times, depth in zip(STAGES, depths, strict=True):
+        steps += [*[width * times] * depth, "pool"]
+    return steps
