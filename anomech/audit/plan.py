@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from anomech.audit.batch import Control
-from anomech.audit.chunks import CHUNK
+from anomech.audit.judge.batch import Control
+from anomech.audit.judge.chunks import CHUNK
 from anomech.kernel import plugins
 from anomech.kernel.config import build, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError
@@ -52,6 +52,7 @@ class Plan:
 
     model: ModelPlan = option(ModelPlan(), "the model under audit")
     reference: str = option("", "trusted examples with labels: class folders or .npz")
+    profile: str = option("", "profile of `anomech fit`, instead of trusted examples")
     inputs: str = option("", "inputs to judge: a folder of images, .npz or .npy")
     task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
     budget: float = option(0.01, "false-positive rate that flags may have", gt=0, le=0.5)

@@ -29,6 +29,27 @@ must be given again. Of an annotation with none of them nothing is saved, and No
 
 PLAIN = (bool, int, float, str)
 
+DAMAGE = (AttributeError, LookupError, TypeError, ValueError, RuntimeError)
+"""What is raised where facts or tensors are not of the form that was written."""
+
+
+def fitted_kind(method: Any) -> Any:
+    """What a detector or tracer learns, by the annotation of what its `fit` returns.
+
+    Raises:
+        CapabilityError: it has none.
+    """
+    try:
+        kind = get_type_hints(type(method).fit).get("return")
+    except NameError:
+        kind = None
+    if kind is None:
+        raise CapabilityError(
+            f"what {type(method).__name__} learns cannot be saved; annotate what its fit returns "
+            "with a frozen dataclass."
+        )
+    return kind
+
 
 def pack(value: Any, kind: Any, links: Links, tensors: dict[str, Tensor], name: str) -> Any:
     """The facts of a value; its tensors are added to `tensors`, each once.
@@ -86,7 +107,7 @@ def unpack(kind: Any, facts: Any, links: Links, tensors: Mapping[str, Tensor], n
     """
     try:
         return _unpacked(kind, facts, links, tensors, name)
-    except (ConfigError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (*DAMAGE, ConfigError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"the saved state of {name} is damaged ({first[:100]}).") from None
 
@@ -96,9 +117,9 @@ def _unpacked(kind: Any, facts: Any, links: Links, tensors: Mapping[str, Tensor]
         return _unpacked(one, fact, links, tensors, f"{name}.{where}")
 
     if kind is Tensor:
-        return tensors[_is(facts, str, name)]
+        return _tensor(facts, tensors, name)
     if get_origin(kind) is np.ndarray or kind is np.ndarray:
-        return tensors[_is(facts, str, name)].numpy()
+        return _tensor(facts, tensors, name).numpy()
     if kind in PLAIN:
         return _value(kind, facts, name)
     if get_origin(kind) is Literal:
@@ -128,13 +149,29 @@ def _unpacked(kind: Any, facts: Any, links: Links, tensors: Mapping[str, Tensor]
     return _origin(kind)(**{each: inner(one, facts[each], each) for each, one in hints.items()})
 
 
-def _entered(tensor: Tensor, tensors: dict[str, Tensor], name: str) -> str:
-    """The name under which a tensor is kept; one that is there already has its own."""
+def _entered(tensor: Tensor, tensors: dict[str, Tensor], name: str) -> Any:
+    """The name under which a tensor is kept, with the order of its axes in memory if need be.
+
+    One that is there already has its own name. Sums over a matrix and over its transpose are
+    rounded otherwise, so the order must come back.
+    """
+    order = sorted(range(tensor.ndim), key=lambda axis: -tensor.stride()[axis])
+    ordered = tensor.detach().permute(order)
     for known, other in tensors.items():
-        if other is tensor or (_memory(other) == _memory(tensor) and tensor.numel()):
-            return known
-    tensors[name] = tensor.detach()
-    return name
+        if _memory(other) == _memory(ordered) and tensor.numel():
+            name = known
+            break
+    else:
+        tensors[name] = ordered
+    return name if order == sorted(order) else [name, order]
+
+
+def _tensor(fact: Any, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """The tensor that `_entered` kept."""
+    if isinstance(fact, str):
+        return tensors[fact]
+    kept, order = fact
+    return tensors[_is(kept, str, name)].permute([order.index(axis) for axis in range(len(order))])
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:

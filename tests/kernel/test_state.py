@@ -45,6 +45,7 @@ class Fitted:
     inner: Mapping[str, Inner]
     pairs: Mapping[str, Pair]
     again: Tensor
+    turned: Tensor
     array: np.ndarray
     number: float
     far: float
@@ -64,6 +65,7 @@ def fitted(model):
         inner={"layer1.0 to layer2.1": inner},
         pairs={"weight": Pair(rows[0], None)},
         again=rows,
+        turned=torch.arange(24).view(2, 3, 4).permute(2, 0, 1),
         array=np.arange(4.0),
         number=0.1 + 0.2,
         far=float("inf"),
@@ -102,6 +104,8 @@ def test_every_kind_of_field_comes_back_bit_for_bit():
         ("one", "two"),
         None,
     )
+    assert after.turned.stride() == before.turned.stride()
+    assert torch.equal(after.turned, before.turned)
     assert "it.again" not in tensors  # the same memory is kept once
     assert after.again is part.rows
 
@@ -145,6 +149,8 @@ def test_what_is_no_value_is_refused_by_the_name_of_its_field(value):
         lambda facts: facts.update(mode="c"),
         lambda facts: facts.update(again="nowhere"),
         lambda facts: facts.update(again=["it.array"]),
+        lambda facts: facts.update(turned=["it.turned", [0, 0, 0]]),
+        lambda facts: facts.update(turned=["it.turned", 3]),
         lambda facts: facts.update(model=7),
         lambda facts: facts.update(inner={"a": 1}),
         lambda facts: facts.update(chosen=[]),

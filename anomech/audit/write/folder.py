@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from anomech.audit import findings, provenance
+from anomech.audit.load import provenance
 from anomech.audit.plan import Plan, as_yaml, difference, read_plan
+from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
 from anomech.records import (
     Finding,
@@ -23,6 +24,9 @@ from anomech.report.run.render import render
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
+
+PROFILE = f"{WORK}/profile.safetensors"
+"""What was fitted, so that a resumed run does not fit again."""
 
 
 def open_folder(plan: Plan, out: Path) -> Run | None:

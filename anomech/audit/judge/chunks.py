@@ -27,12 +27,14 @@ class Chunk(Record):
     content: str
     """Hash of the digests of its inputs."""
     basis: str = ""
-    """Hash of what it was judged with, see `anomech.audit.provenance.basis`."""
+    """Hash of what it was judged with, see `anomech.audit.load.provenance.basis`."""
     scores: dict[str, tuple[ScoreRow, ...]]
     """By detector."""
     verdicts: tuple[Verdict, ...]
     seconds: dict[str, float]
-    """By detector."""
+    """By detector, with the traces that it looks at."""
+    tracing: dict[str, float]
+    """By detector, the part of them that went into those traces; detectors share it."""
 
 
 def bounds(count: int, size: int) -> Iterator[np.ndarray]:
