@@ -74,8 +74,8 @@ def fit(
         Inconclusive: too few trusted examples for the budget.
         DataError: the trusted examples have no labels, or do not fit the model.
     """
-    require(round(len(reference) * (1 - settings.anchor_share)), settings.budget)
     usable, skipped = _usable(settings, task)
+    require(round(len(reference) * (1 - settings.anchor_share)), settings.budget)
     split = split_trusted(
         task,
         reference,
