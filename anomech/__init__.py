@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anomech.audit.detector import Detector, FittedDetector
-    from anomech.data.images import from_arrays, read_images
+    from anomech.data.images import from_arrays
+    from anomech.data.reading import read_images
     from anomech.records import Verdict
     from anomech.tasks.image_classifier import ImageClassifier
 
@@ -33,7 +34,7 @@ _HOME = {
     "ImageClassifier": "anomech.tasks.image_classifier",
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
-    "read_images": "anomech.data.images",
+    "read_images": "anomech.data.reading",
 }
 
 

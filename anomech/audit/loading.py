@@ -11,7 +11,8 @@ from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_a
 from anomech.artefacts.checkpoints import apply_state, load_state
 from anomech.artefacts.factory import build_model
 from anomech.audit.plan import Plan, TaskPlan
-from anomech.data.images import ImageExamples, read_images
+from anomech.data.images import ImageExamples
+from anomech.data.reading import read_images
 from anomech.kernel.errors import ConfigError, DataError
 from anomech.kernel.types import Progress
 from anomech.tasks.image_classifier import ImageClassifier

@@ -17,8 +17,8 @@ from anomech.data.archive import read_archive
 from anomech.data.digits import load_digits
 from anomech.data.hugging_face import is_saved, read_saved
 from anomech.data.image_files import to_channels
-from anomech.data.images import read_images
 from anomech.data.labeled import Labeled, read_labeled
+from anomech.data.reading import read_images
 from anomech.data.splits import stratified
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import ConfigError, DataError
