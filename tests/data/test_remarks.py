@@ -95,12 +95,12 @@ def test_sixteen_bits_that_are_used_are_read(tmp_path):
     assert images[:, 0, 0, 0].tolist() == [0, 19, 255]
 
 
-def test_a_folder_of_three_thousand_folders_is_one_sentence(tmp_path):
+def test_a_folder_of_a_hundred_folders_is_one_sentence(tmp_path):
     save(tmp_path / "set" / "x" / "a.png")
     here = os.getcwd()
     try:
         os.chdir(tmp_path / "set" / "x")
-        for _ in range(1500):
+        for _ in range(100):
             os.mkdir("deep")
             os.chdir("deep")
     finally:
