@@ -14,7 +14,8 @@ from warnings import warn
 
 if TYPE_CHECKING:
     from anomech.audit.auditor import Auditor, FittedAuditor, load_profile
-    from anomech.data.images import from_arrays, read_images
+    from anomech.data.images import from_arrays
+    from anomech.data.reading import read_images
     from anomech.records import Verdict
     from anomech.tasks.image_classifier import ImageClassifier
 
@@ -36,7 +37,7 @@ _HOME = {
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
     "load_profile": "anomech.audit.auditor",
-    "read_images": "anomech.data.images",
+    "read_images": "anomech.data.reading",
 }
 
 

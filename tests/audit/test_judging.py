@@ -116,7 +116,7 @@ def test_of_equal_p_values_the_view_that_is_named_first_gives_the_cause(recorded
             return Scores(values, {"small": values, "large": 3 * values})
 
     reference = Both().score(recorded(list(range(9))), silent)
-    made = Calibrated("both", Both(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = Calibrated("both", Both(), Both(), 0.1, reference, torch.zeros(9).long(), False, ())
     judged = made.judge(recorded([100.0]), silent)
     assert judged.views["small"] == judged.views["large"]
     assert judged.cause(0) == "small"
