@@ -128,7 +128,7 @@ def test_no_views_no_cause(recorded):
             return Scores(observed.log_odds, {})
 
     reference = Plain().score(recorded(list(range(9))), silent)
-    made = Calibrated("plain", Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = Calibrated("plain", Plain(), Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
     assert made.judge(recorded([100.0]), silent).cause(0) is None
 
 
