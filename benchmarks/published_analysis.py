@@ -26,7 +26,7 @@ from anomech.architectures._resnet import ResNet
 from anomech.architectures.digits import Digits
 from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.scores import SCORES
-from anomech.audit.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.bench.demo import ATTACKS, RECIPE
 from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.calibration.conformal import threshold
@@ -69,7 +69,7 @@ class Problem:
     triggered: np.ndarray = field(repr=False)
 
     def split(self) -> tuple[TrustedSplit, Observed]:
-        """Anchors and calibration as `anomech.Detector` makes them, and the inputs' answers."""
+        """Anchors and calibration as `anomech.Auditor` makes them, and the inputs' answers."""
         task = ImageClassifier(self.trained.model)
         split = split_trusted(
             task,

@@ -21,11 +21,11 @@ task = anomech.ImageClassifier(model)
 reference = anomech.from_arrays(images[trusted], labels[trusted])
 inputs = anomech.from_arrays(np.concatenate([images[rest], attack.stamp(images[rest][:100])]))
 
-detector = anomech.Detector(budget=0.01).fit(task, reference)
-verdicts = detector.score(inputs)
+auditor = anomech.Auditor(budget=0.01).fit(task, reference)
+verdicts = auditor.score(inputs)
 
 flagged = [verdict for verdict in verdicts if verdict.decision == "flag"]
 print(f"{len(flagged)} of {len(verdicts)} inputs flagged; the last 100 carry the trigger.")
-print(f"So many happen by chance with probability {detector.chance(verdicts):.1g}.")
+print(f"So many happen by chance with probability {auditor.chance(verdicts):.1g}.")
 for verdict in flagged[-3:]:
     print(f"{verdict.id}: answered {verdict.answer}, p = {verdict.p_value:.4f}. {verdict.reason}")

@@ -17,10 +17,10 @@ from torch import nn
 
 from anomech.architectures._digits import DigitsNet
 from anomech.artefacts.checkpoints import apply_state, load_state
-from anomech.audit.folder import noted, open_folder
-from anomech.audit.loading import load
+from anomech.audit.load.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
+from anomech.audit.write.folder import noted, open_folder
 from anomech.bench.truth import with_truth
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified

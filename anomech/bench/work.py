@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from anomech.audit.folder import noted, open_folder
-from anomech.audit.loading import Loaded
+from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
+from anomech.audit.write.folder import noted, open_folder
 from anomech.bench.cells import Cell
 from anomech.bench.grading import grade, ranking, rates
 from anomech.bench.memory import peak_mib, reset_peak

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.audit import tables
-from anomech.audit.chunks import Chunk
-from anomech.audit.judging import Calibrated
-from anomech.audit.verdicts import AnchorNames, verdicts
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.chunks import Chunk
+from anomech.audit.judge.verdicts import AnchorNames, score_rows, verdicts
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, silent
 from anomech.observing.observed import observe
@@ -25,14 +24,14 @@ class Shared:
 
     Attributes:
         task: the model.
-        methods: by name; the lead is among them.
+        detectors: by name; the lead is among them.
         lead: name of the one that gives the verdicts.
         anchors: for the evidence.
         basis: hash of what verdicts rest on.
     """
 
     task: Task
-    methods: Mapping[str, Calibrated]
+    detectors: Mapping[str, Calibrated]
     lead: str
     anchors: AnchorNames
     basis: str
@@ -60,19 +59,19 @@ def light(calibrated: Calibrated) -> Calibrated:
 def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
     """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
     clock = time.monotonic()
-    source = shared.methods[shared.lead].source
+    source = shared.detectors[shared.lead].source
     observed = observe(shared.task, piece.inputs, source=source)
     scores, seconds = {}, {}
     observing = time.monotonic() - clock
     rows: tuple[Verdict, ...] = ()
     kept = torch.zeros(0, 0)
-    for name, calibrated in shared.methods.items():
+    for name, calibrated in shared.detectors.items():
         clock = time.monotonic()
         judged = calibrated.judge(observed, silent)
         seconds[name] = time.monotonic() - clock
         if name == shared.lead and source is not None:
             seconds[name] += observing  # its traces came with the answers
-        scores[name] = tables.input_scores(piece.inputs.ids, judged)
+        scores[name] = score_rows(piece.inputs.ids, judged)
         if name == shared.lead:
             rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
             flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from anomech.audit import chunks, findings, grouping, previews, tables
-from anomech.audit.batch import decided
-from anomech.audit.fitting import Fitted
-from anomech.audit.folder import WORK
-from anomech.audit.loading import Loaded
+from anomech.audit.judge import chunks
+from anomech.audit.judge.batch import decided
+from anomech.audit.judge.fitting import Fitted
+from anomech.audit.judge.tally import Outcome, Tally
+from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
-from anomech.audit.tally import Outcome, Tally
+from anomech.audit.write import findings, grouping, pictures, rows
+from anomech.audit.write.folder import WORK
 from anomech.data.splits import overlap
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Progress
@@ -87,15 +88,15 @@ def even(places: np.ndarray, most: int) -> np.ndarray:
 def _flagged(kept: Kept, places: np.ndarray, residuals: Tensor) -> list[Verdict]:
     """Verdicts of some flagged inputs, in order; fills their residuals `[places, features]`."""
     size, flags = kept.plan.chunk, kept.tally.flags
-    rows: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for number in np.unique(places // size).tolist():
         chunk, own = kept.chunk(number)
         inside = places[places // size == number] - number * size
         # A chunk keeps residuals of what the lead flags by itself, in order.
         order = np.cumsum(flags[number * size : (number + 1) * size]) - 1
-        residuals[len(rows) : len(rows) + len(inside)] = own[order[inside]]
-        rows += [chunk.verdicts[place] for place in inside.tolist()]
-    return rows
+        residuals[len(verdicts) : len(verdicts) + len(inside)] = own[order[inside]]
+        verdicts += [chunk.verdicts[place] for place in inside.tolist()]
+    return verdicts
 
 
 def write(
@@ -108,19 +109,19 @@ def write(
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
     left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
-    shown = previews.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
+    shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
         scores = {
             name: stack.enter_context(whole_file(out / "scores" / f"{name}.jsonl"))
-            for name in fitted.methods
+            for name in fitted.detectors
         }
         examples = stack.enter_context(whole_file(out / "examples.jsonl"))
         verdicts = stack.enter_context(whole_file(out / "verdicts.jsonl"))
-        for name, each in fitted.methods.items():
-            scores[name].writelines(map(row_text, tables.calibration_scores(each, fitted.split)))
+        for name, each in fitted.detectors.items():
+            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.split)))
         examples.writelines(
-            map(row_text, tables.trusted_examples(fitted.split, fitted.lead, shown[0]))
+            map(row_text, rows.trusted_examples(fitted.split, fitted.lead, shown[0]))
         )
         for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
             chunk, _ = kept.chunk(number)
@@ -149,7 +150,7 @@ def write(
 def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     """What a person should know of the run."""
     fitted, inputs, budget = kept.fitted, kept.loaded.inputs, kept.plan.budget
-    listed = list(fitted.skipped)
+    listed = [findings.poor_health(name, why) for name, why in fitted.skipped.items()]
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
@@ -158,7 +159,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         listed += findings.mechanisms(found)
     listed += [
         findings.poor_health(name, each.problems[0])
-        for name, each in fitted.methods.items()
+        for name, each in fitted.detectors.items()
         if each.problems
     ]
     shared = overlap(inputs.digests(), kept.loaded.reference.digests())

@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from anomech.audit.loading import Loaded, fingerprint
+from anomech.audit.load.loading import Loaded, fingerprint
 from anomech.records import Provenance, Run
 
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from anomech.audit import detector as detector_module
-from anomech.audit.detector import Detector
-from anomech.audit.trusted import split_trusted
+from anomech.audit import auditor as auditor_module
+from anomech.audit.auditor import Auditor
+from anomech.audit.judge.trusted import split_trusted
 from anomech.data.subset import Subset
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import silent
 
 
 def test_verdicts_on_triggered_inputs_are_flags_with_cause_and_evidence(world):
-    detector = Detector(budget=0.02)
-    fitted = detector.fit(world.task, world.trusted)
+    auditor = Auditor(budget=0.02)
+    fitted = auditor.fit(world.task, world.trusted)
     verdicts = fitted.score(Subset(world.planted, np.arange(40)))
     flags = [verdict for verdict in verdicts if verdict.decision == "flag"]
     assert len(flags) > 30
@@ -59,24 +59,24 @@ def test_misanswered_examples_calibrate_but_are_no_anchors(world, examples_of):
 def test_too_few_trusted_examples_are_inconclusive_and_say_how_many(world, examples_of):
     few = examples_of(world.trusted.values[:100], world.trusted.labels[:100])
     with pytest.raises(Inconclusive, match=r"at least 99 calibration examples, but there are 50"):
-        Detector(budget=0.01).fit(world.task, few)
+        Auditor(budget=0.01).fit(world.task, few)
 
 
 def test_an_unhealthy_tracer_makes_every_verdict_inconclusive(world):
     options = {"tracer": {"use": "gaussian", "draws": 8, "least": 100}}
-    detector = Detector(method="coupling_score", options=options, budget=0.05)
-    verdicts = detector.fit(world.task, world.trusted).score(Subset(world.clean, np.arange(5)))
+    auditor = Auditor(detector="coupling_score", options=options, budget=0.05)
+    verdicts = auditor.fit(world.task, world.trusted).score(Subset(world.clean, np.arange(5)))
     assert {verdict.decision for verdict in verdicts} == {"inconclusive"}
     assert all("take more draws" in verdict.reason for verdict in verdicts)
     assert all(verdict.cause is None for verdict in verdicts)
 
 
 def test_verdicts_do_not_depend_on_how_inputs_are_chunked(world, monkeypatch):
-    fitted = Detector(budget=0.05).fit(world.task, world.trusted)
+    fitted = Auditor(budget=0.05).fit(world.task, world.trusted)
     inputs = Subset(world.planted, np.arange(20))
     seen = []
     whole = fitted.score(inputs)
-    monkeypatch.setattr(detector_module, "CHUNK", 7)
+    monkeypatch.setattr(auditor_module, "CHUNK", 7)
     parts = fitted.score(inputs, progress=lambda stage, done, total: seen.append((done, total)))
     assert [row.id for row in parts] == [row.id for row in whole]
     assert [row.decision for row in parts] == [row.decision for row in whole]

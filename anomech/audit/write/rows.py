@@ -1,27 +1,11 @@
 """Rows of the run folder from what was fitted and judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from anomech.audit.judging import Calibrated, Judged
-from anomech.audit.trusted import TrustedSplit
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.trusted import TrustedSplit
 from anomech.calibration.conformal import needed
 from anomech.records import DetectorSummary, ExampleRow, ScoreRow, Trusted
-
-
-def input_scores(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:
-    """Scores of inputs; those without a finite score have no row."""
-    return tuple(
-        ScoreRow(id=name, role="input", score=score, p_value=p_value, decision=decision)
-        for name, score, p_value, decision, finite in zip(
-            ids,
-            judged.scores.score.tolist(),
-            judged.p_values.tolist(),
-            judged.decisions,
-            judged.scores.score.isfinite().tolist(),
-            strict=True,
-        )
-        if finite
-    )
 
 
 def calibration_scores(calibrated: Calibrated, split: TrustedSplit) -> list[ScoreRow]:
@@ -93,7 +77,7 @@ def detector(
         flagged=flagged,
         inputs=inputs,
         threshold=None if calibrated.per_class else calibrated.threshold,
-        evaluations=calibrated.evaluations,
+        evaluations=calibrated.fitted.evaluations,
         fit_seconds=seconds[0],
         score_seconds=seconds[1],
         problems=calibrated.problems,

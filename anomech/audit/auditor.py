@@ -1,7 +1,7 @@
-"""The library's front door: a calibrated detector in two calls.
+"""The library's front door: an audit in two calls.
 
->>> detector = Detector(budget=0.01).fit(task, reference)  # doctest: +SKIP
->>> for verdict in detector.score(inputs):  # doctest: +SKIP
+>>> auditor = Auditor(budget=0.01).fit(task, reference)  # doctest: +SKIP
+>>> for verdict in auditor.score(inputs):  # doctest: +SKIP
 ...     print(verdict.id, verdict.decision, verdict.cause, verdict.p_value)
 """
 
@@ -9,42 +9,40 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from anomech.audit.batch import Control, controlled
-from anomech.audit.chunks import CHUNK, bounds
-from anomech.audit.judging import Calibrated, calibrate
-from anomech.audit.trusted import TrustedSplit, split_trusted
-from anomech.audit.verdicts import anchor_names, verdicts
+from anomech.audit.judge.batch import Control, controlled
+from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.chunks import CHUNK, bounds
+from anomech.audit.judge.detectors import check_needs, make_detector
+from anomech.audit.judge.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.verdicts import anchor_names, verdicts
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.data.subset import in_pieces
-from anomech.kernel import plugins
-from anomech.kernel.config import build
-from anomech.kernel.detector import Method
-from anomech.kernel.errors import CapabilityError, ConfigError
-from anomech.kernel.task import Task, missing
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
 from anomech.records import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detector:
-    """A method, how it is calibrated, and how often it may be wrong.
+class Auditor:
+    """A detector, how it is calibrated, and how often it may be wrong.
 
     Args:
-        method: name of a detector; `anomech describe detector` lists them.
-        options: of the method.
+        detector: its name; `anomech describe detector` lists them.
+        options: of the detector.
         budget: false-positive rate that flags may have, between 0 and 1.
         control: what the budget bounds: the share of normal inputs that are flagged
             ("per_input"), or the expected share of false flags among all flags of one call
             ("batch", Benjamini-Hochberg).
-        anchor_share: share of the trusted set that methods learn from; the rest calibrates.
+        anchor_share: share of the trusted set that detectors learn from; the rest calibrates.
         most_anchors: anchors at the most; what is over calibrates.
         per_class: p-values within a class where it has enough calibration examples.
-        seed: of the split and of everything random in the method.
+        seed: of the split and of everything random in the detector.
     """
 
-    method: str = "functional_attribution"
+    detector: str = "functional_attribution"
     options: Mapping[str, Any] = field(default_factory=dict)
     budget: float = 0.01
     control: Control = "per_input"
@@ -61,17 +59,17 @@ class Detector:
 
     def fit(
         self, task: Task, reference: Examples, *, progress: Progress = silent
-    ) -> "FittedDetector":
+    ) -> "FittedAuditor":
         """Learn from trusted examples with labels.
 
         Raises:
-            ConfigError: no such method or option.
-            CapabilityError: the task cannot give what the method needs.
+            ConfigError: no such detector or option.
+            CapabilityError: the task cannot give what the detector needs.
             Inconclusive: too few trusted examples for the budget.
             DataError: the trusted examples have no labels, or do not fit the model.
         """
-        method = make_method(self.method, self.options)
-        check_needs(self.method, method, task)
+        detector = make_detector(self.detector, self.options)
+        check_needs(self.detector, detector, task)
         require(round(len(reference) * (1 - self.anchor_share)), self.budget)
         split = split_trusted(
             task,
@@ -83,8 +81,8 @@ class Detector:
         )
         require(len(split.calibration), self.budget)
         calibrated = calibrate(
-            self.method,
-            method,
+            self.detector,
+            detector,
             split.anchors,
             split.calibration,
             budget=self.budget,
@@ -92,17 +90,17 @@ class Detector:
             seed=self.seed,
             progress=progress,
         )
-        return FittedDetector(task, split, calibrated, self.control)
+        return FittedAuditor(task, split, calibrated, self.control)
 
 
 @dataclass(frozen=True)
-class FittedDetector:
-    """A calibrated detector of one model.
+class FittedAuditor:
+    """A calibrated detector, for one model.
 
     Attributes:
         task: the model.
         split: how the trusted set was used.
-        calibrated: the method with its calibration.
+        calibrated: the detector with its calibration.
         control: what the budget bounds.
     """
 
@@ -148,25 +146,3 @@ class FittedDetector:
         budget = self.calibrated.budget
         flags = sum(row.p_value is not None and row.p_value <= budget for row in verdicts)
         return chance_of_excess(flags, len(verdicts), len(self.calibrated.groups), budget)
-
-
-def make_method(name: str, options: Mapping[str, Any]) -> Method:
-    """The method of this name with its options.
-
-    Raises:
-        ConfigError: no such method or option.
-    """
-    return build(plugins.get("detector", name), options, f"detector {name}")
-
-
-def check_needs(name: str, method: Method, task: Task) -> None:
-    """Refuse a method before any compute if the task cannot give what it needs.
-
-    Raises:
-        CapabilityError: names what is missing.
-    """
-    if lacking := missing(method.needs, task):
-        raise CapabilityError(
-            f"detector {name} needs {', '.join(lacking)}, which this {task.kind} does not give; "
-            "choose another detector."
-        )

@@ -1,14 +1,14 @@
-"""From what a calibrated method says to the records of it."""
+"""From what a calibrated detector says to the records of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from anomech.audit.judging import Calibrated, Judged
-from anomech.audit.wording import reason
+from anomech.audit.judge.calibrated import Calibrated, Judged
+from anomech.audit.judge.wording import reason
 from anomech.observing.observed import Observed
-from anomech.records import Evidence, Verdict
+from anomech.records import Evidence, ScoreRow, Verdict
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,22 @@ def verdicts(
             )
         )
     return rows
+
+
+def score_rows(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:
+    """Scores of inputs; those without a finite score have no row."""
+    return tuple(
+        ScoreRow(id=name, role="input", score=score, p_value=p_value, decision=decision)
+        for name, score, p_value, decision, finite in zip(
+            ids,
+            judged.scores.score.tolist(),
+            judged.p_values.tolist(),
+            judged.decisions,
+            judged.scores.score.isfinite().tolist(),
+            strict=True,
+        )
+        if finite
+    )
 
 
 def _evidence(judged: Judged, place: int, anchors: AnchorNames) -> tuple[Evidence, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from anomech.audit.batch import Control, q_values
-from anomech.audit.chunks import Chunk
+from anomech.audit.judge.batch import Control, q_values
+from anomech.audit.judge.chunks import Chunk
 from anomech.records import Verdict
 
 

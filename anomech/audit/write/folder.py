@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from anomech.audit import findings, provenance
+from anomech.audit.load import provenance
 from anomech.audit.plan import Plan, as_yaml, difference, read_plan
+from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
 from anomech.records import (
     Finding,

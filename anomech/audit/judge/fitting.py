@@ -4,17 +4,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from anomech.audit import findings
-from anomech.audit.detector import check_needs, make_method
-from anomech.audit.judging import Calibrated, calibrate
-from anomech.audit.loading import Loaded
+from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.detectors import check_needs, make_detector
+from anomech.audit.judge.trusted import TrustedSplit, split_trusted
+from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
-from anomech.audit.trusted import TrustedSplit, split_trusted
 from anomech.calibration.conformal import require
-from anomech.kernel.detector import Method
+from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.types import Engine, Progress
-from anomech.records import Finding
 
 
 @dataclass(frozen=True)
@@ -23,17 +21,17 @@ class Fitted:
 
     Attributes:
         split: how the trusted set was used.
-        methods: by name; the lead is among them.
+        detectors: by name; the lead is among them.
         lead: the one that gives the verdicts.
         seconds: that each took to fit and calibrate.
-        skipped: findings about detectors that this model cannot serve.
+        skipped: detectors that this model cannot serve, with the reason.
     """
 
     split: TrustedSplit
-    methods: Mapping[str, Calibrated]
+    detectors: Mapping[str, Calibrated]
     lead: Calibrated
     seconds: Mapping[str, float]
-    skipped: tuple[Finding, ...]
+    skipped: Mapping[str, str]
 
 
 def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = None) -> Fitted:
@@ -45,18 +43,18 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
     """
     reference, task = loaded.reference, loaded.task
     require(round(len(reference) * (1 - plan.anchor_share)), plan.budget)
-    usable: dict[str, Method] = {}
-    skipped = []
+    usable: dict[str, Detector] = {}
+    skipped: dict[str, str] = {}
     for name, options in plan.detectors.items():
-        method = make_method(name, options)
+        detector = make_detector(name, options)
         try:
-            check_needs(name, method, task)
+            check_needs(name, detector, task)
         except CapabilityError as error:
             if name == plan.lead:
                 raise
-            skipped.append(findings.poor_health(name, str(error)))
+            skipped[name] = str(error)
         else:
-            usable[name] = method
+            usable[name] = detector
     split = split_trusted(
         task,
         reference,
@@ -66,13 +64,13 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         progress=progress,
     )
     require(len(split.calibration), plan.budget)
-    methods, seconds = {}, {}
-    for name, method in usable.items():
+    detectors, seconds = {}, {}
+    for name, detector in usable.items():
         clock = time.monotonic()
         try:
-            methods[name] = calibrate(
+            detectors[name] = calibrate(
                 name,
-                method,
+                detector,
                 replace(split.anchors, engine=engine),
                 replace(split.calibration, engine=engine),
                 budget=plan.budget,
@@ -83,6 +81,6 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         except Inconclusive as error:
             if name == plan.lead:
                 raise
-            skipped.append(findings.poor_health(name, str(error)))
+            skipped[name] = str(error)
         seconds[name] = time.monotonic() - clock
-    return Fitted(split, methods, methods[plan.lead], seconds, tuple(skipped))
+    return Fitted(split, detectors, detectors[plan.lead], seconds, skipped)

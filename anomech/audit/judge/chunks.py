@@ -27,7 +27,7 @@ class Chunk(Record):
     content: str
     """Hash of the digests of its inputs."""
     basis: str = ""
-    """Hash of what it was judged with, see `anomech.audit.provenance.basis`."""
+    """Hash of what it was judged with, see `anomech.audit.load.provenance.basis`."""
     scores: dict[str, tuple[ScoreRow, ...]]
     """By detector."""
     verdicts: tuple[Verdict, ...]
