@@ -24,10 +24,20 @@ OWN = __name__.partition(".")[0]
 LENGTH = 16
 """Hexadecimal digits of a hash."""
 
+NUMBERLESS = (
+    *("anomech.records", "anomech.report", "anomech.cli", "anomech.engines"),
+    *("anomech.kernel.config", "anomech.kernel.errors", "anomech.kernel.plugins"),
+)
+"""Parts that words, files and places of work come from, but no numbers.
+
+An option's default stands in the file of its method, and its value in whatever is kept.
+"""
+
 
 def code_of(*methods: Any) -> str:
     """A hash of the code of methods, those that their options hold included."""
-    return code_digest(*(module for method in methods for module in _modules(method)))
+    modules = (module for method in methods for module in _modules(method))
+    return code_digest(*modules, apart_from=NUMBERLESS)
 
 
 def code_digest(*modules: str, apart_from: Sequence[str] = ()) -> str:
