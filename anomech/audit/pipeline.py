@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from anomech.audit.judge import chunks
+from anomech.audit.judge.code import judging_code
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
@@ -157,12 +158,13 @@ def _fitted(
     """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
     if loaded.reference is None:
         return read_profile(Path(plan.profile), loaded.task)[0]
-    if (found := kept_profile(kept, loaded.task, loaded.reference.digests())) is not None:
+    basis = provenance.basis(loaded.task, loaded.reference.digests(), judging_code(plan))
+    if (found := kept_profile(kept, loaded.task, basis)) is not None:
         return found
     fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
-            write_profile(kept, fitted, loaded.task, {})
+            write_profile(kept, fitted, loaded.task, {}, basis)
     return fitted
 
 
@@ -177,7 +179,7 @@ def _judge_inputs(
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
     inputs, digests = loaded.inputs, loaded.inputs.digests()
-    fits = provenance.basis(loaded.task, fitted.trusted.digests)
+    fits = provenance.basis(loaded.task, fitted.trusted.digests, judging_code(plan))
     basis = provenance.combined([fits, *inputs.ids])
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):

@@ -4,7 +4,7 @@ The file names the model it was fitted to by a fingerprint and is refused for an
 restored profile says of an input is bit for bit what the fresh one says, on any engine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.detectors import make_detector
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import TrustedSet
-from anomech.audit.load.provenance import basis, fingerprint
+from anomech.audit.load.provenance import fingerprint
 from anomech.audit.load.saved import damaged, read_saved, write_saved
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, resolved
@@ -27,7 +27,9 @@ from anomech.kernel.types import Engine
 from anomech.observing.traces import FittedSource
 
 
-def write_profile(path: Path, fitted: Fitted, task: Task, plan: Mapping[str, Any]) -> None:
+def write_profile(
+    path: Path, fitted: Fitted, task: Task, plan: Mapping[str, Any], basis: str = ""
+) -> None:
     """Write a profile, whole or not at all.
 
     Args:
@@ -35,6 +37,7 @@ def write_profile(path: Path, fitted: Fitted, task: Task, plan: Mapping[str, Any
         fitted: what it holds.
         task: the model that it was fitted to.
         plan: options that it was fitted with, in the form of a plan.
+        basis: hash of what it rests on, for whoever keeps it to come back to.
 
     Raises:
         CapabilityError: a detector or its tracer holds what cannot be saved, such as the trusted
@@ -44,7 +47,7 @@ def write_profile(path: Path, fitted: Fitted, task: Task, plan: Mapping[str, Any
     tensors: dict[str, Tensor] = {}
     facts = {
         "model": fingerprint(task),
-        "basis": basis(task, fitted.trusted.digests),
+        "basis": basis,
         "plan": dict(plan),
         **_packed(fitted, task, tensors),
     }
@@ -72,18 +75,16 @@ def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
         raise DataError(damaged(path, first[:200])) from None
 
 
-def kept_profile(path: Path, task: Task, trusted: Sequence[str]) -> Fitted | None:
+def kept_profile(path: Path, task: Task, basis: str) -> Fitted | None:
     """The profile that a run has kept, if it still holds; None if not.
-
-    It holds for the same model, the same trusted examples and the same software.
 
     Args:
         path: of the file.
         task: the model.
-        trusted: digests of the trusted examples.
+        basis: hash of what it must rest on, see `anomech.audit.load.provenance.basis`.
     """
     try:
-        if read_saved(path)[0]["basis"] != basis(task, trusted):
+        if read_saved(path)[0]["basis"] != basis:
             return None
         return read_profile(path, task)[0]
     except AnomechError:

@@ -39,9 +39,16 @@ def collect(loaded: Loaded, trusted: Iterable[str], seed: int) -> Provenance:
     )
 
 
-def basis(task: Task, trusted: Iterable[str]) -> str:
-    """Hash of all that fitted detectors rest on besides the plan; `trusted` are digests."""
-    return combined(chain((version("anomech"), torch.__version__, fingerprint(task)), trusted))
+def basis(task: Task, trusted: Iterable[str], code: str) -> str:
+    """Hash of all that fitted detectors rest on besides the plan.
+
+    Args:
+        task: the model.
+        trusted: digests of the trusted examples.
+        code: hash of the sources that fit and judge.
+    """
+    parts = (version("anomech"), torch.__version__, code, fingerprint(task))
+    return combined(chain(parts, trusted))
 
 
 def changed(run: Run, loaded: Loaded) -> list[str]:
