@@ -170,10 +170,12 @@ def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
     except RunError:
         raise
     except Exception as error:  # the same for all of them
-        return tuple(_kept(bench, _failed(bench, cell, error)) for cell in case)
+        return tuple(_kept(bench, cell, _failed(bench, cell, error)) for cell in case)
     together = _together(bench, case, staged) if len(case) > 1 else {}
     return tuple(
-        _kept(bench, together[cell.id]) if cell.id in together else _alone(bench, cell, staged)
+        _kept(bench, cell, together[cell.id])
+        if cell.id in together
+        else _alone(bench, cell, staged)
         for cell in case
     )
 
@@ -181,7 +183,7 @@ def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
 def refuse_cell(bench: Bench, cell: Cell, reason: str) -> Scorecard:
     """The card of a cell whose network cannot be used."""
     _make_ready(bench, cell)
-    return _kept(bench, blank(bench.suite, cell, "failed", reason))
+    return _kept(bench, cell, blank(bench.suite, cell, "failed", reason))
 
 
 def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
@@ -201,7 +203,6 @@ def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
     for cell in case:
         if any(each.name == cell.detector for each in audited.run.detectors):
             shutil.rmtree(bench.folder(cell), ignore_errors=True)
-            write_text(bench.folder(cell) / CELL, bench.described(cell))
             found[cell.id] = card_of(bench.suite, cell, audited, folder.name)
     return found
 
@@ -217,7 +218,7 @@ def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
         raise
     except Exception as error:  # a method may fail in any way, and the bench goes on
         card = _failed(bench, cell, error)
-    return _kept(bench, card)
+    return _kept(bench, cell, card)
 
 
 def _failed(bench: Bench, cell: Cell, error: Exception) -> Scorecard:
@@ -232,15 +233,17 @@ def _failed(bench: Bench, cell: Cell, error: Exception) -> Scorecard:
     return blank(bench.suite, cell, "failed", reason)
 
 
-def _kept(bench: Bench, card: Scorecard) -> Scorecard:
-    write_record(bench.out / "cells" / card.id / CARD, card)
+def _kept(bench: Bench, cell: Cell, card: Scorecard) -> Scorecard:
+    """The card, written beside what it is of."""
+    write_text(bench.folder(cell) / CELL, bench.described(cell))
+    write_record(bench.folder(cell) / CARD, card)
     return card
 
 
 def _make_ready(bench: Bench, cell: Cell) -> None:
     """What an earlier run of the same cell left is used; what another one left goes."""
     folder = bench.folder(cell)
-    if folder.exists() and not bench.belongs(cell):
+    if folder.exists() and not (bench.belongs(cell) and (folder / "plan.yaml").exists()):
         shutil.rmtree(folder)
     (folder / CARD).unlink(missing_ok=True)
 
