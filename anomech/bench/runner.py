@@ -18,9 +18,10 @@ from anomech.audit.load.provenance import now
 from anomech.bench import datasets, tables
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
+from anomech.bench.places import CARD, Bench
 from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
-from anomech.bench.work import CARD, Bench, judge_case, refuse_cell, train_network
+from anomech.bench.work import judge_case, refuse_cell, train_network
 from anomech.engines.serial import Serial
 from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
