@@ -120,7 +120,7 @@ def test_of_equal_p_values_the_more_surprising_view_gives_the_cause(recorded):
             return Scores(values, {"first": 100 * values, "second": strange})
 
     reference = Two().score(recorded([float(place % 20) for place in range(40)]), silent)
-    made = Calibrated("two", Two(), 0.1, reference, torch.zeros(40).long(), False, ())
+    made = Calibrated("two", Two(), Two(), 0.1, reference, torch.zeros(40).long(), False, ())
     judged = made.judge(recorded([60.0]), silent)
     assert judged.views["first"] == judged.views["second"] == 1 / 41
     assert judged.cause(0) == "first"
@@ -135,7 +135,7 @@ def test_no_views_no_cause(recorded):
             return Scores(observed.log_odds, {})
 
     reference = Plain().score(recorded(list(range(9))), silent)
-    made = Calibrated("plain", Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = Calibrated("plain", Plain(), Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
     assert made.judge(recorded([100.0]), silent).cause(0) is None
 
 
@@ -170,7 +170,7 @@ def test_sentences_are_plain_and_whole():
 @pytest.mark.parametrize("option", ["budget", "anchor_share"])
 @pytest.mark.parametrize("value", [0, 1, -0.5, 2])
 def test_shares_outside_zero_and_one_are_refused(option, value):
-    with pytest.raises(ConfigError, match=r"between 0(\.\d+)? and 1"):
+    with pytest.raises(ConfigError, match="must lie between"):
         Auditor(**{option: value})
 
 

@@ -61,7 +61,8 @@ class Calibrated:
 
     Attributes:
         name: of the detector.
-        fitted: the detector.
+        detector: its options.
+        fitted: what it learned.
         budget: false-positive rate that flags may have.
         reference: calibration scores and views.
         groups: of the calibration examples, int64.
@@ -73,6 +74,7 @@ class Calibrated:
     """
 
     name: str
+    detector: Detector
     fitted: FittedDetector
     budget: float
     reference: Scores
@@ -82,9 +84,9 @@ class Calibrated:
     residuals: Tensor | None = None
 
     @property
-    def source(self) -> TraceSource | None:
-        """Whose traces the detector looks at; observing with it answers and traces in one pass."""
-        return self.fitted.source if isinstance(self.fitted, TracedDetector) else None
+    def sources(self) -> tuple[TraceSource, ...]:
+        """Whose traces the detector looks at; observing with them answers and traces at once."""
+        return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -114,7 +116,7 @@ class Calibrated:
     def own_p_values(self) -> Tensor:
         """p-values of the calibration examples among themselves, `[calibration]`."""
         scores, strata = self.reference.score, self.strata
-        count = torch.tensor(strata.sizes)[self._strata_of(self.groups)]
+        count = torch.tensor(strata.sizes)[strata.of(self.groups)]
         # Each example is one of those that score at least as high as itself.
         p_values = self._calibration(scores).p_values(scores, self.groups)
         return p_values * (count + 1) / count - (1 / count)
@@ -137,10 +139,7 @@ class Calibrated:
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, surprises, decisions, self._strata_of(groups))
-
-    def _strata_of(self, groups: Tensor) -> Tensor:
-        return self.strata.of(groups if self.per_class else torch.zeros_like(groups))
+        return Judged(scores, p_values, views, surprises, decisions, self.strata.of(groups))
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -165,7 +164,9 @@ def calibrate(
     problems = fitted.health.problems
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
-    made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    made = Calibrated(
+        name, detector, fitted, budget, reference, calibration.groups, per_class, problems
+    )
     if not isinstance(fitted, ExplainingDetector):
         return made
     some = calibration.take(most_anomalous(reference.score))

@@ -23,7 +23,8 @@ class Tally:
         shown: the most anomalous of them.
         strata: inputs that each stratum of calibration examples judged, by its number.
         flagged: flags by detector.
-        seconds: of scoring by detector.
+        seconds: of scoring by detector, with the traces that it looks at.
+        tracing: the part of them that went into those traces.
     """
 
     p_values: np.ndarray
@@ -33,6 +34,7 @@ class Tally:
     strata: list[int] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    tracing: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, inputs: int, most: int) -> "Tally":
@@ -52,8 +54,9 @@ class Tally:
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():
             self.flagged[name] += sum(row.decision == "flag" for row in scores)
-        for name, seconds in chunk.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        for total, each in ((self.seconds, chunk.seconds), (self.tracing, chunk.tracing)):
+            for name, seconds in each.items():
+                total[name] = total.get(name, 0.0) + seconds
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,7 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
         _flagged(kept, places, residuals),
         residuals,
         trusted,
-        calibration=len(kept.fitted.split.calibration),
+        calibration=len(kept.fitted.trusted.calibration),
         budget=kept.plan.budget,
     )
 
@@ -116,7 +116,7 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
+    left_out = [*fitted.trusted.left_out, *fitted.lead.fitted.left_out]
     shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
@@ -127,9 +127,9 @@ def write(
         examples = stack.enter_context(whole_file(out / "examples.jsonl"))
         verdicts = stack.enter_context(whole_file(out / "verdicts.jsonl"))
         for name, each in fitted.detectors.items():
-            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.split)))
+            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.trusted)))
         examples.writelines(
-            map(row_text, rows.trusted_examples(fitted.split, fitted.lead, shown[0]))
+            map(row_text, rows.trusted_examples(fitted.trusted, fitted.lead, shown[0]))
         )
         for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
             chunk, _ = kept.chunk(number)
@@ -164,7 +164,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         flags = int((kept.tally.p_values <= budget).sum())
         traffic = traffic_of(fitted.lead.strata.sizes, kept.tally.strata)
         listed.append(findings.excess(flags, traffic, budget))
-        calibration = len(fitted.split.calibration)
+        calibration = len(fitted.trusted.calibration)
         fewest = fewest_flags(len(inputs), calibration, budget)
         if kept.plan.control == "batch" and fewest > 1:
             listed.append(findings.blind(fewest, len(inputs), calibration, budget))
@@ -174,9 +174,9 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         for name, each in fitted.detectors.items()
         if each.problems
     ]
-    shared = overlap(inputs.digests(), kept.loaded.reference.digests())
+    shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.split.accuracy < LEAST_ACCURACY:
-        listed.append(findings.inaccurate(fitted.split.accuracy, len(kept.loaded.reference)))
+    if fitted.trusted.accuracy < LEAST_ACCURACY:
+        listed.append(findings.inaccurate(fitted.trusted.accuracy, len(fitted.trusted)))
     return listed
