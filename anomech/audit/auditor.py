@@ -15,8 +15,8 @@ from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.judge.verdicts import anchor_names, verdicts
-from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
+from anomech.calibration.sufficiency import require
 from anomech.data.subset import in_pieces
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
@@ -72,7 +72,7 @@ class Auditor:
         """
         detector = make_detector(self.detector, self.options)
         check_needs(self.detector, detector, task)
-        require(round(len(reference) * (1 - self.anchor_share)), self.budget)
+        require(len(reference), self.budget, self.anchor_share, self.most_anchors)
         split = split_trusted(
             task,
             reference,
@@ -81,7 +81,6 @@ class Auditor:
             seed=self.seed,
             progress=progress,
         )
-        require(len(split.calibration), self.budget)
         calibrated = calibrate(
             self.detector,
             detector,

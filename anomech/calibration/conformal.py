@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomech.kernel.errors import Inconclusive
-
 
 @dataclass(frozen=True)
 class Calibration:
@@ -64,19 +62,6 @@ def needed(budget: float) -> int:
     if count > 0 and rank(count - 1, budget):
         return count - 1
     return count if rank(count, budget) else count + 1
-
-
-def require(count: int, budget: float) -> None:
-    """Refuse to calibrate on too few examples.
-
-    Raises:
-        Inconclusive: says how many are needed.
-    """
-    if count < needed(budget):
-        raise Inconclusive(
-            f"a false-positive budget of {budget:g} needs at least {needed(budget)} calibration "
-            f"examples, but there are {count}; give a larger trusted set or a larger --budget."
-        )
 
 
 def threshold(scores: Tensor, budget: float) -> float | None:

@@ -9,7 +9,7 @@ from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
-from anomech.calibration.conformal import require
+from anomech.calibration.sufficiency import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.types import Engine, Progress
@@ -42,7 +42,7 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         Inconclusive: too few trusted examples for the budget.
     """
     reference, task = loaded.reference, loaded.task
-    require(round(len(reference) * (1 - plan.anchor_share)), plan.budget)
+    require(len(reference), plan.budget, plan.anchor_share, plan.most_anchors)
     usable: dict[str, Detector] = {}
     skipped: dict[str, str] = {}
     for name, options in plan.detectors.items():
@@ -63,7 +63,6 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         seed=plan.seed,
         progress=progress,
     )
-    require(len(split.calibration), plan.budget)
     detectors, seconds = {}, {}
     for name, detector in usable.items():
         clock = time.monotonic()

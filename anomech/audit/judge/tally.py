@@ -11,6 +11,9 @@ from anomech.audit.judge.batch import Control, q_values
 from anomech.audit.judge.chunks import Chunk
 from anomech.records import Verdict
 
+MOST_ANSWERS = 10_000
+"""Different answers that are counted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tally:
@@ -22,6 +25,7 @@ class Tally:
         most: flagged inputs that are shown.
         shown: the most anomalous of them.
         flagged: flags by detector.
+        answers: inputs by answer in words, of the first 10,000 different ones.
         seconds: of scoring by detector.
     """
 
@@ -30,6 +34,7 @@ class Tally:
     most: int
     shown: list[Verdict] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -42,6 +47,9 @@ class Tally:
         rows = chunk.verdicts
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
+        for row in rows:
+            if row.answer in self.answers or len(self.answers) < MOST_ANSWERS:
+                self.answers[row.answer] += 1
         flagged = [row for row in rows if row.decision == "flag"]
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():
