@@ -4,6 +4,7 @@ Both hold a planted mechanism. They are made once a session, from a seed, in a f
 """
 
 import copy
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -63,7 +64,7 @@ class ArrayExamples:
         return self.values[indices]
 
     def digests(self):
-        return [str(hash(row.tobytes())) for row in self.values]
+        return [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in self.values]
 
     def preview(self, index):
         return Preview("text", str(self.values[index]).encode())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.mechanisms import most_anomalous
+from anomech.audit.judge.trusted import TrustedSplit
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
@@ -16,6 +17,7 @@ from anomech.kernel.detector import (
     Detector,
     ExplainingDetector,
     FittedDetector,
+    HeldOutDetector,
     Scores,
     TracedDetector,
 )
@@ -66,6 +68,8 @@ class Calibrated:
         budget: false-positive rate that flags may have.
         reference: calibration scores and views.
         groups: of the calibration examples, int64.
+        examples: places of the calibration examples among the trusted, int64.
+        teachers: places of the examples among which `Scores.nearest` counts, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         residuals: the unexplained part of calibration examples' responses, the most anomalous
@@ -79,6 +83,8 @@ class Calibrated:
     budget: float
     reference: Scores
     groups: Tensor
+    examples: Tensor
+    teachers: Tensor
     per_class: bool
     problems: tuple[str, ...]
     residuals: Tensor | None = None
@@ -150,22 +156,42 @@ class Calibrated:
 def calibrate(
     name: str,
     detector: Detector,
-    anchors: Observed,
-    calibration: Observed,
+    split: TrustedSplit,
     *,
     budget: float,
     per_class: bool,
     seed: int,
     progress: Progress,
 ) -> Calibrated:
-    """Fit a detector to the anchors and score the calibration examples."""
-    fitted = detector.fit(anchors, seed=seed, progress=progress)
-    reference = fitted.score(calibration, progress)
+    """Fit a detector to trusted examples, and score those that are held out from it.
+
+    A detector that holds out by itself learns from all and calibrates on all; any other learns
+    from the anchors and calibrates on the rest.
+    """
+    if isinstance(detector, HeldOutDetector):
+        everything = torch.arange(len(split.everything))
+        anchors, examples, calibration = everything, everything, split.everything
+        fitted, reference = detector.fit_held_out(
+            calibration, split.right, seed=seed, progress=progress
+        )
+    else:
+        anchors, examples, calibration = split.anchor_places, split.rest, split.calibration
+        fitted = detector.fit(split.anchors, seed=seed, progress=progress)
+        reference = fitted.score(calibration, progress)
     problems = fitted.health.problems
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     made = Calibrated(
-        name, detector, fitted, budget, reference, calibration.groups, per_class, problems
+        name=name,
+        detector=detector,
+        fitted=fitted,
+        budget=budget,
+        reference=reference,
+        groups=calibration.groups,
+        examples=examples,
+        teachers=anchors,
+        per_class=per_class,
+        problems=problems,
     )
     if not isinstance(fitted, ExplainingDetector):
         return made

@@ -1,14 +1,16 @@
 """Using the trusted set: which examples become anchors, which calibrate, which are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
-from anomech.kernel.types import Examples, Progress
+from anomech.kernel.types import Engine, Examples, Progress
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
@@ -24,14 +26,32 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        accuracy: share of it that the model answers as labeled.
+        right: whether each is answered as labeled, bool `[n]`.
+        anchor_places: of the anchors, int64.
+        rest: places of the calibration examples, int64.
     """
 
     anchors: Observed
     calibration: Observed
     left_out: Mapping[str, str]
     everything: Observed
-    accuracy: float
+    right: Tensor
+    anchor_places: Tensor
+    rest: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the trusted set that the model answers as labeled."""
+        return float(self.right.double().mean())
+
+    def on(self, engine: Engine | None) -> "TrustedSplit":
+        """The same, with independent parts of work on an engine."""
+        return replace(
+            self,
+            anchors=replace(self.anchors, engine=engine),
+            calibration=replace(self.calibration, engine=engine),
+            everything=replace(self.everything, engine=engine),
+        )
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class TrustedSet:
         anchors: places of the anchors.
         calibration: places of the calibration examples.
         left_out: ids that are in neither role, with the reason.
-        accuracy: share of all that the model answers as labeled.
+        misanswered: places of all that the model does not answer as labeled.
         classes: names of the classes, if they have any.
     """
 
@@ -57,16 +77,16 @@ class TrustedSet:
     anchors: tuple[int, ...]
     calibration: tuple[int, ...]
     left_out: Mapping[str, str]
-    accuracy: float
+    misanswered: tuple[int, ...]
     classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def calibration_ids(self) -> list[str]:
-        """Ids of the calibration examples, in the order of their scores."""
-        return [self.ids[place] for place in self.calibration]
+    def accuracy(self) -> float:
+        """Share of all that the model answers as labeled."""
+        return 1 - len(self.misanswered) / len(self.ids)
 
 
 def remembered(split: TrustedSplit) -> TrustedSet:
@@ -83,7 +103,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         anchors=tuple(places[name] for name in split.anchors.examples.ids),
         calibration=tuple(places[name] for name in split.calibration.examples.ids),
         left_out=dict(split.left_out),
-        accuracy=split.accuracy,
+        misanswered=tuple(torch.nonzero(~split.right)[:, 0].tolist()),
         classes=tuple(getattr(examples, "class_names", None) or ()),
     )
 
@@ -130,7 +150,9 @@ def split_trusted(
         observed.take(calibration),
         left_out,
         observed,
-        float(right.mean()),
+        torch.from_numpy(right),
+        torch.from_numpy(anchors),
+        torch.from_numpy(calibration),
     )
 
 
