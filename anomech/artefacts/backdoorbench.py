@@ -1,9 +1,9 @@
 """Reader of BackdoorBench's `attack_result.pt`: an attacked network with its triggered images.
 
 The format is that of github.com/SCLBD/BackdoorBench, in its first layout (image tensors in the
-file) and its second (image files beside it). The file is hostile: it goes through torch's
-weights-only loader, numpy arrays in it are rebuilt by `anomech.artefacts.plain_arrays` and not by
-numpy, and image paths are followed only inside the folder that lies beside the file.
+file) and its second (image files beside it). The file is hostile: it is read as data alone
+(`anomech.artefacts.stored`), and image paths are followed only inside the folder that lies beside
+the file.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from anomech.architectures.preact_resnet import preact_resnet18
-from anomech.artefacts.checkpoints import apply_state, as_state, existing, first_keys, load_object
-from anomech.artefacts.plain_arrays import ALLOWED, PlainArray
+from anomech.artefacts.checkpoints import as_weights, first_keys
+from anomech.artefacts.fitting import apply_state
 from anomech.artefacts.poisoned_files import read_files
+from anomech.artefacts.stored import existing, load_object
 from anomech.kernel.errors import DataError, ModelError, UnsafeCheckpoint
 
 NORMALIZATION: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -35,8 +36,11 @@ do not hold them."""
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 1024
-MAX_IMAGE_BYTES = 2**32
-"""Bounds on what a file may claim: classes, pixels a side, and bytes of images in one set."""
+MAX_IMAGE_BYTES = 2**30
+"""Bounds on what a file may claim: classes, pixels a side, and bytes of images in one set (1 GiB)."""
+
+BLOCK = 1024
+"""Images converted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ def read_attack(path: str | Path) -> AttackResult:
     """
     path = existing(path)
     try:
-        loaded = load_object(path, ALLOWED)
+        loaded = load_object(path)
     except UnsafeCheckpoint as error:
         if any(name.startswith("PIL.") for name in error.globals):
             raise _pillow_inside(path, error.globals) from None
@@ -111,7 +115,7 @@ def read_attack(path: str | Path) -> AttackResult:
         num_classes=_classes(_part(content, "num_classes", path), path),
         img_size=size,
         dataset=_text(content, "clean_data", path),
-        state=as_state(_mapping(_part(content, "model", path), path, "model"), path),
+        state=as_weights(_mapping(_part(content, "model", path), path, "model"), path).state,
         bd_test=_poisoned(content["bd_test"], "bd_test", size, path),
         bd_train=None if train is None else _poisoned(train, "bd_train", size, path),
     )
@@ -187,8 +191,12 @@ def _bytes(images: Tensor, part: str, path: Path) -> np.ndarray:
             "normalized or damaged; pixels from 0 to 1 or from 0 to 255 are needed."
         )
     scale = 255 if high <= 1 and images.is_floating_point() else 1
-    pixels = (images.float() * scale).round().to(torch.uint8)
-    return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+    count, channels, height, width = images.shape
+    pixels = np.empty((count, height, width, channels), np.uint8)
+    for start in range(0, count, BLOCK):  # in floats, all of them would take four times the room
+        block = (images[start : start + BLOCK].float() * scale).round().to(torch.uint8)
+        pixels[start : start + BLOCK] = block.permute(0, 2, 3, 1).numpy()
+    return pixels
 
 
 def _second_layout(
@@ -205,6 +213,10 @@ def _second_layout(
             "file again."
         )
     indices = order[indicator[order]]
+    if len(np.unique(indices)) < len(indices):
+        raise DataError(
+            f"'{part}' in {path.name} lists an image more than once; get the file again."
+        )
     if len(indices) == 0:
         raise DataError(f"'{part}' in {path.name} has no poisoned images; get the file again.")
     _check_count(len(indices), size, part, path)
@@ -227,10 +239,9 @@ def _dense(value: object) -> bool:
 
 
 def _array(value: object, what: str, path: Path) -> np.ndarray:
-    array = value.value if isinstance(value, PlainArray) else None
-    if array is None or array.dtype.kind not in "biuf":
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         raise DataError(f"'{what}' in {path.name} is not an array of numbers; get the file again.")
-    return array
+    return value
 
 
 def _integers(value: object, part: str, path: Path) -> np.ndarray:
