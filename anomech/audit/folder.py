@@ -19,7 +19,7 @@ from anomech.records import (
     write_record,
     write_text,
 )
-from anomech.report.render import render
+from anomech.report.run.render import render
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
@@ -83,7 +83,7 @@ def noted(plan: Plan, out: Path) -> Iterator[None]:
         listed = [findings.unsafe(error.globals)] if isinstance(error, UnsafeCheckpoint) else []
         _note(plan, out, started, "failed", str(error), listed)
         raise
-    except Exception as error:
+    except BaseException as error:  # also what ends a program: the folder must not say "running"
         _note(plan, out, started, "failed", f"It stopped with {type(error).__name__}.")
         raise
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from anomech.kernel.config import USE, Choice, build, chosen_option, nearest
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, answered
 
 KINDS = {
     "attack": "anomech.attacks",
@@ -87,14 +87,13 @@ def name_of(kind: str, method: Any) -> str:
 
 def _loaded(kind: str, point: Any) -> Any:
     """The class behind an entry point; another package's fault is told in one sentence."""
-    try:
-        return point.load()
-    except Exception as error:  # whatever the other package does when it is imported
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
+    return answered(
+        point.load,
+        lambda what: ConfigError(
             f"the {kind} '{point.name}' of another package ({point.value}) cannot be loaded "
-            f"({first}); mend or uninstall that package."
-        ) from error
+            f"({what}); mend or uninstall that package."
+        ),
+    )
 
 
 def class_name(name: str) -> str:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from anomech.kernel.errors import ModelError, answered
+
 Precision = Literal["float32", "bfloat16"]
 
 LARGEST = 512
@@ -42,8 +44,8 @@ def capacity(network: nn.Module, one: Tensor, memory: int, device: torch.device)
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         with torch.no_grad():
-            network(one)
-    except Exception:  # the pass itself will say what is wrong with the input
+            answered(lambda: network(one), ModelError)
+    except ModelError:  # the pass itself will say what is wrong with the input
         return 1
     finally:
         for handle in handles:

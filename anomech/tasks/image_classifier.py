@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.kernel.errors import DataError, ModelError
+from anomech.kernel.errors import DataError, ModelError, answered
 from anomech.kernel.task import Ability, Features, Layers, Logits, Training
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks.arithmetic import Precision, capacity, watched_head
@@ -201,15 +201,14 @@ class ImageClassifier:
         return (images - mean) / std
 
     def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Tensor:
-        try:
-            return functional_call(network, dict(overlay), (images,))
-        except Exception as error:  # whatever a user's forward raises, the remedy is the same
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise ModelError(
+        return answered(
+            lambda: functional_call(network, dict(overlay), (images,)),
+            lambda what: ModelError(
                 f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "
-                f"{images.shape[1]} channels ({first}); check the image size, the channels and "
+                f"{images.shape[1]} channels ({what}); check the image size, the channels and "
                 "that the factory and the weights belong together."
-            ) from error
+            ),
+        )
 
 
 def _twin(model: nn.Module, device: torch.device) -> nn.Module:
