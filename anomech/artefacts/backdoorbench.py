@@ -37,7 +37,7 @@ do not hold them."""
 MAX_CLASSES = 100_000
 MAX_SIDE = 1024
 MAX_IMAGE_BYTES = 2**30
-"""Bounds on what a file may claim: classes, pixels a side, and bytes of images in one set (1 GiB)."""
+"""Bounds on what a file may claim: classes, pixels a side, bytes of images in one set (1 GiB)."""
 
 BLOCK = 1024
 """Images converted at once."""

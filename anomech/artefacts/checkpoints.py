@@ -116,15 +116,16 @@ def _chosen(loaded: object, path: Path, key: str) -> tuple[Mapping[Any, Any], li
     if whole:
         return _at(loaded, whole, path), []
     notes: list[str] = []
+    mapping: Mapping[Any, Any] = loaded
     for _ in range(3):
-        weights = [each for each in WRAPPERS if _holds_tensors(loaded.get(each))]
-        averages = [each for each in AVERAGED if _holds_tensors(loaded.get(each))]
+        weights = [each for each in WRAPPERS if _holds_tensors(mapping.get(each))]
+        averages = [each for each in AVERAGED if _holds_tensors(mapping.get(each))]
         if not weights + averages:
             break
         used, *others = weights + averages
         notes += [_choice(path, used, others)] if others or not weights else []
-        loaded = loaded[used]
-    return loaded, notes
+        mapping = mapping[used]
+    return mapping, notes
 
 
 def _choice(path: Path, used: str, others: list[str]) -> str:

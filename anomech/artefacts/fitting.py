@@ -91,12 +91,18 @@ def _optional(name: str) -> bool:
 
 
 def _namings(own: State, state: State) -> Iterable[Naming]:
-    """Other ways of naming: without a beginning, with one, with today's endings, or both."""
+    """Other ways of naming: with today's endings, without a beginning or with one, or both."""
+    yield from _moved(own, state)
     renamed = {_today(name, own): tensor for name, tensor in state.items()}
-    changed = len(renamed) == len(state) and [*renamed] != [*state]
-    if changed:
+    if len(renamed) == len(state) and [*renamed] != [*state]:
         note = "Tensors were renamed from what earlier libraries call them (gamma is weight now)."
-        yield Naming(renamed, note, "rename them: gamma to weight, beta to bias")
+        hint = "rename them: gamma to weight, beta to bias"
+        yield Naming(renamed, note, hint)
+        for each in _moved(own, renamed):
+            yield Naming(each.state, f"{each.note} {note}", f"{each.hint} and {hint}")
+
+
+def _moved(own: State, state: State) -> Iterable[Naming]:
     for prefix in _prefixes(state):
         yield _without(state, prefix)
     for prefix in _prefixes(own):
@@ -139,13 +145,15 @@ def _hint(own: State, state: State, fitting: list[Naming], namings: list[Naming]
         ways = " or ".join(each.hint for each in fitting[:3])
         return f"several namings fit: {ways}; choose with --weights-key"
 
+    wanted = [name for name in own if not _optional(name)]
+
     def found(each: State) -> int:
-        return sum(name in each and each[name].shape == own[name].shape for name in own)
+        return sum(name in each and each[name].shape == own[name].shape for name in wanted)
 
     best = max(namings, key=lambda each: found(each.state), default=None)
     if best is None or found(best.state) <= found(state):
         return ""
-    return f"{found(best.state)} of the model's {len(own)} would fit if you {best.hint}"
+    return f"{found(best.state)} of the model's {len(wanted)} would fit if you {best.hint}"
 
 
 def _check(own: State, state: State, hint: str) -> None:
@@ -201,5 +209,3 @@ def _casts(own: State, state: State) -> list[str]:
 
 def _plain(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from anomech.architectures.digits import DigitsNet
-from anomech.artefacts.checkpoints import apply_state, load_state
+from anomech.artefacts.checkpoints import read_weights
+from anomech.artefacts.fitting import apply_state
 from anomech.audit.folder import noted, open_folder
 from anomech.audit.loading import load
 from anomech.audit.pipeline import judge
@@ -170,7 +171,7 @@ def _material(folder: Path, attack: str) -> Mapping[str, Any]:
 def _network(weights: Path) -> nn.Module:
     """The backdoored network as the run folder keeps it."""
     network = DigitsNet()
-    apply_state(network, load_state(weights))
+    apply_state(network, read_weights(weights).state)
     return network.eval()
 
 

@@ -113,14 +113,19 @@ def _roots(
 
 
 def _follow(archive: zipfile.ZipFile, info: zipfile.ZipInfo, machine: Machine) -> tuple[Node, int]:
-    try:
-        with archive.open(info) as member:
-            data = member.read(SCAN_BYTES + 1)
-    except UNREADABLE:
-        raise Damaged("has a damaged member") from None
+    data = _member(archive, info, SCAN_BYTES + 1)
     if len(data) > SCAN_BYTES:
         raise Refused(f"has a pickle of more than {SCAN_BYTES} bytes")
     return machine.run(io.BytesIO(data)), len(data)
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
+    """The first bytes of a member; packed ones are not unpacked further."""
+    try:
+        with archive.open(info) as member:
+            return member.read(most)
+    except UNREADABLE:
+        raise Damaged("has a damaged member") from None
 
 
 def _check_members(infos: list[zipfile.ZipInfo], size: int) -> None:
@@ -133,7 +138,7 @@ def _check_members(infos: list[zipfile.ZipInfo], size: int) -> None:
 
 def _check_order(archive: zipfile.ZipFile, name: str) -> None:
     info = archive.NameToInfo.get(name)
-    if info is not None and (info.file_size > 16 or archive.read(info).strip() != b"little"):
+    if info is not None and _member(archive, info, 16).strip() != b"little":
         raise Refused("was written on a machine of another byte order")
 
 

@@ -11,6 +11,7 @@ from anomech.artefacts.inert.machine import Node, Refused
 from anomech.artefacts.inert.rows import LARGEST, Call, Rows
 
 MAX_DEPTH = 100
+TOO_DEEP = f"holds values inside of values, more than {MAX_DEPTH} deep"
 
 CONTAINERS = {"list": "l", "set": "l", "tuple": "u", "dict": "d"}
 """Kinds of rows by kinds of nodes; a set becomes a list, so that nothing has to be hashed."""
@@ -37,10 +38,12 @@ def resolve(root: Node, rows: Rows) -> int:
             under_way.discard(id(node))
             depth = 1 + max((done[id(child)][1] for child in _children(node)), default=0)
             if depth > MAX_DEPTH:
-                raise Refused(f"holds values inside of values, more than {MAX_DEPTH} deep")
+                raise Refused(TOO_DEEP)
             done[id(node)] = (_made(node, rows, done), depth)
         else:
             under_way.add(id(node))
+            if len(under_way) > MAX_DEPTH:
+                raise Refused(TOO_DEEP)
             for child in _children(node):
                 if id(child) in under_way:
                     raise Refused("holds a value that contains itself")
