@@ -38,9 +38,14 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
     )
 
 
-def basis(loaded: Loaded) -> str:
-    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
-    parts = (version("anomech"), torch.__version__, fingerprint(loaded.task.network))
+def basis(loaded: Loaded, code: str) -> str:
+    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs.
+
+    Args:
+        loaded: model, trusted examples and inputs.
+        code: hash of the sources that judge them.
+    """
+    parts = (version("anomech"), torch.__version__, code, fingerprint(loaded.task.network))
     return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
 
 
