@@ -39,7 +39,7 @@ def mechanisms(trained: Trained, data: Data) -> str:
 
     def flagged(chosen: np.ndarray) -> tuple[Observed, np.ndarray, np.ndarray]:
         """Inputs observed, whether each is flagged, and the answers."""
-        seen = observe(task, from_arrays(chosen), source=lead.source)
+        seen = observe(task, from_arrays(chosen), sources=lead.sources)
         flags = np.array(lead.judge(seen, silent).decisions) == "flag"
         return seen, flags, seen.answers.numpy()
 
@@ -56,7 +56,9 @@ def mechanisms(trained: Trained, data: Data) -> str:
         residuals.append(lead.unexplained(stamped.take(found)))
         truth += [place] * len(found)
     residuals.append(lead.unexplained(seen.take(np.flatnonzero(false))))
-    clusters = find_mechanisms(torch.cat(residuals), lead.residuals)
+    clusters = find_mechanisms(
+        torch.cat(residuals), lead.residuals, calibration=len(lead.groups), budget=BUDGET
+    )
     sizes = [int((clusters.labels == label).sum()) for label in range(len(clusters.cohesion))]
     triggered, normal = clusters.labels[: len(truth)], clusters.labels[len(truth) :]
     told.append(f"{len(sizes)} {'mechanism' if len(sizes) == 1 else 'mechanisms'} of sizes {sizes}")

@@ -7,7 +7,7 @@ and a finished chunk lives in the run folder only.
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from anomech.audit.judge import chunks
@@ -19,12 +19,13 @@ from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
 from anomech.audit.load.loading import Loaded, check_named, load
 from anomech.audit.plan import Plan
+from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
-from anomech.audit.write.folder import WORK, locked, noted, open_folder
-from anomech.calibration.excess import tolerated
+from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
+from anomech.calibration.excess import tolerated, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
-from anomech.kernel.errors import RunError
+from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
 from anomech.records import Run, digests, write_findings, write_record
 from anomech.report.run.render import render
@@ -78,7 +79,7 @@ def judge(
 ) -> Run:
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
-    fitted = fit(plan, loaded, progress, engine)
+    fitted = _fitted(plan, loaded, out / PROFILE, progress, engine)
     tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)
@@ -86,18 +87,21 @@ def judge(
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
     inputs = len(loaded.inputs)
+    traffic = traffic_of(fitted.lead.strata.sizes, tally.strata)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
         task="image classifier",
         budget=plan.budget,
         control=plan.control,
-        tolerated=tolerated(inputs, len(fitted.split.calibration), plan.budget),
+        tolerated=tolerated(traffic, plan.budget),
+        rate=rows.rate(traffic, plan.budget),
+        causes=rows.causes(fitted.lead),
         started=started,
         seconds=time.monotonic() - clock,
-        classes=tuple(loaded.reference.class_names or ()),
-        provenance=provenance.collect(loaded, plan.seed),
-        trusted=rows.trusted(fitted.split, fitted.lead),
+        classes=fitted.trusted.classes,
+        provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
+        trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
             rows.detector(
                 name,
@@ -105,7 +109,11 @@ def judge(
                 lead=name == plan.lead,
                 flagged=tally.flagged[name],
                 inputs=inputs,
-                seconds=(fitted.seconds[name], tally.seconds[name]),
+                seconds=(
+                    fitted.seconds[name],
+                    tally.seconds.get(name, 0.0),
+                    fitted.tracing[name] + tally.tracing.get(name, 0.0),
+                ),
             )
             for name, each in fitted.detectors.items()
         ),
@@ -120,6 +128,22 @@ def judge(
     return run
 
 
+def _fitted(
+    plan: Plan, loaded: Loaded, kept: Path, progress: Progress, engine: Engine | None
+) -> Fitted:
+    """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
+    if loaded.reference is None:
+        return read_profile(Path(plan.profile), loaded.task)[0]
+    basis = provenance.basis(loaded.task, loaded.reference.digests(), judging_code(plan))
+    if (found := kept_profile(kept, loaded.task, basis)) is not None:
+        return found
+    fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
+    if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
+        with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
+            write_profile(kept, fitted, loaded.task, {}, basis)
+    return fitted
+
+
 def _judge_inputs(
     plan: Plan,
     loaded: Loaded,
@@ -131,7 +155,8 @@ def _judge_inputs(
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
     inputs, digests = loaded.inputs, loaded.inputs.digests()
-    basis = provenance.basis(loaded, judging_code(plan))
+    fits = provenance.basis(loaded.task, fitted.trusted.digests, judging_code(plan))
+    basis = provenance.combined([fits, *inputs.ids])
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)
@@ -146,7 +171,7 @@ def _judge_inputs(
         task=loaded.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
-        anchors=anchor_names(fitted.split.anchors),
+        anchors=anchor_names(fitted.trusted),
         basis=basis,
     )
     with ExitStack() as stack:

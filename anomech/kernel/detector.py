@@ -8,8 +8,23 @@ import numpy as np
 from torch import Tensor
 
 from anomech.kernel.task import Ability, Task
-from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Engine, Examples, Progress
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why an input may be flagged, as its detector declares it for people.
+
+    Attributes:
+        name: in a few words, such as "unfamiliar input"; a view of the same name stands for it.
+        because: what follows "Flagged because", without a full stop.
+        advice: what to do about such inputs, in a sentence.
+    """
+
+    name: str
+    because: str
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -18,8 +33,8 @@ class Scores:
 
     Attributes:
         score: the ranking, float64 `[examples]`.
-        views: parts of the judgment by the cause they stand for, float64 `[examples]` each;
-            they name the cause of a flag. In order of precedence where p-values are equal.
+        views: parts of the judgment by the name of the cause they stand for, float64 `[examples]`
+            each; they tell the cause of a flag.
         nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
         couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
         explained: explained fraction by part of the network, `[examples]` each; may be empty.
@@ -59,6 +74,16 @@ class TracedDetector(Protocol):
 
     @property
     def source(self) -> TraceSource: ...
+
+
+@runtime_checkable
+class CausalDetector(Protocol):
+    """A fitted detector that can say why, by the views of its scores."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """One for each view, by name."""
+        ...
 
 
 @runtime_checkable
@@ -102,8 +127,12 @@ class ObservedExamples(Protocol):
 
     def __len__(self) -> int: ...
 
+    def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
+        """The tracer fitted to the examples, once for all methods that ask for the same."""
+        ...
+
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
-        """Traces of the examples; those that came with the answers are not computed again."""
+        """Traces of the examples, made once for all methods that look at the same source."""
         ...
 
     def take(self, places: np.ndarray) -> "ObservedExamples":

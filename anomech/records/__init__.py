@@ -16,10 +16,12 @@ from anomech.records.files import (
 )
 from anomech.records.run import (
     SCHEMA_VERSION,
+    CauseNote,
     Decision,
     DetectorSummary,
     Evidence,
     ExampleRow,
+    FalseFlagRate,
     Finding,
     Mechanism,
     Provenance,
@@ -35,10 +37,12 @@ from anomech.records.run import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "CauseNote",
     "Decision",
     "DetectorSummary",
     "Evidence",
     "ExampleRow",
+    "FalseFlagRate",
     "Finding",
     "Mechanism",
     "Provenance",

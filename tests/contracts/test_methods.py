@@ -5,6 +5,7 @@ of a float32 network differs by about 1e-6 of its length between batches; densit
 """
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,11 +18,12 @@ from anomech.audit.judge.trusted import split_trusted
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.config import build
-from anomech.kernel.detector import ExplainingDetector
+from anomech.kernel.detector import CausalDetector, ExplainingDetector
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Training, missing
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.observing.traces import TraceCache
 
 TRACERS = {
     "gradient": {"features": 16, "parts": 3},
@@ -172,8 +174,9 @@ class TestDetectors:
         anchors = split_of(world).anchors
         clean, _ = queries(world)
 
-        def score():
-            fitted = method.fit(anchors, seed=0, progress=silent)
+        def score():  # each time anew, with nothing kept from before
+            fresh = replace(anchors, cache=TraceCache())
+            fitted = method.fit(fresh, seed=0, progress=silent)
             return fitted, fitted.score(clean, silent)
 
         fitted, scores = untouched(world, score)
@@ -192,6 +195,8 @@ class TestDetectors:
             assert int(scores.nearest.max()) < len(anchors)
             assert (scores.couplings.abs() <= 1).all()
             assert (scores.couplings.diff(dim=1) <= 0).all()
+        named = fitted.causes if isinstance(fitted, CausalDetector) else ()
+        assert {cause.name for cause in named} == set(scores.views)
         if isinstance(fitted, ExplainingDetector):
             unexplained = fitted.unexplained(queries(world)[0], silent)
             assert len(unexplained) == QUERIES

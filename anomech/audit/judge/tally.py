@@ -21,16 +21,20 @@ class Tally:
         flags: inputs that the lead flags by themselves, bool `[inputs]`.
         most: flagged inputs that are shown.
         shown: the most anomalous of them.
+        strata: inputs that each stratum of calibration examples judged, by its number.
         flagged: flags by detector.
-        seconds: of scoring by detector.
+        seconds: of scoring by detector, with the traces that it looks at.
+        tracing: the part of them that went into those traces.
     """
 
     p_values: np.ndarray
     flags: np.ndarray
     most: int
     shown: list[Verdict] = field(default_factory=list)
+    strata: list[int] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    tracing: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, inputs: int, most: int) -> "Tally":
@@ -42,12 +46,17 @@ class Tally:
         rows = chunk.verdicts
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
+        for row in rows:
+            stratum = row.stratum or 0
+            self.strata.extend([0] * (stratum + 1 - len(self.strata)))
+            self.strata[stratum] += 1
         flagged = [row for row in rows if row.decision == "flag"]
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():
             self.flagged[name] += sum(row.decision == "flag" for row in scores)
-        for name, seconds in chunk.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        for total, each in ((self.seconds, chunk.seconds), (self.tracing, chunk.tracing)):
+            for name, seconds in each.items():
+                total[name] = total.get(name, 0.0) + seconds
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from anomech.audit.judge.calibrated import Calibrated, Judged
+from anomech.audit.judge.trusted import TrustedSet
 from anomech.audit.judge.wording import reason
 from anomech.observing.observed import Observed
 from anomech.records import Evidence, ScoreRow, Verdict
@@ -24,9 +25,12 @@ class AnchorNames:
     answers: Sequence[str]
 
 
-def anchor_names(anchors: Observed) -> AnchorNames:
-    """Ids and answers of anchors."""
-    return AnchorNames(tuple(anchors.examples.ids), anchors.task.words(anchors.answers))
+def anchor_names(trusted: TrustedSet) -> AnchorNames:
+    """Ids and answers of the anchors of a trusted set."""
+    return AnchorNames(
+        [trusted.ids[place] for place in trusted.anchors],
+        [trusted.answers[place] for place in trusted.anchors],
+    )
 
 
 def verdicts(
@@ -34,11 +38,13 @@ def verdicts(
 ) -> list[Verdict]:
     """Records of what was judged."""
     answers = observed.task.words(observed.answers)
+    causes = {each.name: each for each in calibrated.causes}
     rows = []
     for place, example in enumerate(observed.examples.ids):
         decision, p_value = judged.decisions[place], float(judged.p_values[place])
         finite = bool(torch.isfinite(judged.scores.score[place]))
         cause = judged.cause(place) if decision == "flag" else None
+        because = causes[cause].because if cause in causes else ""
         rows.append(
             Verdict(
                 id=example,
@@ -48,11 +54,12 @@ def verdicts(
                 decision=decision,
                 cause=cause,
                 views={name: float(view[place]) for name, view in judged.views.items()},
+                stratum=int(judged.strata[place]) if calibrated.per_class else None,
                 reason=reason(
                     decision,
                     p_value=p_value,
                     budget=calibrated.budget,
-                    cause=cause,
+                    because=because,
                     problems=calibrated.problems,
                     finite=finite,
                 ),

@@ -33,6 +33,9 @@ from anomech.report.run.render import FILE, render
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
 
+PROFILE = f"{WORK}/profile.safetensors"
+"""What was fitted, so that a resumed run does not fit again."""
+
 INSIDE = (WORK, "scores", "previews")
 """Folders that a run makes."""
 

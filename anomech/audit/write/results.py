@@ -16,6 +16,8 @@ from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
+from anomech.calibration.discovery import fewest_flags
+from anomech.calibration.excess import traffic_of
 from anomech.data.splits import overlap
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Progress
@@ -69,7 +71,13 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
     if trusted is None or not len(places):
         return [], {}
     residuals = trusted.new_empty(len(places), trusted.shape[1])
-    return grouping.group(_flagged(kept, places, residuals), residuals, trusted)
+    return grouping.group(
+        _flagged(kept, places, residuals),
+        residuals,
+        trusted,
+        calibration=len(kept.fitted.trusted.calibration),
+        budget=kept.plan.budget,
+    )
 
 
 def compared(kept: Kept) -> int | None:
@@ -108,7 +116,7 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
+    left_out = [*fitted.trusted.left_out, *fitted.lead.fitted.left_out]
     shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
@@ -119,9 +127,9 @@ def write(
         examples = stack.enter_context(whole_file(out / "examples.jsonl"))
         verdicts = stack.enter_context(whole_file(out / "verdicts.jsonl"))
         for name, each in fitted.detectors.items():
-            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.split)))
+            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.trusted)))
         examples.writelines(
-            map(row_text, rows.trusted_examples(fitted.split, fitted.lead, shown[0]))
+            map(row_text, rows.trusted_examples(fitted.trusted, fitted.lead, shown[0]))
         )
         for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
             chunk, _ = kept.chunk(number)
@@ -154,17 +162,21 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
-        calibration = len(fitted.split.calibration)
-        listed.append(findings.excess(flags, len(inputs), calibration, budget))
+        traffic = traffic_of(fitted.lead.strata.sizes, kept.tally.strata)
+        listed.append(findings.excess(flags, traffic, budget))
+        calibration = len(fitted.trusted.calibration)
+        fewest = fewest_flags(len(inputs), calibration, budget)
+        if kept.plan.control == "batch" and fewest > 1:
+            listed.append(findings.blind(fewest, len(inputs), calibration, budget))
         listed += findings.mechanisms(found)
     listed += [
         findings.poor_health(name, each.problems[0])
         for name, each in fitted.detectors.items()
         if each.problems
     ]
-    shared = overlap(inputs.digests(), kept.loaded.reference.digests())
+    shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.split.accuracy < LEAST_ACCURACY:
-        listed.append(findings.inaccurate(fitted.split.accuracy, len(kept.loaded.reference)))
+    if fitted.trusted.accuracy < LEAST_ACCURACY:
+        listed.append(findings.inaccurate(fitted.trusted.accuracy, len(fitted.trusted)))
     return listed
