@@ -21,7 +21,8 @@ import torch
 
 from anomech.artefacts import sandbox
 from anomech.artefacts.checkpoints import read_weights
-from anomech.artefacts.inert.machine import Machine, Refused
+from anomech.artefacts.inert.machine import Machine
+from anomech.artefacts.inert.nodes import Refused
 from anomech.kernel.errors import AnomechError, ModelError, UnsafeCheckpoint
 
 MARKER = Path(tempfile.gettempdir()) / f"anomech-ran-{os.getpid()}"

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomech.artefacts.inert.child import read
-from anomech.artefacts.inert.machine import Damaged, Machine, Refused
+from anomech.artefacts.inert.machine import Machine
+from anomech.artefacts.inert.nodes import Damaged, Refused
 
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 

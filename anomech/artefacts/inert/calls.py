@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 from anomech.artefacts.inert import allowed
-from anomech.artefacts.inert.machine import Refused
+from anomech.artefacts.inert.nodes import Refused
 from anomech.artefacts.inert.rows import Call, Rows
 
 NUMBERS = {

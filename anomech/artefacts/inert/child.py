@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 from anomech.artefacts.inert.allowed import is_allowed
 from anomech.artefacts.inert.kinds import HEAD, refuse_head
 from anomech.artefacts.inert.layouts import Layout, places, read_pickles, read_zip
-from anomech.artefacts.inert.machine import Damaged, Machine, Refused
+from anomech.artefacts.inert.machine import Machine
+from anomech.artefacts.inert.nodes import Damaged, Refused
 from anomech.artefacts.inert.rows import Rows
 from anomech.artefacts.inert.values import resolve
 

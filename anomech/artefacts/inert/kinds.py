@@ -5,7 +5,7 @@ A name says little: people rename files, and servers send pages instead of files
 
 from collections.abc import Sequence
 
-from anomech.artefacts.inert.machine import Refused
+from anomech.artefacts.inert.nodes import Refused
 
 HEAD = 4096
 """Bytes at the beginning of a file that are looked at."""

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
 from anomech.artefacts.inert.kinds import refuse_members
-from anomech.artefacts.inert.machine import Damaged, Machine, Node, Refused
+from anomech.artefacts.inert.machine import Machine
+from anomech.artefacts.inert.nodes import Damaged, Node, Refused
 from anomech.artefacts.inert.rows import Rows
 
 SCAN_BYTES = 2**26

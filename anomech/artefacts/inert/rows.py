@@ -14,7 +14,7 @@ The first element of a row is its kind:
 
 from typing import Any, NamedTuple
 
-from anomech.artefacts.inert.machine import Refused
+from anomech.artefacts.inert.nodes import Refused
 
 MAX_SIDES = 32
 LARGEST = 2**62

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from anomech.artefacts.inert.allowed import STORAGES
 from anomech.artefacts.inert.calls import understood
-from anomech.artefacts.inert.machine import Node, Refused
+from anomech.artefacts.inert.nodes import Node, Refused
 from anomech.artefacts.inert.rows import LARGEST, Call, Rows
 
 MAX_DEPTH = 100
