@@ -27,6 +27,9 @@ from anomech.kernel.tracer import Traces
 from anomech.kernel.types import silent
 from anomech.observing.observed import Observed, observe
 
+NO_TWINS = {"rungs": 0}
+"""For responses without a model."""
+
 
 def digests(count, purpose="a"):
     return [hashlib.blake2b(f"{purpose}{place}".encode()).hexdigest() for place in range(count)]
@@ -35,7 +38,7 @@ def digests(count, purpose="a"):
 @pytest.fixture
 def fitted(anchors, fixed_tracer):
     right = torch.ones(len(anchors), dtype=torch.bool)
-    detector = FunctionalAttribution(tracer=fixed_tracer)
+    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
     return detector.fit_held_out(anchors, right, seed=0, progress=silent)
 
 
@@ -68,7 +71,7 @@ def test_held_out_scores_hold_for_new_examples(observed, fixed_tracer):
     for seed in range(6):
         trusted, new = observed(240, seed=10 + seed), observed(240, seed=100 + seed)
         right = torch.ones(240, dtype=torch.bool)
-        detector = FunctionalAttribution(tracer=fixed_tracer)
+        detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
         flagship, held = detector.fit_held_out(trusted, right, seed=seed, progress=silent)
         told = flagship.score(new, silent).score
         rates.append(float((told > held.score.quantile(0.95)).double().mean()))
@@ -111,7 +114,7 @@ def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors, fixed_trace
     values[7] = [0, 0, 0, 0, 0, 40]  # a direction no other anchor of its answer has
     values[:7, 5] = 0
     changed = Observed(anchors.task, examples_of(values), anchors.response)
-    detector = FunctionalAttribution(tracer=fixed_tracer, outlier=3.0)
+    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS, outlier=3.0)
     flagship = detector.fit(changed, seed=0, progress=silent)
     assert "e7" in flagship.left_out
     assert all(7 not in each.places for each in flagship.folds)
@@ -122,7 +125,7 @@ def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors, fixed_trace
 def test_misanswered_examples_are_judged_but_teach_nothing(anchors, fixed_tracer):
     right = torch.ones(len(anchors), dtype=torch.bool)
     right[:20] = False
-    detector = FunctionalAttribution(tracer=fixed_tracer)
+    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
     flagship, held = detector.fit_held_out(anchors, right, seed=0, progress=silent)
     assert len(held.score) == len(anchors)
     assert bool(held.score.isfinite().all())
@@ -184,11 +187,16 @@ def test_far_classes_are_measured_from_their_own_mean_and_unseen_answers_from_al
     np.testing.assert_allclose(neighbor_distance(rows, rows[:5] + 1), distance)
 
 
-def test_relearning_is_said_where_it_is_not_to_be_had(fitted):
-    facts = fitted[0].health.facts
-    assert facts["twins"] == 0
-    assert facts["without relearning"] == 1
-    assert FORGOTTEN.name not in fitted[1].views
+def test_relearning_is_said_where_no_twin_survives(digits_world):
+    task = digits_world.task
+    trusted = observe(task, Subset(digits_world.trusted, np.arange(80)))
+    detector = FunctionalAttribution(twins={"rungs": 1, "steps": 2, "alive": 1.5})
+    flagship, held = detector.fit_held_out(
+        trusted, torch.ones(80, dtype=torch.bool), seed=0, progress=silent
+    )
+    assert flagship.health.facts["twins"] == 0
+    assert flagship.health.facts["without relearning"] == 1
+    assert FORGOTTEN.name not in held.views
 
 
 def test_a_planted_trigger_is_forgotten_on_relearning_and_found(digits_world):
