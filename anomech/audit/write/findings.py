@@ -23,8 +23,8 @@ def excess(flags: int, traffic: Sequence[Traffic], budget: float) -> Finding:
     calibrated = str(sizes[0]) if alone else f"{min(sizes)} to {max(sizes)}"
     where = "" if alone else " for each class"
     rule = (
-        f"With {calibrated} calibration examples{where} and a budget of {budget:.2%}, up to {limit} "
-        f"of {inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
+        f"With {calibrated} calibration examples{where} and a budget of {budget:.2%}, up to "
+        f"{limit} of {inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
     )
     if flags > limit:
         return Finding(
