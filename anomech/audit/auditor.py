@@ -13,7 +13,7 @@ from anomech.audit.judge.batch import Control, controlled
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.trusted import TrustedSplit, require_enough, split_trusted
 from anomech.audit.judge.verdicts import anchor_names, verdicts
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
@@ -60,17 +60,19 @@ class Auditor:
     def fit(
         self, task: Task, reference: Examples, *, progress: Progress = silent
     ) -> "FittedAuditor":
-        """Learn from trusted examples with labels.
+        """Learn from trusted examples; without labels the model's own answers are trusted.
 
         Raises:
             ConfigError: no such detector or option.
             CapabilityError: the task cannot give what the detector needs.
             Inconclusive: too few trusted examples for the budget.
-            DataError: the trusted examples have no labels, or do not fit the model.
+            DataError: the trusted examples do not fit the model.
         """
         detector = make_detector(self.detector, self.options)
         check_needs(self.detector, detector, task)
-        require(round(len(reference) * (1 - self.anchor_share)), self.budget)
+        require_enough(
+            len(reference), share=self.anchor_share, most=self.most_anchors, budget=self.budget
+        )
         split = split_trusted(
             task,
             reference,

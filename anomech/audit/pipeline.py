@@ -87,13 +87,12 @@ def judge(
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
-        task="image classifier",
+        task=loaded.task.kind,
         budget=plan.budget,
         control=plan.control,
         tolerated=tolerated(inputs, len(fitted.split.calibration), plan.budget),
         started=started,
         seconds=time.monotonic() - clock,
-        classes=tuple(loaded.reference.class_names or ()),
         provenance=provenance.collect(loaded, plan.seed),
         trusted=rows.trusted(fitted.split, fitted.lead),
         detectors=tuple(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.trusted import TrustedSplit, require_enough, split_trusted
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.calibration.conformal import require
@@ -42,7 +42,9 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         Inconclusive: too few trusted examples for the budget.
     """
     reference, task = loaded.reference, loaded.task
-    require(round(len(reference) * (1 - plan.anchor_share)), plan.budget)
+    require_enough(
+        len(reference), share=plan.anchor_share, most=plan.most_anchors, budget=plan.budget
+    )
     usable: dict[str, Detector] = {}
     skipped: dict[str, str] = {}
     for name, options in plan.detectors.items():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anomech.calibration.conformal import require
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
@@ -24,14 +25,28 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        accuracy: share of it that the model answers as labeled.
+        accuracy: share of it that the model answers as labeled; None if there are no labels.
     """
 
     anchors: Observed
     calibration: Observed
     left_out: Mapping[str, str]
     everything: Observed
-    accuracy: float
+    accuracy: float | None
+
+
+def anchor_share(count: int, share: float, most: int) -> float:
+    """Share of the trusted set that goes to the anchors; what is over `most` calibrates."""
+    return min(share, most / max(count, 1))
+
+
+def require_enough(count: int, *, share: float, most: int, budget: float) -> None:
+    """Refuse a trusted set that is too small for the budget, before any compute.
+
+    Raises:
+        Inconclusive: says how many calibration examples are needed.
+    """
+    require(count - round(count * anchor_share(count, share, most)), budget)
 
 
 def split_trusted(
@@ -41,34 +56,30 @@ def split_trusted(
 
     Args:
         task: the model.
-        reference: trusted examples with labels.
-        share: of each class that goes to the anchors.
+        reference: trusted examples; without labels the model's own answers to them are trusted.
+        share: of each kind of answer that goes to the anchors.
         most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
 
     Raises:
-        DataError: the trusted set has no labels, or labels the model cannot give.
+        DataError: the trusted set has labels that the model cannot give.
         Inconclusive: the model answers almost no trusted example as labeled.
     """
-    labels = reference.labels
-    if labels is None:
-        raise DataError(
-            "the trusted set has no labels; give a folder with one sub-folder per class, or an "
-            ".npz with 'labels'."
-        )
-    observed = observe(task, reference, progress=progress)
-    _check_labels(observed, labels)
-    right = task.agrees(observed.answers, labels).numpy()
-    keys = labels if labels.ndim == 1 else observed.groups.numpy()
-    share = min(share, most / len(reference))
+    observed, labels = observe(task, reference, progress=progress), reference.labels
+    right, keys = np.ones(len(reference), bool), observed.groups.numpy()
+    if labels is not None:
+        _check_labels(observed, labels)
+        right = task.agrees(observed.answers, labels).numpy()
+        keys = labels if labels.ndim == 1 else keys
+    share = anchor_share(len(reference), share, most)
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:
         raise Inconclusive(
             f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
-            "labeled, too few to learn from; check that the labels follow the order of the "
-            "model's classes and that the normalization is right."
+            "labeled, too few to learn from; check that they belong to this model and reach it as "
+            "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
     return TrustedSplit(
@@ -76,7 +87,7 @@ def split_trusted(
         observed.take(calibration),
         left_out,
         observed,
-        float(right.mean()),
+        None if labels is None else float(right.mean()),
     )
 
 

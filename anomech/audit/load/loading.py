@@ -1,20 +1,15 @@
 """From a plan to a model, trusted examples and inputs; everything is read before any compute."""
 
-import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 
-import torch
-from torch import nn
-
-from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
-from anomech.artefacts.checkpoints import apply_state, load_state
-from anomech.artefacts.factory import build_model
-from anomech.audit.plan import Plan, TaskPlan
-from anomech.data.images import ImageExamples, read_images
-from anomech.kernel.errors import ConfigError, DataError
-from anomech.kernel.types import Progress
-from anomech.tasks.image_classifier import ImageClassifier
+from anomech.audit.load.fingerprints import fingerprint
+from anomech.audit.plan import Plan
+from anomech.data.subset import known
+from anomech.kernel.config import suggested
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.task import Task
+from anomech.kernel.types import Examples, Progress
 
 
 @dataclass(frozen=True)
@@ -26,12 +21,19 @@ class Loaded:
         reference: trusted examples.
         inputs: what is judged.
         title: of the report.
+        notes: what opening the model found that a person should know.
     """
 
-    task: ImageClassifier
-    reference: ImageExamples
-    inputs: ImageExamples
+    task: Task
+    reference: Examples
+    inputs: Examples
     title: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def model(self) -> str:
+        """Fingerprint of the model's tensors; taken once, because models are large."""
+        return fingerprint(self.task.state())
 
 
 def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
@@ -39,42 +41,27 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
 
     Args:
         plan: names them.
-        progress: told about the images.
-        workers: processes that decode image files; 0 decodes here.
+        progress: told about the examples.
+        workers: processes that read examples ahead; 0 reads here.
 
     Raises:
         ConfigError: the plan names no model or no data.
         ModelError: the model or its weights cannot be used.
-        DataError: images cannot be read or do not belong together.
+        DataError: examples cannot be read or do not belong together.
     """
     check_named(plan)
-    model, mean, std, title = _model(plan)
-    reference = read_images(plan.reference, progress=progress, workers=workers)
-    inputs = read_images(
-        plan.inputs, channels=reference.shape[2], progress=progress, workers=workers
-    )
-    if reference.shape != inputs.shape:
-        raise DataError(
-            f"trusted images are {_size(reference)} and inputs {_size(inputs)}; bring them to "
-            "one size and color mode."
-        )
-    names = reference.class_names or ()
-    task = ImageClassifier(
-        model,
-        mean,
-        std,
-        watch=plan.task.watch,
-        device=_device(plan.task),
-        class_names=names,
-        precision=plan.task.precision,
-        memory=plan.task.memory * 2**20,
-    )
-    # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
-    # finished chunks of an earlier run are known before anything is judged. It costs a tenth of
-    # what judging does: 0.1 ms for a 32x32 PNG file, and 5 microseconds for one in an array.
-    for name, examples in (("trusted images", reference), ("inputs", inputs)):
-        examples.hash(workers, partial(progress, f"hashing {name}"))
-    return Loaded(task, reference, inputs, title)
+    plan.task.check()
+    opened = plan.model.open()
+    options = suggested(plan.task, opened.suggested)
+    reference = options.read(plan.reference, "trusted", progress=progress, workers=workers)
+    inputs = options.read(plan.inputs, "inputs", like=reference, progress=progress, workers=workers)
+    task = options.wrap(opened, reference)
+    # Every example is read once more to be hashed, so a damaged one is found now and not after
+    # hours of work, and finished chunks of an earlier run are known before anything is judged. It
+    # costs a tenth of what judging does: 0.1 ms for a 32x32 PNG file, 5 microseconds in an array.
+    for name, examples in (("trusted examples", reference), ("inputs", inputs)):
+        known(examples, f"hashing {name}", progress, workers)
+    return Loaded(task, reference, inputs, opened.title, opened.notes)
 
 
 def check_named(plan: Plan) -> None:
@@ -83,50 +70,7 @@ def check_named(plan: Plan) -> None:
     Raises:
         ConfigError: it names no model, no trusted examples or no inputs.
     """
-    if plan.model.backdoorbench and (plan.model.factory or plan.model.weights):
-        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
-    if not (plan.model.backdoorbench or plan.model.factory):
-        raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
+    plan.model.check()
     for name in ("reference", "inputs"):
         if not getattr(plan, name):
             raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
-
-
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, shapes and bytes of all tensors, shortened to 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:
-    mean, std = plan.task.mean, plan.task.std
-    if plan.model.backdoorbench:
-        result = read_attack(plan.model.backdoorbench)
-        if (mean, std) == ((0.0,), (1.0,)):
-            # The files do not hold the normalization; the data set's name implies it.
-            mean, std = NORMALIZATION.get(result.dataset, (mean, std))
-        return build_network(result), mean, std, f"{result.model_name} on {result.dataset}"
-    model = build_model(plan.model.factory)
-    if plan.model.weights:
-        apply_state(model, load_state(plan.model.weights))
-    return model, mean, std, plan.title
-
-
-def _device(plan: TaskPlan) -> str:
-    try:
-        device = torch.device(plan.device or "cpu")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise ConfigError(
-            f"task.device='{plan.device}' is not available here; use cpu, or a device that this "
-            "build of torch can reach."
-        ) from None
-    return str(device)
-
-
-def _size(images: ImageExamples) -> str:
-    height, width, channels = images.shape
-    return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"

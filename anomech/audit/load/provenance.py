@@ -10,7 +10,8 @@ from itertools import chain
 import numpy as np
 import torch
 
-from anomech.audit.load.loading import Loaded, fingerprint
+from anomech.audit.load.fingerprints import numbers
+from anomech.audit.load.loading import Loaded
 from anomech.records import Provenance, Run
 
 
@@ -30,8 +31,8 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
         device=str(next(iter(task.watched.values())).device),
         threads=torch.get_num_threads(),
         seed=seed,
-        model=fingerprint(task.network),
-        parameters=sum(tensor.numel() for tensor in task.network.parameters()),
+        model=loaded.model,
+        parameters=numbers(task.state()),
         watched=sum(tensor.numel() for tensor in task.watched.values()),
         reference=combined(loaded.reference.digests()),
         inputs=combined(loaded.inputs.digests()),
@@ -40,7 +41,7 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
 
 def basis(loaded: Loaded) -> str:
     """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
-    parts = (version("anomech"), torch.__version__, fingerprint(loaded.task.network))
+    parts = (version("anomech"), torch.__version__, loaded.model)
     return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
 
 
@@ -49,7 +50,7 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
     if run.provenance is None:
         return []
     now_and_then = {
-        "the model's tensors": (fingerprint(loaded.task.network), run.provenance.model),
+        "the model's tensors": (loaded.model, run.provenance.model),
         "the trusted examples": (combined(loaded.reference.digests()), run.provenance.reference),
         "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
     }

@@ -165,6 +165,10 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     shared = overlap(inputs.digests(), kept.loaded.reference.digests())
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.split.accuracy < LEAST_ACCURACY:
-        listed.append(findings.inaccurate(fitted.split.accuracy, len(kept.loaded.reference)))
+    if fitted.split.accuracy is None:
+        listed.append(findings.unlabeled())
+    elif fitted.split.accuracy < LEAST_ACCURACY:
+        total, advice = len(kept.loaded.reference), kept.plan.task.advice
+        listed.append(findings.inaccurate(fitted.split.accuracy, total, advice))
+    listed += map(findings.note, kept.loaded.notes)
     return listed
