@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from anomech.audit.judge import chunks
+from anomech.audit.judge.code import judging_code
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
@@ -126,7 +127,8 @@ def _judge_inputs(
     workers: int,
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
-    inputs, basis, digests = loaded.inputs, provenance.basis(loaded), loaded.inputs.digests()
+    inputs, digests = loaded.inputs, loaded.inputs.digests()
+    basis = provenance.basis(loaded, judging_code(plan))
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)

@@ -4,7 +4,7 @@ YAML, `--set a.b=c` and Python keywords are three spellings of the same options.
 """
 
 from collections.abc import Mapping
-from dataclasses import Field, fields
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from anomech.kernel.config import USE, build, choice_of, describe, option, optio
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.source import Source
 from anomech.kernel.task_options import TaskOptions
+from anomech.kernel.yaml_text import read_yaml_file
 
 LEAD = "functional_attribution"
 BASELINES = ("confidence", "energy", "loss_level", "mahalanobis", "knn")
@@ -32,7 +33,7 @@ class Plan:
     task: TaskOptions = plugins.chosen(
         "task", "image_classifier", "how inputs reach the model, and which parameters move"
     )
-    budget: float = option(0.01, "false-positive rate that flags may have", gt=0, le=0.5)
+    budget: float = option(0.01, "false-positive rate that flags may have", ge=1e-6, le=0.5)
     control: Control = option(
         "per_input", "the budget bounds flags of normal inputs, or (batch) false ones among flags"
     )
@@ -84,13 +85,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing or is no YAML mapping.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"there is no plan at {path}; `anomech plan new` writes one.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"{path.name} is not valid YAML ({first}).") from None
+    values = read_yaml_file(path, f"there is no plan at {path}; `anomech plan new` writes one.")
     if not isinstance(values, dict) or not _has_names(values):
         raise ConfigError(
             f"{path.name} must map the names of options to values; `anomech plan new` shows the "
@@ -130,6 +125,8 @@ def _lines(row: Mapping[str, str], field: Field[Any], value: Any, indent: str) -
     if choice_of(field) is not None:
         first = [f"{indent}{field.name}:  # {row['help']}", f"{indent}  {USE}: {row['default']}"]
         return [*first, *_entries(value, f"{indent}  ")]
+    if is_dataclass(value):
+        return [f"{indent}{field.name}:  # {row['help']}", *_entries(value, f"{indent}  ")]
     unit = f" [{row['unit']}]" if row["unit"] else ""
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(plain, default_flow_style=True).removesuffix("\n...\n").strip()

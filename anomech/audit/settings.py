@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, get_origin
 
-import yaml
-
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, choice_of
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shortened, shown
+from anomech.kernel.yaml_text import read_yaml
 
 BY_NAME = {"detectors": "detector"}
 """Options that map the names of methods to their options, with the kind of these methods."""
@@ -33,14 +32,13 @@ def assign(values: Mapping[str, Any], settings: Sequence[str], cls: type) -> dic
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals or not path:
-            raise ConfigError(f"--set takes NAME=VALUE, such as task.watch=last, not '{setting}'.")
+            raise ConfigError(
+                f"--set takes NAME=VALUE, such as task.watch=last, not {shown(setting)}."
+            )
         field = _field_at(cls, path.split("."), result)
         if _takes_several(field) and not text.startswith(("[", "'", '"')):
             text = f"[{text}]"
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"the value of --set {path} cannot be read: '{text}'.") from None
+        value = read_yaml(text, f"the value of --set {shortened(path)}")
         *owner, last = path.split(".")
         usual = _usual(_field_at(cls, owner, result)) if last == USE and owner else ""
         result = put(result, path, value, usual)

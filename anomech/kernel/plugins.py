@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from anomech.kernel.config import USE, Choice, build, chosen_option, nearest, resolved
-from anomech.kernel.errors import ConfigError, answered
+from anomech.kernel.errors import ConfigError, answered, shown
 
 KINDS = {
     "architecture": "anomech.architectures",
@@ -99,6 +99,10 @@ def make(kind: str, given: Any, where: str, default: str = "") -> Any:
     if isinstance(given, Mapping):
         values = dict(given)
         return build(get(kind, str(values.pop(USE, default))), values, where)
+    if given is None or isinstance(given, bool | int | float | list | tuple):
+        raise ConfigError(
+            f"{where} takes the name of a {kind} or {{{USE}: NAME, ...}}, not {shown(given)}."
+        )
     return given
 
 

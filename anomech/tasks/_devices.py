@@ -2,7 +2,7 @@
 
 import torch
 
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shown
 
 
 def available(device: str) -> str:
@@ -13,10 +13,11 @@ def available(device: str) -> str:
     """
     try:
         found = torch.device(device or "cpu")
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError):
+        # It must hold numbers and give them back: "meta" is a device of shapes alone.
+        float(torch.zeros(1, device=found).sum())
+    except Exception:  # each device refuses in a way of its own
         raise ConfigError(
-            f"task.device='{device}' is not available here; use cpu, or a device that this build "
-            "of torch can reach."
+            f"task.device={shown(device)} is not available here; use cpu, or a device that this "
+            "build of torch can reach."
         ) from None
     return str(found)

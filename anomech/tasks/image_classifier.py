@@ -1,10 +1,11 @@
 """Image classifier: inputs are images, answers are class indices.
 
-Source: none. Images are class folders, folders, `.npz` or `.npy` files; see `anomech.data.images`.
+Source: none. Images are class folders, folders, arrays or lists; see `anomech.data.reading`.
 The task itself, for use from Python, is `ImageClassifier`; the options here are what a plan says.
 """
 
-from anomech.data.images import ImageExamples, read_images
+from anomech.data.images import ImageExamples
+from anomech.data.reading import Reading, read_images
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.source import Opened
@@ -32,6 +33,8 @@ class ImageClassifierOptions:
         1024, "activations of one pass may take so much; passes are as large", unit="MiB", ge=1
     )
 
+    reading: Reading = option(Reading(), "how files become images")
+
     @property
     def kind(self) -> str:
         """See `anomech.kernel.task_options.TaskOptions.kind`."""
@@ -58,7 +61,9 @@ class ImageClassifierOptions:
         """See `anomech.kernel.task_options.TaskOptions.read`; inputs are as `like` in size."""
         known = like if isinstance(like, ImageExamples) else None
         channels = None if known is None else known.shape[2]
-        found = read_images(path, channels=channels, progress=progress, workers=workers)
+        found = read_images(
+            path, channels=channels, reading=self.reading, progress=progress, workers=workers
+        )
         if role == "trusted" and found.labels is None:
             raise DataError(
                 "the trusted set has no labels; give a folder with one sub-folder per class, or "

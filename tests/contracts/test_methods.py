@@ -60,41 +60,6 @@ def queries(world):
     return clean, planted
 
 
-def fingerprint(model):
-    """Everything about a module that a method could change."""
-    return (
-        {name: tensor.clone() for name, tensor in model.state_dict().items()},
-        {name: tensor.data_ptr() for name, tensor in model.state_dict().items()},
-        {name: (p.requires_grad, p.grad is None) for name, p in model.named_parameters()},
-        {name: module.training for name, module in model.named_modules()},
-        {
-            name: (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks))
-            for name, m in model.named_modules()
-        },
-    )
-
-
-@pytest.fixture
-def untouched():
-    """Checks that models and global randomness are as they were."""
-
-    def check(world, action):
-        before = fingerprint(world.model)
-        torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-        grad_mode = torch.is_grad_enabled()
-        result = action()
-        after = fingerprint(world.model)
-        for name, tensor in before[0].items():
-            assert torch.equal(tensor, after[0][name]), name
-        assert before[1:] == after[1:]
-        assert torch.equal(torch_state, torch.get_rng_state())
-        assert np.array_equal(numpy_state, np.random.get_state()[1])
-        assert torch.is_grad_enabled() == grad_mode
-        return result
-
-    return check
-
-
 @pytest.mark.parametrize("kind", plugins.KINDS)
 def test_every_method_is_discovered_default_constructible_and_says_what_it_is(kind):
     for name in plugins.names(kind):

@@ -39,9 +39,14 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
     )
 
 
-def basis(loaded: Loaded) -> str:
-    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
-    parts = (version("anomech"), torch.__version__, loaded.model)
+def basis(loaded: Loaded, code: str) -> str:
+    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs.
+
+    Args:
+        loaded: model, trusted examples and inputs.
+        code: hash of the sources that judge them.
+    """
+    parts = (version("anomech"), torch.__version__, code, loaded.model)
     return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
 
 
