@@ -156,7 +156,7 @@ def test_sentences_are_plain_and_whole():
 @pytest.mark.parametrize("option", ["budget", "anchor_share"])
 @pytest.mark.parametrize("value", [0, 1, -0.5, 2])
 def test_shares_outside_zero_and_one_are_refused(option, value):
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="must lie between 0"):
         Auditor(**{option: value})
 
 
