@@ -29,6 +29,7 @@ class Plan:
 
     model: Source = plugins.chosen("source", "factory", "where the model under audit comes from")
     reference: str = option("", "trusted examples: a path that the task can read")
+    profile: str = option("", "profile of `anomech fit`, instead of trusted examples")
     inputs: str = option("", "inputs to judge: a path that the task can read")
     task: TaskOptions = plugins.chosen(
         "task", "image_classifier", "how inputs reach the model, and which parameters move"

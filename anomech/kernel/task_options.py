@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from anomech.kernel.source import Opened
 from anomech.kernel.task import Task
-from anomech.kernel.types import Examples, Progress
+from anomech.kernel.types import About, Examples, Progress
 
 Role = Literal["trusted", "inputs"]
 
@@ -40,7 +40,7 @@ class TaskOptions(Protocol):
         path: str,
         role: Role,
         *,
-        like: Examples | None = None,
+        like: About | None = None,
         progress: Progress,
         workers: int = 0,
     ) -> Examples:
@@ -49,7 +49,8 @@ class TaskOptions(Protocol):
         Args:
             path: of the user.
             role: whether they are trusted or to be judged.
-            like: the trusted examples, when inputs are read: both must reach the model alike.
+            like: what is remembered of the trusted examples, when inputs are read: both must
+                reach the model alike.
             progress: told about what is read.
             workers: processes that may read ahead; they change nothing.
 
@@ -58,12 +59,12 @@ class TaskOptions(Protocol):
         """
         ...
 
-    def wrap(self, opened: Opened, trusted: Examples) -> Task:
+    def wrap(self, opened: Opened, trusted: About) -> Task:
         """The task of a model.
 
         Args:
             opened: by a source; its suggestions are taken over already.
-            trusted: examples that may say more of the model, such as the names of its classes.
+            trusted: what is remembered of the trusted examples, such as the names of classes.
 
         Raises:
             ModelError: it is no model for this kind of task.

@@ -10,7 +10,7 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.source import Opened
 from anomech.kernel.task_options import Role
-from anomech.kernel.types import Examples, Progress
+from anomech.kernel.types import About, Progress
 from anomech.tasks._arithmetic import Precision
 from anomech.tasks._devices import available
 from anomech.tasks._images import ImageClassifier
@@ -54,13 +54,13 @@ class ImageClassifierOptions:
         path: str,
         role: Role,
         *,
-        like: Examples | None = None,
+        like: About | None = None,
         progress: Progress,
         workers: int = 0,
     ) -> ImageExamples:
         """See `anomech.kernel.task_options.TaskOptions.read`; inputs are as `like` in size."""
-        known = like if isinstance(like, ImageExamples) else None
-        channels = None if known is None else known.shape[2]
+        wanted = _shape(like or {})
+        channels = None if wanted is None else wanted[2]
         found = read_images(
             path, channels=channels, reading=self.reading, progress=progress, workers=workers
         )
@@ -69,28 +69,36 @@ class ImageClassifierOptions:
                 "the trusted set has no labels; give a folder with one sub-folder per class, or "
                 "an .npz with 'labels'."
             )
-        if known is not None and known.shape != found.shape:
+        if wanted is not None and wanted != found.shape:
             raise DataError(
-                f"trusted images are {_size(known)} and inputs {_size(found)}; bring them to one "
-                "size and color mode."
+                f"trusted images are {_size(wanted)} and inputs {_size(found.shape)}; bring them "
+                "to one size and color mode."
             )
         return found
 
-    def wrap(self, opened: Opened, trusted: Examples) -> ImageClassifier:
+    def wrap(self, opened: Opened, trusted: About) -> ImageClassifier:
         """See `anomech.kernel.task_options.TaskOptions.wrap`."""
-        names = trusted.class_names if isinstance(trusted, ImageExamples) else None
         return ImageClassifier(
             opened.model,
             self.mean,
             self.std,
             watch=self.watch,
             device=available(self.device),
-            class_names=names or (),
+            class_names=trusted.get("classes", ()),
             precision=self.precision,
             memory=self.memory * 2**20,
         )
 
 
-def _size(images: ImageExamples) -> str:
-    height, width, channels = images.shape
+def _shape(about: About) -> tuple[int, int, int] | None:
+    """Height, width and channels of trusted images, if they are known."""
+    try:
+        height, width, channels = map(int, about["shape"])
+    except (KeyError, ValueError):
+        return None
+    return height, width, channels
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    height, width, channels = shape
     return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"

@@ -5,6 +5,7 @@ of a float32 network differs by about 1e-6 of its length between batches; densit
 """
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +23,7 @@ from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Training, missing
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.observing.traces import TraceCache
 
 TRACERS = {
     "gradient": {"features": 16, "parts": 3},
@@ -172,8 +174,9 @@ class TestDetectors:
         anchors = split_of(world).anchors
         clean, _ = queries(world)
 
-        def score():
-            fitted = method.fit(anchors, seed=0, progress=silent)
+        def score():  # each time anew, with nothing kept from before
+            fresh = replace(anchors, cache=TraceCache())
+            fitted = method.fit(fresh, seed=0, progress=silent)
             return fitted, fitted.score(clean, silent)
 
         fitted, scores = untouched(world, score)

@@ -49,7 +49,8 @@ class Calibrated:
 
     Attributes:
         name: of the detector.
-        fitted: the detector.
+        detector: its options.
+        fitted: what it learned.
         budget: false-positive rate that flags may have.
         reference: calibration scores and views.
         groups: of the calibration examples, int64.
@@ -60,6 +61,7 @@ class Calibrated:
     """
 
     name: str
+    detector: Detector
     fitted: FittedDetector
     budget: float
     reference: Scores
@@ -69,9 +71,9 @@ class Calibrated:
     residuals: Tensor | None = None
 
     @property
-    def source(self) -> TraceSource | None:
-        """Whose traces the detector looks at; observing with it answers and traces in one pass."""
-        return self.fitted.source if isinstance(self.fitted, TracedDetector) else None
+    def sources(self) -> tuple[TraceSource, ...]:
+        """Whose traces the detector looks at; observing with them answers and traces at once."""
+        return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
 
     def unexplained(self, observed: Observed) -> Tensor:
         """The part of responses that trusted data does not explain `[examples, features]`.
@@ -135,7 +137,9 @@ def calibrate(
     problems = fitted.health.problems
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
-    made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    made = Calibrated(
+        name, detector, fitted, budget, reference, calibration.groups, per_class, problems
+    )
     if not isinstance(fitted, ExplainingDetector):
         return made
     thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))

@@ -1,18 +1,19 @@
-"""From a plan and what it names to calibrated detectors."""
+"""From a model and trusted examples to calibrated detectors."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSplit, require_enough, split_trusted
-from anomech.audit.load.loading import Loaded
-from anomech.audit.plan import Plan
+from anomech.audit.judge.trusted import TrustedSet, remembered, require_enough, split_trusted
 from anomech.calibration.conformal import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
-from anomech.kernel.types import Engine, Progress
+from anomech.kernel.task import Task
+from anomech.kernel.types import Engine, Examples, Progress
+from anomech.observing.traces import FittedSource
 
 
 @dataclass(frozen=True)
@@ -20,69 +21,123 @@ class Fitted:
     """All detectors of a run, calibrated.
 
     Attributes:
-        split: how the trusted set was used.
+        trusted: how the trusted set was used.
         detectors: by name; the lead is among them.
         lead: the one that gives the verdicts.
-        seconds: that each took to fit and calibrate.
+        seconds: that each took to fit and calibrate, with the traces that it looks at.
+        tracing: the part of them that went into those traces; detectors that look at the same
+            traces share it.
         skipped: detectors that this model cannot serve, with the reason.
+        sources: whose traces detectors look at, each once.
     """
 
-    split: TrustedSplit
+    trusted: TrustedSet
     detectors: Mapping[str, Calibrated]
     lead: Calibrated
     seconds: Mapping[str, float]
+    tracing: Mapping[str, float]
     skipped: Mapping[str, str]
+    sources: tuple[FittedSource, ...]
 
 
-def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = None) -> Fitted:
-    """Fit and calibrate every detector of a plan; independent chains run on the engine.
+class Settings(Protocol):
+    """How to fit: what a plan and the library's `Auditor` have in common."""
+
+    @property
+    def lead(self) -> str: ...
+    @property
+    def detectors(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def budget(self) -> float: ...
+    @property
+    def anchor_share(self) -> float: ...
+    @property
+    def most_anchors(self) -> int: ...
+    @property
+    def per_class(self) -> bool: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def fit(
+    settings: Settings,
+    task: Task,
+    reference: Examples,
+    progress: Progress,
+    engine: Engine | None = None,
+) -> Fitted:
+    """Fit and calibrate every detector; independent chains run on the engine.
 
     Raises:
+        ConfigError: no such detector or option.
         CapabilityError: the model cannot give what the lead needs.
         Inconclusive: too few trusted examples for the budget.
+        DataError: the trusted examples do not fit the model.
     """
-    reference, task = loaded.reference, loaded.task
+    usable, skipped = _usable(settings, task)
     require_enough(
-        len(reference), share=plan.anchor_share, most=plan.most_anchors, budget=plan.budget
+        len(reference),
+        share=settings.anchor_share,
+        most=settings.most_anchors,
+        budget=settings.budget,
     )
-    usable: dict[str, Detector] = {}
-    skipped: dict[str, str] = {}
-    for name, options in plan.detectors.items():
-        detector = make_detector(name, options)
-        try:
-            check_needs(name, detector, task)
-        except CapabilityError as error:
-            if name == plan.lead:
-                raise
-            skipped[name] = str(error)
-        else:
-            usable[name] = detector
     split = split_trusted(
         task,
         reference,
-        share=plan.anchor_share,
-        most=plan.most_anchors,
-        seed=plan.seed,
+        share=settings.anchor_share,
+        most=settings.most_anchors,
+        seed=settings.seed,
         progress=progress,
     )
-    require(len(split.calibration), plan.budget)
-    detectors, seconds = {}, {}
+    require(len(split.calibration), settings.budget)
+    detectors: dict[str, Calibrated] = {}
+    seconds: dict[str, float] = {}
+    tracing: dict[str, float] = {}
+    cache = split.everything.cache
     for name, detector in usable.items():
-        clock = time.monotonic()
+        clock, before = time.monotonic(), cache.spent
         try:
-            detectors[name] = calibrate(
+            made = calibrate(
                 name,
                 detector,
                 replace(split.anchors, engine=engine),
                 replace(split.calibration, engine=engine),
-                budget=plan.budget,
-                per_class=plan.per_class,
-                seed=plan.seed,
+                budget=settings.budget,
+                per_class=settings.per_class,
+                seed=settings.seed,
                 progress=progress,
             )
         except Inconclusive as error:
-            if name == plan.lead:
+            if name == settings.lead:
                 raise
             skipped[name] = str(error)
-        seconds[name] = time.monotonic() - clock
-    return Fitted(split, detectors, detectors[plan.lead], seconds, skipped)
+            continue
+        own = time.monotonic() - clock - (cache.spent - before)
+        tracing[name] = sum(cache.seconds(source) for source in made.sources)
+        detectors[name], seconds[name] = made, own + tracing[name]
+    return Fitted(
+        remembered(split),
+        detectors,
+        detectors[settings.lead],
+        seconds,
+        tracing,
+        skipped,
+        tuple(cache.sources),
+    )
+
+
+def _usable(settings: Settings, task: Task) -> tuple[dict[str, Detector], dict[str, str]]:
+    """The detectors that this model can serve, and why it cannot serve the others."""
+    usable: dict[str, Detector] = {}
+    skipped: dict[str, str] = {}
+    for name, options in settings.detectors.items():
+        detector = make_detector(name, options)
+        try:
+            check_needs(name, detector, task)
+        except CapabilityError as error:
+            if name == settings.lead:
+                raise
+            skipped[name] = str(error)
+        else:
+            usable[name] = detector
+    return usable, skipped

@@ -1,6 +1,5 @@
 """Where the numbers of a run come from; no user names, no absolute paths."""
 
-import hashlib
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from anomech.audit.load.fingerprints import numbers
+from anomech.audit.load.fingerprints import combined, numbers
 from anomech.audit.load.loading import Loaded
 from anomech.records import Provenance, Run
 
@@ -20,8 +19,8 @@ def now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def collect(loaded: Loaded, seed: int) -> Provenance:
-    """Versions, device, seed and fingerprints."""
+def collect(loaded: Loaded, trusted: Iterable[str], seed: int) -> Provenance:
+    """Versions, device, seed and fingerprints; `trusted` are digests of the trusted examples."""
     task = loaded.task
     return Provenance(
         anomech=version("anomech"),
@@ -32,22 +31,23 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
         threads=torch.get_num_threads(),
         seed=seed,
         model=loaded.model,
-        parameters=numbers(task.state()),
+        parameters=numbers(task),
         watched=sum(tensor.numel() for tensor in task.watched.values()),
-        reference=combined(loaded.reference.digests()),
+        reference=combined(trusted),
         inputs=combined(loaded.inputs.digests()),
     )
 
 
-def basis(loaded: Loaded, code: str) -> str:
-    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs.
+def basis(model: str, trusted: Iterable[str], code: str) -> str:
+    """Hash of all that fitted detectors rest on besides the plan.
 
     Args:
-        loaded: model, trusted examples and inputs.
-        code: hash of the sources that judge them.
+        model: its fingerprint.
+        trusted: digests of the trusted examples.
+        code: hash of the sources that fit and judge.
     """
-    parts = (version("anomech"), torch.__version__, code, loaded.model)
-    return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
+    parts = (version("anomech"), torch.__version__, code, model)
+    return combined(chain(parts, trusted))
 
 
 def changed(run: Run, loaded: Loaded) -> list[str]:
@@ -56,15 +56,13 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
         return []
     now_and_then = {
         "the model's tensors": (loaded.model, run.provenance.model),
-        "the trusted examples": (combined(loaded.reference.digests()), run.provenance.reference),
+        "the trusted examples": (_trusted(loaded, run.provenance), run.provenance.reference),
         "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
     }
     return [name for name, (here, there) in now_and_then.items() if here != there]
 
 
-def combined(texts: Iterable[str]) -> str:
-    """One short hash of many texts, in order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for number, text in enumerate(texts):
-        digest.update(f"\n{text}".encode() if number else text.encode())
-    return digest.hexdigest()
+def _trusted(loaded: Loaded, before: Provenance) -> str:
+    """Hash of the trusted examples; a profile holds them fast."""
+    reference = loaded.reference
+    return before.reference if reference is None else combined(reference.digests())

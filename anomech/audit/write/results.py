@@ -108,7 +108,7 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
+    left_out = [*fitted.trusted.left_out, *fitted.lead.fitted.left_out]
     shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
@@ -119,9 +119,9 @@ def write(
         examples = stack.enter_context(whole_file(out / "examples.jsonl"))
         verdicts = stack.enter_context(whole_file(out / "verdicts.jsonl"))
         for name, each in fitted.detectors.items():
-            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.split)))
+            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.trusted)))
         examples.writelines(
-            map(row_text, rows.trusted_examples(fitted.split, fitted.lead, shown[0]))
+            map(row_text, rows.trusted_examples(fitted.trusted, fitted.lead, shown[0]))
         )
         for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
             chunk, _ = kept.chunk(number)
@@ -154,7 +154,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
-        calibration = len(fitted.split.calibration)
+        calibration = len(fitted.trusted.calibration)
         listed.append(findings.excess(flags, len(inputs), calibration, budget))
         listed += findings.mechanisms(found)
     listed += [
@@ -162,13 +162,13 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         for name, each in fitted.detectors.items()
         if each.problems
     ]
-    shared = overlap(inputs.digests(), kept.loaded.reference.digests())
+    shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.split.accuracy is None:
+    if fitted.trusted.accuracy is None:
         listed.append(findings.unlabeled())
-    elif fitted.split.accuracy < LEAST_ACCURACY:
-        total, advice = len(kept.loaded.reference), kept.plan.task.advice
-        listed.append(findings.inaccurate(fitted.split.accuracy, total, advice))
+    elif fitted.trusted.accuracy < LEAST_ACCURACY:
+        total, advice = len(fitted.trusted), kept.plan.task.advice
+        listed.append(findings.inaccurate(fitted.trusted.accuracy, total, advice))
     listed += map(findings.note, kept.loaded.notes)
     return listed
