@@ -23,7 +23,7 @@ from anomech.audit.plan import Plan
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
 from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
-from anomech.calibration.excess import tolerated
+from anomech.calibration.excess import tolerated, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
@@ -87,13 +87,16 @@ def judge(
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
     inputs = len(loaded.inputs)
+    traffic = traffic_of(fitted.lead.strata.sizes, tally.strata)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
         task=loaded.task.kind,
         budget=plan.budget,
         control=plan.control,
-        tolerated=tolerated(inputs, len(fitted.trusted.calibration), plan.budget),
+        tolerated=tolerated(traffic, plan.budget),
+        rate=rows.rate(traffic, plan.budget),
+        causes=rows.causes(fitted.lead),
         started=started,
         seconds=time.monotonic() - clock,
         classes=fitted.trusted.about.get("classes", ()),

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attribution.mechanisms import LARGEST_NULL
-from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
+from anomech.attribution.mechanisms import most_anomalous
+from anomech.calibration.conformal import Calibration, needed, threshold
+from anomech.calibration.strata import Strata
+from anomech.calibration.tails import fit_smooth_tail
 from anomech.kernel.detector import (
+    CausalDetector,
+    Cause,
     Detector,
     ExplainingDetector,
     FittedDetector,
@@ -30,17 +33,26 @@ class Judged:
         scores: as the detector gave them.
         p_values: float64 `[examples]`; 1 where the score is not finite.
         views: p-values by cause, float64 `[examples]` each.
+        surprises: the same as `-log p`, extrapolated beyond the calibration examples, so that
+            views can be told apart where p-values cannot; float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
+        strata: which calibration examples judged each example, int64 `[examples]`.
     """
 
     scores: Scores
     p_values: Tensor
     views: Mapping[str, Tensor]
+    surprises: Mapping[str, Tensor]
     decisions: list[Decision]
+    strata: Tensor
 
     def cause(self, example: int) -> str | None:
-        """The view with the smallest p-value; of equal ones the first that the detector names."""
-        return min(self.views, key=lambda name: float(self.views[name][example]), default=None)
+        """The view with the smallest p-value; of equal ones the most surprising."""
+
+        def order(name: str) -> tuple[float, float]:
+            return float(self.views[name][example]), -float(self.surprises[name][example])
+
+        return min(self.views, key=order, default=None)
 
 
 @dataclass(frozen=True)
@@ -56,8 +68,9 @@ class Calibrated:
         groups: of the calibration examples, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
-        residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
-            them, `[examples, features]`; None if the detector does not tell mechanisms apart.
+        residuals: the unexplained part of calibration examples' responses, the most anomalous
+            first, of at most 2,000, `[examples, features]`; None if the detector does not tell
+            mechanisms apart.
     """
 
     name: str
@@ -74,6 +87,16 @@ class Calibrated:
     def sources(self) -> tuple[TraceSource, ...]:
         """Whose traces the detector looks at; observing with them answers and traces at once."""
         return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What flags may be due to, as the detector declares it."""
+        return self.fitted.causes if isinstance(self.fitted, CausalDetector) else ()
+
+    @property
+    def strata(self) -> Strata:
+        """Which classes are judged by which calibration examples."""
+        return self._calibration(self.reference.score).strata
 
     def unexplained(self, observed: Observed) -> Tensor:
         """The part of responses that trusted data does not explain `[examples, features]`.
@@ -92,11 +115,11 @@ class Calibrated:
     @property
     def own_p_values(self) -> Tensor:
         """p-values of the calibration examples among themselves, `[calibration]`."""
-        count = len(self.reference.score)
+        scores, strata = self.reference.score, self.strata
+        count = torch.tensor(strata.sizes)[strata.of(self.groups)]
         # Each example is one of those that score at least as high as itself.
-        return tail_probability(self.reference.score, self.reference.score) * (
-            count + 1
-        ) / count - (1 / count)
+        p_values = self._calibration(scores).p_values(scores, self.groups)
+        return p_values * (count + 1) / count - (1 / count)
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
@@ -108,11 +131,15 @@ class Calibrated:
             name: self._calibration(self.reference.views[name]).p_values(view, groups)
             for name, view in scores.views.items()
         }
+        surprises = {
+            name: fit_smooth_tail(self.reference.views[name]).surprise(view)
+            for name, view in scores.views.items()
+        }
         decisions: list[Decision] = [
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, decisions)
+        return Judged(scores, p_values, views, surprises, decisions, self.strata.of(groups))
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -142,6 +169,5 @@ def calibrate(
     )
     if not isinstance(fitted, ExplainingDetector):
         return made
-    thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))
-    some = calibration.take(thinned.round().astype(int))
+    some = calibration.take(most_anomalous(reference.score))
     return replace(made, residuals=fitted.unexplained(some, progress))
