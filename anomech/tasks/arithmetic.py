@@ -1,13 +1,16 @@
-"""How a network is run: how many examples at once, and with how many bits."""
+"""How a network is run: how many images at once, how they lie in memory, with how many bits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from anomech.kernel.errors import DataError
+
 Precision = Literal["float32", "bfloat16"]
+Layout = Literal["channels_last", "contiguous"]
 
 LARGEST = 512
 """Examples in one pass at the most; more gain nothing."""
@@ -55,41 +58,34 @@ def capacity(network: nn.Module, one: Tensor, memory: int, device: torch.device)
     return 2 ** (max(1, min(most, LARGEST)).bit_length() - 1)
 
 
-@contextmanager
-def watched_head(
-    network: nn.Module, precision: Precision, device: torch.device
-) -> Iterator[list[Tensor]]:
-    """Run what is inside at this precision, but the last linear layer in float32.
+def as_images(
+    batch: np.ndarray, mean: Sequence[float], std: Sequence[float], device: torch.device
+) -> Tensor:
+    """Normalized images float32 `[batch, c, h, w]`, whose channels are last in memory.
 
-    Yields:
-        A list that holds the input of the last linear layer `[batch, features]` after a call; it
-        stays empty if there is no such layer.
+    Args:
+        batch: uint8 `[batch, h, w, c]`.
+        mean: per channel, subtracted from images in [0, 1].
+        std: per channel, divided by afterwards.
+        device: where they go.
+
+    Raises:
+        DataError: the normalization is for another number of channels.
     """
-    linears = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    caught: list[Tensor] = []
-    low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    full = torch.autocast(device.type, enabled=False)
+    images = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
+    images = images.permute(0, 3, 1, 2).float() / 255
+    channels = images.shape[1]
+    if len(mean) not in (1, channels) or len(std) not in (1, channels):
+        raise DataError(
+            f"the images have {channels} channels, but task.mean has {len(mean)} values and "
+            f"task.std {len(std)}; give one value per channel."
+        )
+    if tuple(mean) == (0.0,) and tuple(std) == (1.0,):
+        return images
+    shift = torch.tensor(mean, device=device).view(1, -1, 1, 1)
+    return (images - shift) / torch.tensor(std, device=device).view(1, -1, 1, 1)
 
-    def before(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
-        caught[:] = [inputs[0].flatten(1)]
-        if precision == "float32":
-            return None
-        full.__enter__()
-        return (inputs[0].to(module.weight.dtype), *inputs[1:])
 
-    def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        if precision != "float32":
-            full.__exit__(None, None, None)
-
-    handles: list[Any] = []
-    if linears:
-        handles = [
-            linears[-1].register_forward_pre_hook(before),
-            linears[-1].register_forward_hook(after, always_call=True),
-        ]
-    try:
-        with low:
-            yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
+def laid(images: Tensor, layout: Layout) -> Tensor:
+    """The images as a network takes them."""
+    return images if layout == "channels_last" else images.contiguous()

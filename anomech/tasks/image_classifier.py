@@ -1,7 +1,6 @@
 """An image classifier: batches are uint8 images, answers are class indices."""
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,22 +8,48 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.kernel.errors import DataError, ModelError
-from anomech.kernel.task import Ability, Features, Layers, Logits, Training
+from anomech.data.subset import Subset
+from anomech.kernel.errors import ConfigError, DataError, ModelError
+from anomech.kernel.task import Ability, Features, Layers, Logits, Preparation, Remark, Training
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks.arithmetic import Precision, capacity, watched_head
+from anomech.tasks.arithmetic import Layout, Precision, as_images, capacity, laid
+from anomech.tasks.calling import called
+from anomech.tasks.catching import watched_head
+from anomech.tasks.outputs import (
+    LABELS,
+    Kind,
+    Outputs,
+    check_finite,
+    kind_of,
+    response_of,
+    scores_of,
+)
+from anomech.tasks.sighting import (
+    Sighting,
+    check_precision,
+    layout_of,
+    remarks,
+    scaled,
+    sight,
+    spread_over,
+)
+from anomech.tasks.twin import converted, twin
 from anomech.tasks.watching import watched_parameters
+
+FEW, MANY = 8, 256
+"""Trusted images by which the head is found, and by which the kind of outputs is told."""
 
 
 @dataclass(frozen=True)
 class ImageClassifier:
     """A network that maps float images `[batch, c, h, w]` to logits `[batch, classes]`.
 
-    The network given is never changed: the task works on a twin that shares its tensors.
+    The network given is never changed: the task works on a twin that shares its tensors. What its
+    outputs are and which layer gives them shows when it is run: `prepared` looks at trusted
+    examples; without, the first batch that comes tells the layer, and outputs count as logits.
 
     Args:
         model: the network.
@@ -37,6 +62,9 @@ class ImageClassifier:
             float32, because log-odds of confident answers need it.
         memory: bytes that the activations of one pass may take.
         batch: images in one pass; 0 finds it by the memory and, on a CPU, by its caches.
+        outputs: what the network gives; "auto" tells it from trusted examples.
+        pass_timeout: seconds that one forward pass may take; 0 is no limit.
+        seen: what is known of the network's outputs; `prepared` fills it.
     """
 
     model: nn.Module
@@ -48,24 +76,77 @@ class ImageClassifier:
     precision: Precision = "float32"
     memory: int = 2**30
     batch: int = 0
+    outputs: Outputs = "auto"
+    pass_timeout: float = 0.0
+    seen: Sighting | None = None
     kind: str = field(default="image classifier", init=False, repr=False)
-    provides: frozenset[Ability] = field(
-        default=frozenset({Logits, Features, Layers, Training}), init=False, repr=False
-    )
 
     def __post_init__(self) -> None:
         if min(self.std) <= 0:
             raise ModelError("task.std holds a value that is not positive; give one per channel.")
 
+    @property
+    def provides(self) -> frozenset[Ability]:
+        """Features if one layer gives the logits; losses of training if classes exclude others."""
+        given: set[Ability] = {Preparation, Logits, Layers}
+        seen = self._known
+        if seen is None or seen.head is not None:
+            given.add(Features)
+        if seen is None or seen.kind not in LABELS:
+            given.add(Training)
+        return frozenset(given)
+
     @cached_property
     def network(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
-        return _twin(self.model, self._device).eval()
+        return twin(self.model, self._device).eval()
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
         """Parameters that move, by name, in the order the network lists them."""
-        return watched_parameters(self.network, self.watch)
+        seen = self._known
+        last = None if seen is None or seen.head is None else seen.head.parameters
+        return watched_parameters(self.network, self.watch, last)
+
+    @property
+    def classes(self) -> int:
+        """Logits of a response."""
+        return self._looked_at.classes
+
+    @property
+    def feature_layer(self) -> str:
+        """Name of the layer, or of the bare parameter, that gives the logits; empty if none."""
+        head = self._looked_at.head
+        return "" if head is None else head.layer
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """See `anomech.kernel.task.Preparation.remarks`."""
+        seen = self._known
+        return () if seen is None else remarks(seen, converted(self.model))
+
+    @torch.no_grad()
+    def prepared(self, examples: Examples) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.prepared`.
+
+        Raises:
+            ModelError: the network cannot be run on them, or its outputs are no classes' scores.
+            ConfigError: low precision, and no layer that gives the logits.
+        """
+        if not len(examples):
+            raise DataError("there is no trusted example to look at; give at least one.")
+        few = self._images(examples.load(spread_over(len(examples), FEW)))
+        many = Subset(examples, spread_over(len(examples), MANY))
+        fresh = replace(self, seen=self._sighted(few, "logits"))
+        if self.outputs == "auto":
+            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(batch)))
+        else:
+            kind = self.outputs
+        seen = self._sighted(few, kind)
+        check_precision(seen, self.precision)
+        fresh = replace(self, seen=seen)
+        log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
+        return replace(self, seen=scaled(fresh._looked_at, log_odds))
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
@@ -86,7 +167,7 @@ class ImageClassifier:
             return
         size = self.batch or capacity(
             self.network,
-            self._prepare(examples.load(np.arange(1))),
+            self._images(examples.load(np.arange(1))),
             self.memory,
             self._device,
         )
@@ -95,7 +176,7 @@ class ImageClassifier:
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.kernel.task.Task.with_`."""
-        other = _twin(self.model, self._device)
+        other = twin(self.model, self._device)
         named = dict(other.named_parameters()) | dict(other.named_buffers())
         for name, tensor in overlay.items():
             named[name].data = tensor.detach().to(named[name])
@@ -107,15 +188,11 @@ class ImageClassifier:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
-        images = self._prepare(batch)
-        with watched_head(self.network, self.precision, self._device) as caught:
-            logits = self._call(self.network, overlay, images)
-        logits = _checked(logits, len(images))
+        logits, features = self._logits(self.network, overlay, batch)
         if not overlay:  # of other parameters, who moved them judges
-            _check_finite(logits)
-        features = caught[-1].detach().float() if caught else logits.detach()
+            check_finite(logits)
         answers = None if answers is None else answers.to(logits.device)
-        return _response(logits, features, answers)
+        return response_of(logits, features, answers, alone=self._looked_at.kind in LABELS)
 
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
@@ -147,7 +224,7 @@ class ImageClassifier:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
         buffers = self._buffers(overlay)
-        logits = self._call(self._training, {**overlay, **buffers}, self._prepare(batch))
+        logits, _ = self._logits(self._training, {**overlay, **buffers}, batch)
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
@@ -156,7 +233,7 @@ class ImageClassifier:
             return {}
         buffers = self._buffers(overlay)
         with torch.no_grad():
-            self._call(self._recalibrating, {**overlay, **buffers}, self._prepare(batch))
+            self._logits(self._recalibrating, {**overlay, **buffers}, batch)
         return buffers
 
     @cached_property
@@ -167,17 +244,17 @@ class ImageClassifier:
 
     @cached_property
     def _training(self) -> nn.Module:
-        return _twin(self.network, self._device).train()
+        return twin(self.network, self._device).train()
 
     @cached_property
     def _recalibrating(self) -> nn.Module:
         """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
-        twin = _twin(self.network, self._device).eval()
-        for module in twin.modules():
+        network = twin(self.network, self._device).eval()
+        for module in network.modules():
             if isinstance(module, _BatchNorm):
                 module.train()
                 module.momentum = 1.0
-        return twin
+        return network
 
     def _buffers(self, overlay: Overlay) -> dict[str, Tensor]:
         """Copies of all buffers as the overlay has them; training mode writes into them."""
@@ -185,73 +262,56 @@ class ImageClassifier:
             name: overlay.get(name, buffer).clone() for name, buffer in self.network.named_buffers()
         }
 
-    def _prepare(self, batch: np.ndarray) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
-        images = images.permute(0, 3, 1, 2).float() / 255  # stays channels-last in memory
-        channels = images.shape[1]
-        if len(self.mean) not in (1, channels) or len(self.std) not in (1, channels):
-            raise DataError(
-                f"the images have {channels} channels, but task.mean has {len(self.mean)} values "
-                f"and task.std {len(self.std)}; give one value per channel."
+    @property
+    def _known(self) -> Sighting | None:
+        """What is known so far; a task that was not prepared keeps what its first batch showed."""
+        return self.seen if self.seen is not None else vars(self).get("_glance")
+
+    @property
+    def _looked_at(self) -> Sighting:
+        if (seen := self._known) is None:
+            raise ConfigError(
+                "the model has answered nothing yet, so its layers and classes are not known; "
+                "use task.prepared(trusted examples)."
             )
-        if tuple(self.mean) == (0.0,) and tuple(self.std) == (1.0,):
-            return images
-        mean = torch.tensor(self.mean, device=self._device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=self._device).view(1, -1, 1, 1)
-        return (images - mean) / std
+        return seen
 
-    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Tensor:
-        try:
-            return functional_call(network, dict(overlay), (images,))
-        except Exception as error:  # whatever a user's forward raises, the remedy is the same
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise ModelError(
-                f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "
-                f"{images.shape[1]} channels ({first}); check the image size, the channels and "
-                "that the factory and the weights belong together."
-            ) from error
+    def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
+        """What these images show; `images` are channels-last."""
 
+        def call(layout: Layout, some: Tensor) -> Tensor:
+            return scores_of(self._call(self.network, {}, laid(some, layout)), len(some))
 
-def _twin(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of the module tree that shares parameter and buffer tensors, without gradients."""
-    memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        tensor = parameter.detach().to(device)
-        memo[id(parameter)] = nn.Parameter(tensor, requires_grad=False)
-    for buffer in model.buffers():
-        memo[id(buffer)] = buffer.detach().to(device)
-    return copy.deepcopy(model, memo)
+        layout = layout_of(lambda layout: call(layout, images) + call(layout, images[:1]).sum())
+        return sight(self.network, lambda: call(layout, images), layout, kind)
 
+    def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
+        """What `call` gives for each batch, together."""
+        return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
 
-def _checked(logits: Any, count: int) -> Tensor:
-    """Float logits, if that is what they are."""
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != count:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(
-            f"the model must return logits [batch, classes] but returned {found}; wrap it so "
-            "that it does."
-        )
-    if logits.shape[1] < 2:
-        raise ModelError(
-            "the model returns one value per image; anomech needs one logit per class."
-        )
-    return logits.float()
+    def _scores(self, batch: np.ndarray) -> Tensor:
+        images = laid(self._images(batch), self._looked_at.layout)
+        return scores_of(self._call(self.network, {}, images), len(images))
 
+    def _logits(
+        self, network: nn.Module, overlay: Overlay, batch: np.ndarray
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
+        images = self._images(batch)
+        if self._known is None:
+            glance = self._sighted(images[:FEW], "logits")
+            check_precision(glance, self.precision)
+            vars(self)["_glance"] = glance
+        seen = self._looked_at
+        images = laid(images, seen.layout)
+        low = self.precision != "float32"
+        with watched_head(network, seen.head, self._device, low=low) as caught:
+            scores = scores_of(self._call(network, overlay, images), len(images))
+        features = None if caught.features is None else caught.features.detach().float()
+        return seen.logits(scores, caught), features
 
-def _check_finite(logits: Tensor) -> None:
-    if not bool(torch.isfinite(logits.detach()).all()):
-        raise ModelError(
-            "the model returned NaN or infinite logits; check the weights and the "
-            "normalization (--set task.mean=... task.std=...)."
-        )
+    def _images(self, batch: np.ndarray) -> Tensor:
+        return as_images(batch, self.mean, self.std, self._device)
 
-
-def _response(logits: Tensor, features: Tensor, answers: Tensor | None) -> Response:
-    if answers is None:
-        answers = logits.detach().argmax(dim=1)
-    own = logits.gather(1, answers[:, None]).squeeze(1)
-    mask = functional.one_hot(answers, logits.shape[1]).bool()
-    # log p/(1-p) without forming 1-p: stays exact where cross-entropy underflows to zero.
-    others = logits.masked_fill(mask, -torch.inf).logsumexp(dim=1)
-    log_odds = own - others
-    return Response(answers, log_odds, functional.softplus(-log_odds), logits.detach(), features)
+    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
+        return called(network, overlay, images, self.pass_timeout)
