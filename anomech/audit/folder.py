@@ -19,7 +19,7 @@ from anomech.records import (
     write_record,
     write_text,
 )
-from anomech.report.render import render
+from anomech.report.run.render import render
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""

@@ -24,7 +24,7 @@ from anomech.engines.serial import Serial
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Engine, Progress
 from anomech.records import Run, write_findings, write_record
-from anomech.report.render import render
+from anomech.report.run.render import render
 
 
 def audit(

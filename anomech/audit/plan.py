@@ -99,12 +99,7 @@ def from_mapping(values: Mapping[str, Any]) -> Plan:
 
 def resolved_detector(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a detector, those of its tracer included."""
-    values = resolved(build(plugins.get("detector", name), given, f"detectors.{name}"))
-    if "tracer" in values:
-        tracer = plugins.get("tracer", values["tracer"])
-        where = f"detectors.{name}.tracer_options"
-        values["tracer_options"] = resolved(build(tracer, values["tracer_options"], where))
-    return values
+    return resolved(build(plugins.get("detector", name), given, f"detectors.{name}"))
 
 
 def read_plan(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from anomech.kernel.errors import RunError
 from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
 from anomech.records.scorecards import BenchRun, Scorecard
-from anomech.report.leaderboard import render_leaderboard
+from anomech.report.board.leaderboard import render_leaderboard
 
 TOP = "bench.json"
 

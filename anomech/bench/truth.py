@@ -7,7 +7,7 @@ from anomech.bench.grading import TRUTH, grade
 from anomech.bench.metrics import auroc
 from anomech.records import Run, Truth, write_record, write_rows
 from anomech.records.scorecards import TruthRow
-from anomech.report.render import render
+from anomech.report.run.render import render
 
 
 def with_truth(run: Run, out: Path, rows: Sequence[TruthRow], note: str) -> Run:

@@ -180,7 +180,7 @@ def audit(
     if memory:
         given["task.memory"] = mebibytes(memory)
     if fast:
-        given |= {f"{FLAGSHIP}.tracer": "last_layer", f"{FLAGSHIP}.tracer_options": {}}
+        given |= {f"{FLAGSHIP}.tracer": "last_layer"}
     resolved = _plan(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
     chosen = chosen_engine(engine, engine_settings or [])

@@ -12,6 +12,6 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that an audit wrote.")],
 ) -> None:
     """Render the report of a run folder again and say where it is."""
-    from anomech.report.render import render
+    from anomech.report.run.render import render
 
     say_whole(plain(render(run)))

@@ -1,23 +1,8 @@
-"""The tracer a detector was asked to use: chosen, fitted, and what it costs."""
+"""The tracer a detector was asked to use: fitted, and what it costs."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from anomech.kernel import plugins
-from anomech.kernel.config import build
 from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.tracer import AnsweringSource, SpreadTracer, Tracer, TraceSource
 from anomech.kernel.types import Progress
-
-
-def chosen_tracer(name: str, given: Mapping[str, Any]) -> Tracer:
-    """The tracer of this name with its options.
-
-    Raises:
-        ConfigError: no such tracer or option.
-    """
-    tracer: Tracer = build(plugins.get("tracer", name), dict(given), f"tracer {name}")
-    return tracer
 
 
 def fitted_tracer(

@@ -14,7 +14,7 @@ Fails when: one statistic is not enough; see `functional_attribution`.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from torch import Tensor
 
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
+from anomech.detectors._tracer import beyond_the_answer, fitted_tracer
 from anomech.kernel.config import option, options
 from anomech.kernel.detector import ObservedExamples, Scores, StagedScores
 from anomech.kernel.errors import CapabilityError, ConfigError
+from anomech.kernel.plugins import chosen
 from anomech.kernel.task import Ability
-from anomech.kernel.tracer import Health, StagedSource, Traces, TraceSource
+from anomech.kernel.tracer import Health, StagedSource, Tracer, Traces, TraceSource
 from anomech.kernel.types import Progress
 
 
@@ -35,8 +36,7 @@ from anomech.kernel.types import Progress
 class CouplingScore:
     """One published score of one coupling."""
 
-    tracer: str = option("gradient", "how parameters move: the name of a tracer")
-    tracer_options: Mapping[str, Any] = option({}, "options of the tracer")
+    tracer: Tracer = chosen("tracer", "gradient", "how parameters move")
     coupling: Literal["cosine", "pearson", "covariance", "concordance"] = option(
         "cosine", "how two traces are compared; the cosine of draw traces is Pearson's"
     )
@@ -55,14 +55,13 @@ class CouplingScore:
     @property
     def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task: those of the tracer."""
-        return chosen_tracer(self.tracer, self.tracer_options).needs
+        return self.tracer.needs
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedCouplingScore":
         """Trace the anchors."""
-        tracer = chosen_tracer(self.tracer, self.tracer_options)
-        source = fitted_tracer(tracer, anchors, seed=seed, progress=progress)
+        source = fitted_tracer(self.tracer, anchors, seed=seed, progress=progress)
         traces = anchors.traced(source, progress)
         stages = _stages(self.stages, source, traces)
         references = tuple(_reference(traces, draws, self) for draws in stages)

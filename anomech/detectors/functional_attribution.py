@@ -23,7 +23,6 @@ to align with clean ones.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,12 +48,13 @@ from anomech.attribution.profile import (
     unexplained,
 )
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
-from anomech.detectors._tracer import beyond_the_answer, chosen_tracer, fitted_tracer
+from anomech.detectors._tracer import beyond_the_answer, fitted_tracer
 from anomech.kernel.config import option, options
 from anomech.kernel.detector import ObservedExamples, Scores
 from anomech.kernel.errors import Inconclusive
+from anomech.kernel.plugins import chosen
 from anomech.kernel.task import Ability, Logits
-from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Progress
 
 UNEXPLAINED = "unexplained mechanism"
@@ -75,8 +75,7 @@ SUPPORT = ("own", "nearest_ten", "explained", "explained_own")
 class FunctionalAttribution:
     """The flagship: a profile of attribution statistics, part by part."""
 
-    tracer: str = option("gradient", "how parameters move: the name of a tracer")
-    tracer_options: Mapping[str, Any] = option({}, "options of the tracer")
+    tracer: Tracer = chosen("tracer", "gradient", "how parameters move")
     ridge: float = option(0.1, "lambda of the explained fraction, for unit responses", gt=0)
     outlier: float = option(
         5.0,
@@ -89,14 +88,13 @@ class FunctionalAttribution:
     @property
     def needs(self) -> frozenset[Ability]:
         """Abilities asked of the task: those of the tracer."""
-        return chosen_tracer(self.tracer, self.tracer_options).needs
+        return self.tracer.needs
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedFunctionalAttribution":
         """Trace the anchors, drop those that no other anchor explains, fit the profiles."""
-        tracer = chosen_tracer(self.tracer, self.tracer_options)
-        source = fitted_tracer(tracer, anchors, seed=seed, progress=progress)
+        source = fitted_tracer(self.tracer, anchors, seed=seed, progress=progress)
         traces = anchors.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
             why = next(iter(source.health.problems), "choose another tracer or other options.")

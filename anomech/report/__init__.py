@@ -1,1 +1,1 @@
-"""A run folder becomes one self-contained HTML page; nothing here imports torch."""
+"""Folders become self-contained pages: `run` of an audit, `board` of a bench; no torch."""

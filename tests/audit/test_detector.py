@@ -63,7 +63,7 @@ def test_too_few_trusted_examples_are_inconclusive_and_say_how_many(world, examp
 
 
 def test_an_unhealthy_tracer_makes_every_verdict_inconclusive(world):
-    options = {"tracer": "gaussian", "tracer_options": {"draws": 8, "least": 100}}
+    options = {"tracer": {"use": "gaussian", "draws": 8, "least": 100}}
     detector = Detector(method="coupling_score", options=options, budget=0.05)
     verdicts = detector.fit(world.task, world.trusted).score(Subset(world.clean, np.arange(5)))
     assert {verdict.decision for verdict in verdicts} == {"inconclusive"}

@@ -69,8 +69,7 @@ def judges(examples_of):
             )
         )
         options = {
-            "tracer": "gaussian",
-            "tracer_options": {"draws": DRAWS, "sigma": 0.1, "observable": "loss"},
+            "tracer": {"use": "gaussian", "draws": DRAWS, "sigma": 0.1, "observable": "loss"},
             "stages": stages,
             "confidence": confidence,
             "score": score,
@@ -157,7 +156,7 @@ def test_no_input_no_stage(judges, examples_of):
 
 @pytest.mark.parametrize("stages", [[1], [20, 10], [24], [4, 30]])
 def test_stages_that_do_not_increase_towards_all_draws_are_refused(stages, digits_world):
-    options = {"tracer": "gaussian", "tracer_options": {"draws": 24, "least": 5}}
+    options = {"tracer": {"use": "gaussian", "draws": 24, "least": 5}}
     detector = Detector(method="coupling_score", options=options | {"stages": stages}, budget=0.1)
     with pytest.raises(ConfigError, match="stages must increase"):
         detector.fit(digits_world.task, digits_world.trusted)
@@ -173,7 +172,7 @@ def test_several_chains_have_no_stages(digits_world):
     options = {"draws": 8, "burn_in": 0, "chains": 2, "least": 0, "minibatch": 40}
     detector = Detector(
         method="coupling_score",
-        options={"tracer": "sgld", "tracer_options": options, "stages": [4]},
+        options={"tracer": {"use": "sgld", **options}, "stages": [4]},
         budget=0.1,
     )
     with pytest.raises(ConfigError, match="single chain"):

@@ -145,7 +145,7 @@ def test_demo_does_not_mix_attacks(run, tmp_path, one_sentence):
 
 def test_too_few_draws_are_inconclusive(run, files, tmp_path):
     out, lead = tmp_path / "run", "detectors.functional_attribution"
-    words = ["--set", f"{lead}.tracer=gaussian", "--set", f"{lead}.tracer_options={{draws: 4}}"]
+    words = ["--set", f"{lead}.tracer={{use: gaussian, draws: 4}}"]
     answer = run(*files.options(), *words, "--out", out, "--fail-on", "flag")
     assert answer.code == 3
     assert answer.err.splitlines()[-1].startswith("inconclusive: ")
@@ -176,7 +176,7 @@ def test_the_fast_mode_looks_at_the_last_layer_alone(run, files, tmp_path):
     answer = run(*files.options(), "--out", out, "--fast", "--memory", "64MB")
     assert answer.code == 0
     plan = yaml.safe_load((out / "plan.yaml").read_text())
-    assert plan["detectors"]["functional_attribution"]["tracer"] == "last_layer"
+    assert plan["detectors"]["functional_attribution"]["tracer"]["use"] == "last_layer"
     assert plan["task"]["memory"] == 64
     lead = next(each for each in read_record(out / "run.json", Run).detectors if each.lead)
     assert lead.evaluations == 0

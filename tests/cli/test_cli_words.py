@@ -81,7 +81,7 @@ def test_check_prints_the_resolved_plan(run, tmp_path):
     assert answer.code == 0
     values = yaml.safe_load(answer.out)
     assert values["budget"] == 0.2
-    assert values["detectors"]["functional_attribution"]["tracer_options"]
+    assert values["detectors"]["functional_attribution"]["tracer"]["features"]
     assert as_yaml(from_mapping(values)) == answer.out
     assert "names no model" in answer.err
 

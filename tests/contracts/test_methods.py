@@ -30,8 +30,8 @@ TRACERS = {
 }
 RANDOM = {"gaussian", "sgld", "rmsprop_sgld", "gradient"}
 DETECTORS = {
-    "functional_attribution": {"tracer_options": TRACERS["gradient"]},
-    "coupling_score": {"tracer_options": TRACERS["gradient"]},
+    "functional_attribution": {"tracer": TRACERS["gradient"]},
+    "coupling_score": {"tracer": TRACERS["gradient"]},
 }
 QUERIES = 9
 
@@ -288,14 +288,14 @@ def test_detectors_work_with_every_tracer(name, tracer, world, split_of):
     values = dict(TRACERS.get(tracer, {}))
     cls = plugins.get("tracer", tracer)
     if not build(cls, values, tracer).needs <= world.task.provides:
-        options = {"tracer": tracer, "tracer_options": values}
+        options = {"tracer": {"use": tracer, **values}}
         lacking = ", ".join(missing(build(cls, values, tracer).needs, world.task))
         with pytest.raises(CapabilityError, match=lacking):
             check_needs(name, make_method(name, options), world.task)
         if lacking != "training statistics":
             return
         values["normalization"] = "frozen"
-    method = make_method(name, {"tracer": tracer, "tracer_options": values})
+    method = make_method(name, {"tracer": {"use": tracer, **values}})
     anchors = split_of(world).anchors.take(np.arange(60))
     scores = method.fit(anchors, seed=0, progress=silent).score(queries(world)[0], silent)
     assert scores.score.shape == (QUERIES,)

@@ -11,7 +11,7 @@ from anomech.attribution.profile import STATISTICS, fit_anchors, profile, profil
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.detector import make_method
 from anomech.data.subset import Subset
-from anomech.detectors import coupling_score, functional_attribution
+from anomech.detectors import functional_attribution
 from anomech.detectors._familiarity import fit_classes, neighbor_distance
 from anomech.detectors.functional_attribution import (
     CONFIDENCE,
@@ -179,9 +179,8 @@ class FixedTracer:
 
 
 @pytest.fixture
-def flagship(monkeypatch, anchors):
-    monkeypatch.setattr(functional_attribution, "chosen_tracer", lambda *_: FixedTracer())
-    return FunctionalAttribution().fit(anchors, seed=0, progress=silent)
+def flagship(anchors):
+    return FunctionalAttribution(tracer=FixedTracer()).fit(anchors, seed=0, progress=silent)
 
 
 def test_the_flagship_adds_the_surprises_of_all_parts_and_weighs_the_rare_more(flagship, queries):
@@ -237,14 +236,15 @@ def test_the_nearest_anchors_are_the_most_coupled_and_residuals_what_is_left(fla
     )
 
 
-def test_an_anchor_unlike_its_class_is_dropped(monkeypatch, examples_of, anchors):
+def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors):
     response = anchors.response._replace(features=anchors.response.features.clone())
     values = anchors.examples.values.copy()
     values[7] = [0, 0, 0, 0, 0, 40]  # a direction no other anchor of its answer has
     values[:7, 5] = 0
-    monkeypatch.setattr(functional_attribution, "chosen_tracer", lambda *_: FixedTracer())
     changed = Observed(anchors.task, examples_of(values), response)
-    fitted = FunctionalAttribution(outlier=3.0).fit(changed, seed=0, progress=silent)
+    fitted = FunctionalAttribution(tracer=FixedTracer(), outlier=3.0).fit(
+        changed, seed=0, progress=silent
+    )
     assert "e7" in fitted.left_out
     assert 7 not in fitted.places
     assert len(fitted.places) + len(fitted.left_out) == len(anchors)
@@ -272,9 +272,9 @@ def test_each_view_answers_to_its_own_cause(flagship, queries, examples_of):
 
 @pytest.mark.parametrize("score", ["mean", "best_class", "own_class", "nearest", "explained"])
 @pytest.mark.parametrize("coupling", ["cosine", "pearson", "covariance", "concordance"])
-def test_coupling_scores_are_minus_the_support(score, coupling, monkeypatch, anchors, queries):
-    monkeypatch.setattr(coupling_score, "chosen_tracer", lambda *_: FixedTracer())
-    found = scores("coupling_score", anchors, queries, score=score, coupling=coupling)
+def test_coupling_scores_are_minus_the_support(score, coupling, anchors, queries):
+    options = {"tracer": FixedTracer(), "score": score, "coupling": coupling}
+    found = scores("coupling_score", anchors, queries, **options)
     q, a = queries.features.float(), anchors.features.float()
     if score == "explained":
         near = COUPLINGS["cosine"](q, a)
@@ -286,10 +286,9 @@ def test_coupling_scores_are_minus_the_support(score, coupling, monkeypatch, anc
 
 def test_an_unknown_tracer_or_option_of_it_is_refused_by_name():
     with pytest.raises(ConfigError, match="did you mean 'gradient'"):
-        _ = make_method("functional_attribution", {"tracer": "gradeint"}).needs
-    method = make_method("coupling_score", {"tracer_options": {"feature": 3}})
-    with pytest.raises(ConfigError, match=r"tracer gradient has no option 'feature'.*'features'"):
-        _ = method.needs
+        make_method("functional_attribution", {"tracer": "gradeint"})
+    with pytest.raises(ConfigError, match=r"tracer has no option 'feature'.*'features'"):
+        make_method("coupling_score", {"tracer": {"feature": 3}})
 
 
 def test_anchors_of_small_classes_are_never_dropped_and_strays_of_large_ones_are():
@@ -320,7 +319,7 @@ def test_independent_chains_run_on_the_engine_of_the_anchors(digits_world):
 
     trusted = observe(digits_world.task, Subset(digits_world.trusted, np.arange(40)))
     options = {"draws": 4, "burn_in": 1, "minibatch": 20, "chains": 2, "least": 0}
-    method = make_method("coupling_score", {"tracer": "sgld", "tracer_options": options})
+    method = make_method("coupling_score", {"tracer": {"use": "sgld", **options}})
     engine = Engine()
     there = method.fit(replace(trusted, engine=engine), seed=0, progress=silent)
     assert engine.pieces[:2] == [0, 1]

@@ -12,6 +12,7 @@ from anomech.kernel.tracer import Health
 from anomech.kernel.types import Response, silent
 from anomech.observing.observed import Observed, observe
 from anomech.tracing._draws import DrawSource
+from anomech.tracing.rmsprop_sgld import RmspropSgld
 
 SCORES = {
     "mean correlation": ("pearson", "mean"),
@@ -56,9 +57,7 @@ def test_scores_of_the_published_sampler_are_the_published_ones(name, digits_wor
     right = task.agrees(trusted.answers, digits_world.trusted.labels[:60]).numpy()
     anchors = trusted.take(np.flatnonzero(right))
     inputs = observe(task, Subset(digits_world.planted, np.arange(12)))
-    method = CouplingScore(
-        tracer="rmsprop_sgld", tracer_options=options, coupling=coupling[0], score=coupling[1]
-    )
+    method = CouplingScore(tracer=RmspropSgld(**options), coupling=coupling[0], score=coupling[1])
     fitted = method.fit(anchors, seed=0, progress=silent)
     assert isinstance(fitted.source, DrawSource)
     queries, known = (

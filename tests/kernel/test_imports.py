@@ -98,7 +98,7 @@ def test_light_modules_load_no_torch(module):
 
 
 def test_the_report_loads_no_torch():
-    code = "import anomech.report.render, sys; print('torch' in sys.modules)"
+    code = "import anomech.report.run.render, sys; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
 

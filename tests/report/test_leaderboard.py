@@ -16,7 +16,7 @@ from pages import Tags
 from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records.scorecards import BenchRun, Comparison, Interval, Scorecard
-from anomech.report.leaderboard import render_leaderboard
+from anomech.report.board.leaderboard import render_leaderboard
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -91,7 +91,7 @@ def test_twice_gives_the_same_bytes_and_nothing_is_asked_for(tmp_path):
 
 
 def test_the_leaderboard_loads_no_torch():
-    code = "import anomech.report.leaderboard, sys; sys.exit('torch' in sys.modules)"
+    code = "import anomech.report.board.leaderboard, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

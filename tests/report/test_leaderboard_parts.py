@@ -10,15 +10,15 @@ from scipy.stats import binomtest
 
 from anomech import records
 from anomech.records.scorecards import Cost, Interval, Rates, Scorecard
-from anomech.report import heat, render, standings, tables
-from anomech.report.charts import Axis
-from anomech.report.curves import Curve, curves, steps
-from anomech.report.leaderboard import build
-from anomech.report.measures import measures
-from anomech.report.standings import Spread
-from anomech.report.whiskers import Whisker, verdict, whiskers
+from anomech.report.board import counts, heat, standings
+from anomech.report.board.curves import Curve, curves, steps
+from anomech.report.board.leaderboard import TEMPLATES, build
+from anomech.report.board.measures import measures
+from anomech.report.board.standings import Spread
+from anomech.report.board.whiskers import Whisker, verdict, whiskers
+from anomech.report.drawing import Axis
 
-STYLE = (render.TEMPLATES / "leaderboard.css").read_text(encoding="utf-8")
+STYLE = (TEMPLATES / "board.css").read_text(encoding="utf-8")
 
 
 def rates(der, fpr=0.01, **more):
@@ -94,16 +94,16 @@ def test_the_budget_spoken_of_is_one_percent_or_else_the_smallest(tmp_path):
 def test_calibrated_and_unfiltered_is_what_leads(tmp_path):
     found = standings.read(boards.ood().write(tmp_path))
     case, detector = found.cases[0], found.detectors[0]
-    card = found.cell(detector, case).done[0]
+    card = found.standing(detector, case).done[0]
     plain = next(
         one.der
         for one in card.rates
         if one.threshold == "calibrated" and one.budget == 0.01 and not one.filtered
     )
     assert measures(found)[0].of(card) == plain
-    row = tables.numbers(found)[1][0]
+    row = counts.numbers(found)[1][0]
     assert (row.detector, row.case) == (detector, case)
-    names = [name for name, _ in tables.number_columns(found)]
+    names = [name for name, _ in counts.number_columns(found)]
     values = dict(zip(names, row.values, strict=True))
     assert values["DER, calibrated"] == plain
     assert values["DER, oracle"] != plain
@@ -145,7 +145,7 @@ def test_folders_are_read_in_natural_order(bench):
 @pytest.mark.parametrize(("found", "of"), [(0, 10), (3, 10), (10, 10), (30, 3000)])
 def test_the_interval_is_the_exact_binomial_one(found, of):
     known = binomtest(found, of).proportion_ci(0.95, "exact")
-    assert tables.binomial_interval(found, of) == pytest.approx((known.low, known.high))
+    assert counts.binomial_interval(found, of) == pytest.approx((known.low, known.high))
 
 
 def test_clean_networks_count_flags_over_all_seeds(bench):
@@ -155,14 +155,14 @@ def test_clean_networks_count_flags_over_all_seeds(bench):
     cell = found.cells["a", found.cases[0]]
     assert found.is_clean(found.cases[0])
     second = cell.entries[1].card.model_copy(update={"rates": high})
-    records_of = standings.Cell((cell.entries[0], standings.Entry(second, "")))
+    records_of = standings.Standing((cell.entries[0], standings.Entry(second, "")))
     found.cells["a", found.cases[0]] = records_of
-    budgets, (row,) = tables.clean(found)
+    budgets, (row,) = counts.clean(found)
     assert budgets == (0.01, 0.05)
     one, five = row.flags
     assert (one.rate.mean, one.rate.low, one.rate.high) == (0.04, 0.0, 0.08)
     assert one.inputs == 200
-    assert one.interval == tables.binomial_interval(8, 200)
+    assert one.interval == counts.binomial_interval(8, 200)
     assert one.side == "above"
     assert (five.inputs, five.side) == (100, "")
 
@@ -175,7 +175,7 @@ def test_a_perturbed_clean_network_is_no_clean_case(tmp_path):
 
 
 def test_networks_that_answer_alike_are_one_row(tmp_path):
-    rows = tables.networks(standings.read(boards.steps(detectors=("knn",)).write(tmp_path)))
+    rows = counts.networks(standings.read(boards.steps(detectors=("knn",)).write(tmp_path)))
     assert [(row.case.subject, len(row.conditions)) for row in rows] == [
         ("badnets", 10), ("aligned_trigger", 5),
     ]  # fmt: skip
@@ -184,10 +184,10 @@ def test_networks_that_answer_alike_are_one_row(tmp_path):
 def test_cost_is_a_median_over_plain_time(bench):
     told = [("a", f"s{number}", 0, "development", 0.5) for number in range(3)]
     cost = Cost(passes=3, fit_seconds=2, score_seconds=9, plain_seconds=3, peak_mib=10)
-    (row,) = tables.costs(bench(*told, cost=cost))
+    (row,) = counts.costs(bench(*told, cost=cost))
     assert (row.passes, row.ratio.mean, row.fit, row.peak, row.cells) == (3, 3, 2, 10, 3)
     none = cost.model_copy(update={"plain_seconds": 0.0, "peak_mib": None})
-    (row,) = tables.costs(bench(*told, cost=none))
+    (row,) = counts.costs(bench(*told, cost=none))
     assert (row.ratio, row.peak) == (None, None)
 
 

@@ -9,8 +9,8 @@ import boards
 import pytest
 from PIL import Image
 
-from anomech.report.leaderboard import render_leaderboard
-from anomech.report.render import render
+from anomech.report.board.leaderboard import render_leaderboard
+from anomech.report.run.render import render
 
 FLAGS = (
     "--headless",

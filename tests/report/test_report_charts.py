@@ -6,13 +6,15 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from anomech.report import charts, parts
-from anomech.report.charts import Axis, Series
+from anomech.report import drawing
+from anomech.report.drawing import Axis
+from anomech.report.run import histograms, parts
+from anomech.report.run.histograms import Series
 
 
 def test_steps_are_round_and_inside():
-    assert charts.round_steps(0, 1, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert charts.round_steps(6, 118, 6) == [20.0, 40.0, 60.0, 80.0, 100.0]
+    assert drawing.round_steps(0, 1, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert drawing.round_steps(6, 118, 6) == [20.0, 40.0, 60.0, 80.0, 100.0]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_axis_places_and_ticks(axis):
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [1e308, -1e308, 0.0], [1.0, 1.0, 5e6], [3.0]])
 def test_axis_for_odd_values(values):
-    axis = charts.axis_for([Series("a", "inputs", values)], 2.0)
+    axis = histograms.axis_for([Series("a", "inputs", values)], 2.0)
     assert np.isfinite(axis.low)
     assert axis.low < axis.high
     assert all(0 <= axis.place(value) <= 1 for value in values)
@@ -36,12 +38,12 @@ def test_axis_for_odd_values(values):
 
 def test_long_tails_are_logarithmic():
     values = [float(value) for value in np.linspace(1, 3, 90)] + [4_000.0] * 10
-    assert charts.axis_for([Series("a", "inputs", values)], 5.0).log
+    assert histograms.axis_for([Series("a", "inputs", values)], 5.0).log
 
 
 def test_histogram_is_xml_with_words():
     groups = [Series("tru<sted", "trusted", [0.1, 0.2]), Series("none", "inputs", [])]
-    drawn = charts.histogram(
+    drawn = histograms.histogram(
         "x", "A & B", "score", groups, Axis(0, 1), bins=10, threshold=0.5, threshold_label="line"
     )
     root = ET.fromstring(drawn)
@@ -50,7 +52,7 @@ def test_histogram_is_xml_with_words():
 
 
 def test_histogram_bars_have_the_height_of_their_share():
-    drawn = charts.histogram(
+    drawn = histograms.histogram(
         "x", "t", "s", [Series("a", "trusted", [0.05] * 3 + [0.95])], Axis(0, 1), bins=10,
         threshold=None, threshold_label="",
     )  # fmt: skip

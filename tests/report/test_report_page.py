@@ -13,7 +13,7 @@ from pages import Tags
 
 from anomech import records
 from anomech.kernel.errors import RunError
-from anomech.report.render import render
+from anomech.report.run.render import render
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -37,7 +37,7 @@ def test_twice_gives_the_same_bytes(folder, tmp_path):
 
 def test_bytes_do_not_depend_on_the_hash_seed(folder):
     code = (
-        "import pathlib, sys; from anomech.report.render import render; "
+        "import pathlib, sys; from anomech.report.run.render import render; "
         "render(pathlib.Path(sys.argv[1]))"
     )
     pages = []
@@ -49,7 +49,7 @@ def test_bytes_do_not_depend_on_the_hash_seed(folder):
 
 
 def test_render_needs_no_torch():
-    code = "import anomech.report.render, sys; sys.exit('torch' in sys.modules)"
+    code = "import anomech.report.run.render, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

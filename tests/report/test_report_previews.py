@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anomech.records import ExampleRow
-from anomech.report import previews
+from anomech.report.run import embedded
 
 
 def row(preview: str | None, name: str = "one") -> ExampleRow:
@@ -16,7 +16,7 @@ def row(preview: str | None, name: str = "one") -> ExampleRow:
 
 
 def shown(folder: Path, *rows: ExampleRow) -> tuple[str, list[str]]:
-    found = previews.load(folder, rows)
+    found = embedded.load(folder, rows)
     return str(found.definitions), [str(found.of(one)) for one in rows]
 
 
@@ -55,7 +55,7 @@ def png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n", png(50_000, 50_000), png(0, 8),
-     png(8, 8) + bytes(previews.LIMIT_ONE)],
+     png(8, 8) + bytes(embedded.LIMIT_ONE)],
 )  # fmt: skip
 def test_what_is_not_a_small_png_is_not_embedded(data, tmp_path):
     (tmp_path / "a.png").write_bytes(data)
@@ -70,7 +70,7 @@ def test_the_page_stays_small_whatever_the_previews(tmp_path, noise):
         (tmp_path / f"{index}.png").write_bytes(noise(index, 200))
         rows.append(row(f"{index}.png", str(index)))
     definitions, markups = shown(tmp_path, *rows)
-    assert len(definitions) < 1.4 * previews.LIMIT_ALL
+    assert len(definitions) < 1.4 * embedded.LIMIT_ALL
     assert "picture-0" in markups[0]
     assert "page is full" in markups[-1]
 

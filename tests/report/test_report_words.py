@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from anomech import records
-from anomech.report import load, words
+from anomech.report import words
+from anomech.report.run import folder as folders
+from anomech.report.run import outcome
 
 
 @pytest.mark.parametrize(
@@ -42,33 +44,33 @@ def test_moment_tail_and_seconds():
 
 
 def test_chance_says_what_the_budget_bounds(maker, tmp_path):
-    run = load.read(maker().write(tmp_path / "run")).run
+    run = folders.read(maker().write(tmp_path / "run")).run
     rarely = run.model_copy(update={"tolerated": 7})
-    assert "rarely more than 7" in words.chance(rarely, 100)
-    assert "rarely" not in words.chance(run.model_copy(update={"tolerated": None}), 100)
-    batch = words.chance(run.model_copy(update={"control": "batch"}), 100)
+    assert "rarely more than 7" in outcome.chance(rarely, 100)
+    assert "rarely" not in outcome.chance(run.model_copy(update={"tolerated": None}), 100)
+    batch = outcome.chance(run.model_copy(update={"control": "batch"}), 100)
     assert "at most, are expected to be false" in batch
 
 
 def test_alarm_calm_and_few_alike(maker, tmp_path):
-    alarm = words.answer(load.read(maker(groups=(10, 5)).write(tmp_path / "alarm")))
+    alarm = outcome.answer(folders.read(maker(groups=(10, 5)).write(tmp_path / "alarm")))
     assert alarm.level == "alarm"
     assert alarm.headline == "18 of 60 inputs were flagged."
     assert "about 1 would be expected by chance alone" in alarm.chance
     assert any("15 of the 18 respond alike, in 2 groups" in text for text in alarm.meaning)
-    calm = words.answer(load.read(maker(groups=(), lone=1).write(tmp_path / "calm")))
+    calm = outcome.answer(folders.read(maker(groups=(), lone=1).write(tmp_path / "calm")))
     assert calm.level == "calm"
     assert calm.headline == "1 of 60 inputs was flagged."
     alike = maker(inputs=400, groups=(6,), lone=0, budget=0.02)
-    few = words.answer(load.read(alike.write(tmp_path / "few")))
+    few = outcome.answer(folders.read(alike.write(tmp_path / "few")))
     assert few.level == "alarm"
     assert "within what chance gives" in few.meaning[0]
 
 
 def test_unjudged_inputs_are_not_called_clear(folder: Path):
-    whole = load.read(folder)
+    whole = folders.read(folder)
     unsure = {"inconclusive": whole.verdicts}
-    none = words.answer(dataclasses.replace(whole, decisions=unsure, flagged=()))
+    none = outcome.answer(dataclasses.replace(whole, decisions=unsure, flagged=()))
     assert none.level == "open"
     assert none.headline == "No input could be judged."
 

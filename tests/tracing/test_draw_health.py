@@ -91,12 +91,12 @@ def test_a_diverged_chain_makes_verdicts_inconclusive(digits_world):
     """A score for which nothing was ever finite is none; the flagship cannot even be fitted."""
     options = {"draws": 4, "burn_in": 4, "every": 1, "step_size": 1e6, "minibatch": 50}
     detector = Detector(
-        method="coupling_score", options={"tracer": "sgld", "tracer_options": options}, budget=0.1
+        method="coupling_score", options={"tracer": {"use": "sgld", **options}}, budget=0.1
     )
     fitted = detector.fit(digits_world.task, digits_world.trusted)
     verdicts = fitted.score(digits_world.trusted)
     assert {verdict.decision for verdict in verdicts} == {"inconclusive"}
     assert all(verdict.score is None and verdict.p_value is None for verdict in verdicts)
-    flagship = Detector(options={"tracer": "sgld", "tracer_options": options}, budget=0.1)
+    flagship = Detector(options={"tracer": {"use": "sgld", **options}}, budget=0.1)
     with pytest.raises(Inconclusive, match="draws gave losses that are not finite"):
         flagship.fit(digits_world.task, digits_world.trusted)

@@ -30,7 +30,7 @@ Key = tuple[bool, str]
 
 
 @dataclass(frozen=True)
-class Previews:
+class Embedded:
     """Previews ready for a page.
 
     Attributes:
@@ -73,7 +73,7 @@ class _Page:
         return f"picture-{self.numbers[digest]}"
 
 
-def load(folder: Path, rows: Iterable[ExampleRow]) -> Previews:
+def load(folder: Path, rows: Iterable[ExampleRow]) -> Embedded:
     """Read the previews of these examples; the first come first if the page would grow too large.
 
     Args:
@@ -85,7 +85,7 @@ def load(folder: Path, rows: Iterable[ExampleRow]) -> Previews:
     for row in rows:
         if _key(row) not in shown:
             shown[_key(row)] = _preview(folder, row, page)
-    return Previews(Markup("").join(page.definitions), shown)
+    return Embedded(Markup("").join(page.definitions), shown)
 
 
 def _preview(folder: Path, row: ExampleRow, page: _Page) -> Markup:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from anomech.records import DetectorSummary, Evidence, ExampleRow, Mechanism, Verdict
-from anomech.report import charts, parts, previews, words
-from anomech.report.load import Folder, Group, Marks
+from anomech.report import drawing, words
+from anomech.report.run import embedded, histograms, outcome, parts
+from anomech.report.run.folder import Folder, Group, Marks
 
 OPEN_CARDS = 12
 """Of them, those that are not folded away."""
@@ -89,7 +90,7 @@ class Page:
     """All that the templates are given."""
 
     folder: Folder
-    answer: words.Answer
+    answer: outcome.Answer
     lead: DetectorSummary | None
     pictures: Markup
     score_chart: Markup
@@ -106,12 +107,12 @@ class Page:
 
 def build(folder: Folder) -> Page:
     """Choose and count everything the page shows."""
-    found = previews.load(folder.path, _worth_showing(folder))
+    found = embedded.load(folder.path, _worth_showing(folder))
     judged = folder.verdicts - folder.decisions.get("inconclusive", 0)
     return Page(
         folder=folder,
-        answer=words.answer(folder),
-        lead=words.lead_of(folder.run.detectors),
+        answer=outcome.answer(folder),
+        lead=outcome.lead_of(folder.run.detectors),
         pictures=found.definitions,
         score_chart=_score_chart(folder),
         p_value_chart=_p_value_chart(folder),
@@ -145,7 +146,7 @@ def _worth_showing(folder: Folder) -> Iterator[ExampleRow]:
             yield from group.rows
 
 
-def _card(folder: Folder, verdict: Verdict, found: previews.Previews) -> Card:
+def _card(folder: Folder, verdict: Verdict, found: embedded.Embedded) -> Card:
     row = folder.inputs.get(verdict.id)
     alone = "stands alone" if folder.run.compared is None else "in no group that was found"
     trusted = folder.run.trusted.explained if folder.run.trusted else {}
@@ -163,7 +164,7 @@ def _card(folder: Folder, verdict: Verdict, found: previews.Previews) -> Card:
     )
 
 
-def _mechanism(folder: Folder, one: Mechanism, found: previews.Previews) -> MechanismCard:
+def _mechanism(folder: Folder, one: Mechanism, found: embedded.Embedded) -> MechanismCard:
     trusted = folder.run.trusted.explained if folder.run.trusted else {}
     answers = _most_frequent(one.answers)
     return MechanismCard(
@@ -178,7 +179,7 @@ def _mechanism(folder: Folder, one: Mechanism, found: previews.Previews) -> Mech
     )
 
 
-def _shown(row: ExampleRow | None, name: str, found: previews.Previews) -> Shown:
+def _shown(row: ExampleRow | None, name: str, found: embedded.Embedded) -> Shown:
     return Shown(name, row.answer if row else "", found.of(row))
 
 
@@ -191,35 +192,35 @@ def _reasons(groups: Mapping[str, Group]) -> dict[str, Group]:
     return dict(ranked[:MOST_REASONS])
 
 
-def _left_out(groups: Mapping[str, Group], found: previews.Previews) -> tuple[LeftOut, ...]:
+def _left_out(groups: Mapping[str, Group], found: embedded.Embedded) -> tuple[LeftOut, ...]:
     return tuple(
         LeftOut(reason, group.count, tuple(_shown(row, row.id, found) for row in group.rows))
         for reason, group in _reasons(groups).items()
     )
 
 
-def _groups(folder: Folder, *, p_values: bool) -> list[charts.Series]:
-    found: list[charts.Series] = []
+def _groups(folder: Folder, *, p_values: bool) -> list[histograms.Series]:
+    found: list[histograms.Series] = []
     for role, label in (("calibration", "trusted, kept for calibration"), ("input", "inputs")):
         marks = folder.marks.get(role, Marks(array("d"), array("d")))
         values = marks.p_values if p_values else marks.scores
         color, beyond = ("trusted", "") if role == "calibration" else ("inputs", "flagged")
-        found.append(charts.Series(label, color, values, "" if p_values else beyond))
+        found.append(histograms.Series(label, color, values, "" if p_values else beyond))
     return found
 
 
 def _score_chart(folder: Folder) -> Markup:
     if not folder.marks:
         return Markup("")
-    lead = words.lead_of(folder.run.detectors)
+    lead = outcome.lead_of(folder.run.detectors)
     threshold = lead.threshold if lead else None
     groups = _groups(folder, p_values=False)
-    return charts.histogram(
+    return histograms.histogram(
         "scores",
         "Scores of trusted examples and of inputs",
         "anomaly score (higher is more anomalous)",
         groups,
-        charts.axis_for(groups, threshold),
+        histograms.axis_for(groups, threshold),
         bins=48,
         threshold=threshold,
         threshold_label="flagged to the right of this line",
@@ -229,12 +230,12 @@ def _score_chart(folder: Folder) -> Markup:
 def _p_value_chart(folder: Folder) -> Markup:
     if not folder.marks:
         return Markup("")
-    return charts.histogram(
+    return histograms.histogram(
         "p-values",
         "p-values of trusted examples and of inputs",
         "p-value (small is more anomalous)",
         _groups(folder, p_values=True),
-        charts.Axis(0.0, 1.0),
+        drawing.Axis(0.0, 1.0),
         bins=25,
         threshold=folder.run.budget,
         threshold_label=f"budget {words.percent(folder.run.budget)}: flagged to the left",
@@ -249,7 +250,7 @@ def _localization(folder: Folder) -> Localization | None:
         label = f"flagged inputs, mean of {folder.measured:,}"
         lines.append(parts.Line(label, folder.explained))
     shown = [one for one in folder.run.mechanisms if one.explained]
-    room = parts.MOST_LINES - len(lines)
+    room = drawing.MOST_LINES - len(lines)
     lines += [
         parts.Line(f"mechanism {one.number}, {words.count(one.size, 'input')}", one.explained)
         for one in shown[:room]
@@ -260,7 +261,7 @@ def _localization(folder: Folder) -> Localization | None:
     chosen = parts.choose(order, trusted, lines, parts.MOST_PARTS)
     return Localization(
         chart=parts.chart("parts", chosen, lines),
-        lines=tuple((line.label, parts.marker(index)) for index, line in enumerate(lines)),
+        lines=tuple((line.label, drawing.marker(index)) for index, line in enumerate(lines)),
         rows=tuple((part, tuple(line.explained.get(part) for line in lines)) for part in chosen),
         hidden=len(order) - len(chosen),
         hidden_mechanisms=max(0, len(shown) - room),

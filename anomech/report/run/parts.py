@@ -5,27 +5,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from anomech.report.charts import WIDTH, Axis, frame, round_steps, text
+from anomech.report.drawing import SHAPES, WIDTH, Axis, frame, round_steps, rule, text
 from anomech.report.words import clean, clip, number
 
 MOST_PARTS = 24
 """Rows of the large chart; a deeper network shows the parts that differ most from trusted."""
 MOST_PARTS_SMALL = 6
 """Rows of the small chart on a card."""
-MOST_LINES = 7
-
 _ROW, _LEFT, _RIGHT, _TOP, _BOTTOM = 30, 128, 20, 12, 46
 _SMALL_ROW, _SMALL_WIDTH, _SMALL_LEFT = 17, 250, 122
-
-SHAPES = (
-    "M-5,-5H5V5H-5Z",
-    "M0,-7L7,0L0,7L-7,0Z",
-    "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
-    "M0,-6L6,5H-6Z",
-    "M0,6L6,-5H-6Z",
-    "M-2,-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
-    "M-6,-3H6V3H-6Z",
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +48,7 @@ def chart(name: str, parts: Sequence[str], lines: Sequence[Line]) -> Markup:
     Args:
         name: unique on the page.
         parts: from `choose`.
-        lines: at most `MOST_LINES`; the first is the trusted set.
+        lines: at most `drawing.MOST_LINES`; the first is the trusted set.
     """
     values = [line.explained[part] for line in lines for part in parts if part in line.explained]
     axis = Axis(max(-1.0, min([0.0, *values])), min(2.0, max([1.0, *values])))
@@ -79,14 +67,6 @@ def chart(name: str, parts: Sequence[str], lines: Sequence[Line]) -> Markup:
     )
     title = "Explained fraction by part of the network, first part at the top"
     return frame(name, title, description, base + _BOTTOM, drawn)
-
-
-def marker(index: int) -> Markup:
-    """The marker of a line, for the legend."""
-    return Markup(
-        '<svg class="marker" viewBox="-8 -8 16 16" aria-hidden="true">'
-        '<path class="line-{}" d="{}"/></svg>'
-    ).format(index, SHAPES[index])
 
 
 def small(explained: Mapping[str, float], trusted: Mapping[str, float]) -> Markup:
@@ -138,15 +118,14 @@ def _bar(index: int, part: str, value: float, trusted: float | None) -> Markup:
 
 
 def _grid(axis: Axis, parts: Sequence[str], base: float) -> Markup:
-    line = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
     drawn = []
     for tick in round_steps(axis.low, axis.high, 5):
         x = _x(axis, tick)
-        drawn.append(line.format("grid", x, _TOP, x, base))
+        drawn.append(rule(x, _TOP, x, base, "grid"))
         drawn.append(text(x, base + 16, number(tick), "middle"))
     for index, part in enumerate(parts):
         y = _TOP + _ROW * (index + 0.5)
-        drawn.append(line.format("grid", _LEFT, y, WIDTH - _RIGHT, y))
+        drawn.append(rule(_LEFT, y, WIDTH - _RIGHT, y, "grid"))
         drawn.append(text(_LEFT - 8, y + 4, clip(part, 16), "end", "label"))
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     drawn.append(text(middle, base + 38, "share explained by the trusted set", "middle", "label"))

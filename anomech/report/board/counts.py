@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scipy.special import betaincinv
 
 from anomech.records.scorecards import Cost, Interval, Scorecard
-from anomech.report.standings import (
+from anomech.report.board.standings import (
     Case,
     Entry,
     Measurement,
@@ -123,7 +123,7 @@ def clean(standings: Standings) -> tuple[tuple[float, ...], tuple[CleanRow, ...]
     budgets = tuple(sorted(used))
     for case in cases:
         for detector in standings.detectors:
-            done = standings.cell(detector, case).done
+            done = standings.standing(detector, case).done
             flags = tuple(_false_flags(done, budget) for budget in budgets)
             if any(flags):
                 rows.append(CleanRow(detector, case, flags))
@@ -151,7 +151,7 @@ def costs(standings: Standings) -> tuple[CostRow, ...]:
     """What each detector took, the fastest first."""
     rows = []
     for detector in standings.detectors:
-        cells = [standings.cell(detector, case) for case in standings.cases]
+        cells = [standings.standing(detector, case) for case in standings.cases]
         found = [card.cost for cell in cells for card in cell.done if card.cost]
         if found:
             rows.append(_cost(detector, found))
@@ -180,7 +180,7 @@ def numbers(standings: Standings) -> tuple[tuple[NumberRow, ...], tuple[NumberRo
     rows = []
     for case in standings.cases:
         for detector in standings.detectors:
-            cell = standings.cell(detector, case)
+            cell = standings.standing(detector, case)
             if cell.done and not standings.is_clean(case):
                 values = tuple(_middle(of(card) for card in cell.done) for of in measured)
                 intervals = [card.auroc for card in cell.done]
@@ -200,7 +200,7 @@ def failures(standings: Standings) -> tuple[Failure, ...]:
     found: dict[tuple[str, str], list[str]] = {}
     for case in standings.cases:
         for detector in standings.detectors:
-            for card in standings.cell(detector, case).without:
+            for card in standings.standing(detector, case).without:
                 cells = found.setdefault((detector, card.reason), [])
                 check = ", check" if case.role == "check" else ""
                 cells.append(f"{case.name}{check}, seed {card.seed}")

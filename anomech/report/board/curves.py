@@ -7,9 +7,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from anomech.report.charts import WIDTH, Axis, frame, round_steps, text
-from anomech.report.parts import MOST_LINES, SHAPES
-from anomech.report.standings import Spread
+from anomech.report.board.standings import Spread
+from anomech.report.drawing import MOST_LINES, SHAPES, WIDTH, Axis, frame, round_steps, rule, text
 from anomech.report.words import clip, number
 from anomech.report.words import percent as as_percent
 
@@ -67,7 +66,7 @@ def curves(
         name: unique on the page.
         title: what the picture shows; stands above it too.
         x_label: what the steps are of.
-        lines: at most `parts.MOST_LINES`; markers as in the legend, in this order.
+        lines: at most `drawing.MOST_LINES`; markers as in the legend, in this order.
         axis: the vertical one.
         percent: whether its ticks are written as percent.
         level: what was asked for, as a dashed line; None for none.
@@ -80,7 +79,7 @@ def curves(
     ]
     if level is not None:
         y = _y(axis, level)
-        drawn.append(_rule("even", _LEFT, y, WIDTH - _RIGHT, y))
+        drawn.append(rule(_LEFT, y, WIDTH - _RIGHT, y, "even"))
     # The first line comes last, so that nothing hides it.
     for index, line in reversed([*enumerate(lines[:MOST_LINES])]):
         drawn.append(_line(axis, across, line, index))
@@ -111,16 +110,16 @@ def _frame(axis: Axis, across: Steps, x_label: str, percent: bool) -> Markup:
     drawn = []
     for tick in round_steps(axis.low, axis.high, 5):
         y = _y(axis, tick)
-        drawn.append(_rule("grid", _LEFT, y, WIDTH - _RIGHT, y))
+        drawn.append(rule(_LEFT, y, WIDTH - _RIGHT, y, "grid"))
         words = as_percent(tick) if percent else number(tick)
         drawn.append(text(_LEFT - 6, y + 4, words, "end"))
     every = math.ceil(len(across.places) / 9)
     for index, (value, place) in enumerate(across.places.items()):
         x = _x(place)
-        drawn.append(_rule("axis", x, base, x, base + 4))
+        drawn.append(rule(x, base, x, base + 4, "axis"))
         if index % every == 0:
             drawn.append(text(x, base + 19, number(value), "middle"))
-    drawn.append(_rule("axis", _LEFT, base, WIDTH - _RIGHT, base))
+    drawn.append(rule(_LEFT, base, WIDTH - _RIGHT, base, "axis"))
     drawn.append(text((_LEFT + WIDTH - _RIGHT) / 2, base + 40, x_label, "middle", "label"))
     return Markup("").join(drawn)
 
@@ -132,19 +131,13 @@ def _line(axis: Axis, across: Steps, line: Curve, index: int) -> Markup:
     for x, point in points:
         if point.count > 1:
             low, high = _y(axis, point.low), _y(axis, point.high)
-            drawn.append(_rule(f"stroke-{index}", x, low, x, high))
+            drawn.append(rule(x, low, x, high, f"stroke-{index}"))
         drawn.append(
             Markup('<path class="line-{}" transform="translate({:.1f} {:.1f})" d="{}"/>').format(
                 index, x, _y(axis, point.mean), SHAPES[index]
             )
         )
     return Markup("").join(drawn)
-
-
-def _rule(color: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
-    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
-        color, x1, y1, x2, y2
-    )
 
 
 def _x(place: float) -> float:

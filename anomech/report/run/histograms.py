@@ -1,19 +1,14 @@
-"""Histograms as SVG: two groups over one axis, with the line that decides.
+"""Histograms as SVG: two groups over one axis, with the line that decides."""
 
-Drawn 480 units wide, so that the letters stay readable on a phone and in two columns on a laptop.
-Colors come from the page's style sheet by class, so that they follow light, dark and print.
-"""
-
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
-from anomech.report.words import clean, number
+from anomech.report.drawing import WIDTH, Axis, frame, rule, text
+from anomech.report.words import number
 
-WIDTH = 480
 _LEFT, _RIGHT = 46, 14
 _PANEL, _GAP, _TOP, _BOTTOM = 84, 30, 40, 44
 
@@ -33,47 +28,6 @@ class Series:
     color: str
     values: Sequence[float]
     beyond: str = ""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A horizontal axis.
-
-    Attributes:
-        low: value at the left end.
-        high: value at the right end.
-        log: whether steps are equal in the logarithm.
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    def place(self, value: float) -> float:
-        """Where a value lies, from 0 (left end) to 1 (right end); values beyond are at the end."""
-        value = min(max(value, self.low), self.high)
-        if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
-
-    def ticks(self) -> list[float]:
-        """Round values along the axis, at most about six."""
-        if not self.log:
-            return round_steps(self.low, self.high, 6)
-        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        steps = (1,) if len(powers) > 4 else (1, 3)
-        values = [step * 10.0**power for power in powers for step in steps]
-        inside = [value for value in values if self.low <= value <= self.high]
-        return inside[:: math.ceil(len(inside) / 6)] if len(inside) > 6 else inside
-
-
-def round_steps(low: float, high: float, parts: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two values."""
-    rough = (high - low) / parts
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if step >= rough * 0.99)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
 
 
 def axis_for(groups: Sequence[Series], threshold: float | None) -> Axis:
@@ -139,26 +93,6 @@ def histogram(
     return frame(name, title, description, height, parts)
 
 
-def frame(
-    name: str, title: str, description: str, height: float, parts: Sequence[Markup]
-) -> Markup:
-    """An SVG with its title and description for readers who cannot see it."""
-    return Markup(
-        '<svg class="chart" viewBox="0 0 {} {:.0f}" role="img" aria-labelledby="{}-t {}-d">'
-        '<title id="{}-t">{}</title><desc id="{}-d">{}</desc>\n{}</svg>'
-    ).format(
-        WIDTH, height, name, name, name, clean(title), name, clean(description),
-        Markup("\n").join(parts),
-    )  # fmt: skip
-
-
-def text(x: float, y: float, words: str, anchor: str = "start", color: str = "") -> Markup:
-    """One line of text in a chart."""
-    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>').format(
-        x, y, anchor, color, clean(words)
-    )
-
-
 def _shares(values: Sequence[float], axis: Axis, bins: int) -> list[float]:
     places = np.fromiter((axis.place(value) for value in values), np.float64, len(values))
     counts, _ = np.histogram(places, bins=bins, range=(0.0, 1.0))
@@ -186,8 +120,8 @@ def _panel(
             parts.append(bar.format(color, x + 0.5, base - tall, width - 1, tall))
     if even:
         level = base - _PANEL / (len(shares) * top)
-        parts.append(_rule(_LEFT, level, WIDTH - _RIGHT, level, "even"))
-    parts.append(_rule(_LEFT, base, WIDTH - _RIGHT, base, "axis"))
+        parts.append(rule(_LEFT, level, WIDTH - _RIGHT, level, "even"))
+    parts.append(rule(_LEFT, base, WIDTH - _RIGHT, base, "axis"))
     return Markup("").join(parts)
 
 
@@ -203,7 +137,7 @@ def _x_axis(axis: Axis, base: float, label: str) -> Markup:
     parts = []
     for tick in axis.ticks():
         x = _LEFT + span * axis.place(tick)
-        parts.append(_rule(x, base, x, base + 4, "axis"))
+        parts.append(rule(x, base, x, base + 4, "axis"))
         parts.append(text(x, base + 17, number(tick), "middle"))
     parts.append(text(_LEFT + span / 2, base + 37, label, "middle", "label"))
     return Markup("").join(parts)
@@ -212,14 +146,8 @@ def _x_axis(axis: Axis, base: float, label: str) -> Markup:
 def _line(place: float, base: float, label: str) -> Markup:
     x = _LEFT + (WIDTH - _LEFT - _RIGHT) * place
     anchor = "start" if place < 0.5 else "end"
-    return _rule(x, 20, x, base, "threshold") + text(
+    return rule(x, 20, x, base, "threshold") + text(
         x - 4 if anchor == "end" else x, 14, label, anchor, "threshold-label"
-    )
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float, color: str) -> Markup:
-    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
-        color, x1, y1, x2, y2
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from anomech.records.scorecards import Interval
-from anomech.report.charts import WIDTH, Axis, frame, round_steps, text
+from anomech.report.drawing import WIDTH, Axis, frame, round_steps, text
 from anomech.report.words import clip
 
 _FAR = 1e6

@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from anomech import records
 from anomech.records.scorecards import Comparison
-from anomech.report import along, heat, render, standings, tables
-from anomech.report.standings import Standings
-from anomech.report.whiskers import Whisker, in_words, verdict, whiskers
+from anomech.report import page
+from anomech.report.board import along, counts, heat, standings
+from anomech.report.board.standings import Standings
+from anomech.report.board.whiskers import Whisker, in_words, verdict, whiskers
 from anomech.report.words import count, percent
 
 FILE = "leaderboard.html"
+TEMPLATES = Path(__file__).parent / "templates"
 MEAN = "mean"
 """Case of a comparison over all cases."""
 MOST_WHISKERS = 40
@@ -55,13 +57,13 @@ class Board:
     along: tuple[along.Along, ...]
     versus: tuple[Versus, ...]
     clean_budgets: tuple[float, ...]
-    clean: tuple[tables.CleanRow, ...]
-    networks: tuple[tables.NetworkRow, ...]
-    costs: tuple[tables.CostRow, ...]
+    clean: tuple[counts.CleanRow, ...]
+    networks: tuple[counts.NetworkRow, ...]
+    costs: tuple[counts.CostRow, ...]
     number_columns: tuple[str, ...]
-    means: tuple[tables.NumberRow, ...]
-    numbers: tuple[tables.NumberRow, ...]
-    failures: tuple[tables.Failure, ...]
+    means: tuple[counts.NumberRow, ...]
+    numbers: tuple[counts.NumberRow, ...]
+    failures: tuple[counts.Failure, ...]
 
 
 def render_leaderboard(out: Path) -> Path:
@@ -79,20 +81,19 @@ def render_leaderboard(out: Path) -> Path:
     out = Path(out)
     board = build(standings.read(out))
     style = "".join(
-        (render.TEMPLATES / name).read_text(encoding="utf-8")
-        for name in ("style.css", "leaderboard.css")
+        path.read_text(encoding="utf-8") for path in (page.STYLE, TEMPLATES / "board.css")
     )
     html = (
-        render.environment()
-        .get_template("leaderboard.html.jinja")
+        page.environment(TEMPLATES)
+        .get_template("page.html.jinja")
         .render(
             board=board,
             run=board.standings.run,
             budget=board.standings.budget,
             style=Markup(style),
-            policy=render.policy(style),
+            policy=page.policy(style),
             signed_interval=in_words,
-            most_rows=tables.MOST_ROWS,
+            most_rows=counts.MOST_ROWS,
         )
     )
     path = out / FILE
@@ -102,10 +103,10 @@ def render_leaderboard(out: Path) -> Path:
 
 def build(found: Standings) -> Board:
     """Choose and count everything the page shows."""
-    failures = tables.failures(found)
+    failures = counts.failures(found)
     panels = heat.panels(found, {(one.detector, one.reason): one.number for one in failures})
-    budgets, clean = tables.clean(found)
-    means, numbers = tables.numbers(found)
+    budgets, clean = counts.clean(found)
+    means, numbers = counts.numbers(found)
     seeds = {card.seed for case in found.cases for card in found.cards(case)}
     return Board(
         standings=found,
@@ -117,9 +118,9 @@ def build(found: Standings) -> Board:
         versus=_versus(found.run.comparisons),
         clean_budgets=budgets,
         clean=clean,
-        networks=tables.networks(found),
-        costs=tables.costs(found),
-        number_columns=tuple(name for name, _ in tables.number_columns(found)),
+        networks=counts.networks(found),
+        costs=counts.costs(found),
+        number_columns=tuple(name for name, _ in counts.number_columns(found)),
         means=means,
         numbers=numbers,
         failures=failures,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from anomech.report.standings import Measurement, Standings, auroc, rate
+from anomech.report.board.standings import Measurement, Standings, auroc, rate
 from anomech.report.words import percent
 
 SHADES = 10

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from anomech.report.measures import Measure, measures
-from anomech.report.standings import Case, Cell, Spread, Standings, spread
+from anomech.report.board.measures import Measure, measures
+from anomech.report.board.standings import Case, Spread, Standing, Standings, spread
 from anomech.report.words import count
 
 TURNED = 9
@@ -123,7 +123,7 @@ def _panel(
     """A heat map; where more is worse its rows keep the order they are given in."""
     names = standings.detectors
     found = {
-        (name, case): standings.cell(name, case).spread(measure.of)
+        (name, case): standings.standing(name, case).spread(measure.of)
         for name in names
         for case in cases
     }
@@ -231,7 +231,7 @@ def _tile(
     notes: Notes,
     best: str,
 ) -> Tile:
-    cell = standings.cell(detector, case)
+    cell = standings.standing(detector, case)
     failed = tuple(sorted({notes[card.detector, card.reason] for card in cell.without}))
     link = next((entry.report for entry in cell.entries if entry.report), "")
     name = f"{detector} on {case.name}"
@@ -250,7 +250,7 @@ def _tile(
     )
 
 
-def _absent(cell: Cell) -> tuple[str, str]:
+def _absent(cell: Standing) -> tuple[str, str]:
     """What a cell without a number shows, and why there is none."""
     if not cell.entries:
         return "·", "not run"
@@ -263,7 +263,7 @@ def _absent(cell: Cell) -> tuple[str, str]:
     return "–", "not measured"
 
 
-def _in_words(standings: Standings, measure: Measure, found: Spread, cell: Cell) -> str:
+def _in_words(standings: Standings, measure: Measure, found: Spread, cell: Standing) -> str:
     words = [f"{measure.name} {measure.write(found.mean)}{measure.unit}"]
     if found.count > 1:
         low, high = measure.write(found.low), measure.write(found.high)

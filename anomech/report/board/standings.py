@@ -60,7 +60,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Standing:
     """All seeds of one detector on one case."""
 
     entries: tuple[Entry, ...] = ()
@@ -105,18 +105,18 @@ class Standings:
     run: BenchRun
     detectors: tuple[str, ...]
     cases: tuple[Case, ...]
-    cells: Mapping[tuple[str, Case], Cell]
+    cells: Mapping[tuple[str, Case], Standing]
     budgets: tuple[float, ...]
     budget: float
     unreadable: tuple[Unreadable, ...]
 
-    def cell(self, detector: str, case: Case) -> Cell:
+    def standing(self, detector: str, case: Case) -> Standing:
         """The cell of a detector on a case, empty if it was not run."""
-        return self.cells.get((detector, case), Cell())
+        return self.cells.get((detector, case), Standing())
 
     def cards(self, case: Case) -> list[Scorecard]:
         """What is known about a case, over all detectors."""
-        cells = (self.cell(detector, case) for detector in self.detectors)
+        cells = (self.standing(detector, case) for detector in self.detectors)
         return [entry.card for cell in cells for entry in cell.entries]
 
     def is_clean(self, case: Case) -> bool:
@@ -144,7 +144,7 @@ def read(out: Path) -> Standings:
         detectors=tuple(dict.fromkeys(entry.card.detector for entry in entries)),
         cases=_in_order(dict.fromkeys(case_of(entry.card) for entry in entries)),
         cells={
-            key: Cell(tuple(sorted(found, key=lambda entry: entry.card.seed)))
+            key: Standing(tuple(sorted(found, key=lambda entry: entry.card.seed)))
             for key, found in cells.items()
         },
         budgets=tuple(budgets),

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from anomech.report import parts
-from anomech.report.charts import Axis
-from anomech.report.curves import Curve, curves
-from anomech.report.measures import Measure, measures
-from anomech.report.standings import Case, Spread, Standings, spread
+from anomech.report import drawing
+from anomech.report.board.curves import Curve, curves
+from anomech.report.board.measures import Measure, measures
+from anomech.report.board.standings import Case, Spread, Standings, spread
+from anomech.report.drawing import Axis
 
 MOST_CURVES = 8
 """Subjects and axes that get curves."""
@@ -74,7 +74,7 @@ def _curves(found: Standings, cases: Sequence[Case], index: int) -> Along:
     return Along(
         name=axis_name,
         about=", ".join(word for word in about if word),
-        lines=tuple((name, parts.marker(number)) for number, name in enumerate(names)),
+        lines=tuple((name, drawing.marker(number)) for number, name in enumerate(names)),
         charts=tuple(drawn),
         hidden=len(found.detectors) - len(names),
     )
@@ -87,8 +87,10 @@ def _drawn(found: Standings, cases: Sequence[Case], measure: Measure) -> list[st
         points = _points(found, measure, cases, name).values()
         return sum(point.mean for point in points) / len(points) if points else float("-inf")
 
-    names = [name for name in found.detectors if any(found.cell(name, case).done for case in cases)]
-    return sorted(names, key=lambda name: -mean(name))[: parts.MOST_LINES]
+    names = [
+        name for name in found.detectors if any(found.standing(name, case).done for case in cases)
+    ]
+    return sorted(names, key=lambda name: -mean(name))[: drawing.MOST_LINES]
 
 
 def _points(
@@ -97,7 +99,7 @@ def _points(
     """Development and check cases at one place of the axis are one point."""
     values: dict[float, list[float | None]] = {}
     for case in cases:
-        done = found.cell(detector, case).done
+        done = found.standing(detector, case).done
         values.setdefault(case.value or 0.0, []).extend(measure.of(card) for card in done)
     spreads = {value: spread(some) for value, some in values.items()}
     return {value: one for value, one in spreads.items() if one}

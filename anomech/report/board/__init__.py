@@ -1,0 +1,1 @@
+"""The pages and tables of a bench: made from its cards alone."""

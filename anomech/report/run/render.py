@@ -1,0 +1,45 @@
+"""The report: one HTML page, made from the files of a run folder alone.
+
+The page asks for nothing outside itself, runs no script, and treats every word of the run as
+hostile: text is escaped, control characters are dropped, pictures are checked. The same folder
+gives the same bytes.
+"""
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from anomech import records
+from anomech.report.page import STYLE, environment, policy
+from anomech.report.run import folder, sections
+
+FILE = "report.html"
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(run: Path) -> Path:
+    """Write `report.html` into a run folder; an unfinished run gives a page that says so.
+
+    Args:
+        run: a folder written by `anomech audit`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: it is no run folder, one of its files is damaged, or the page cannot be written.
+    """
+    page = sections.build(folder.read(Path(run)))
+    style = STYLE.read_text(encoding="utf-8")
+    template = environment(TEMPLATES).get_template("page.html.jinja")
+    html = template.render(
+        page=page,
+        folder=page.folder,
+        run=page.folder.run,
+        style=Markup(style),
+        policy=policy(style),
+    )
+    path = Path(run) / FILE
+    records.write_text(path, html)
+    return path
