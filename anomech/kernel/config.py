@@ -82,7 +82,7 @@ def options(cls: type[Options]) -> type[Options]:
             made_of = pydantic.BeforeValidator(_maker(choice, f"{cls.__name__}.{name}"))
             cls.__annotations__[name] = Annotated[Any, made_of]
     made = pydantic.dataclasses.dataclass(
-        frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid")
+        frozen=True, kw_only=True, config=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
     )(cls)
     return cast(type[Options], made)
 

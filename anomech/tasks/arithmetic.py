@@ -88,4 +88,7 @@ def as_images(
 
 def laid(images: Tensor, layout: Layout) -> Tensor:
     """The images as a network takes them."""
-    return images if layout == "channels_last" else images.contiguous()
+    if layout == "channels_last":
+        return images
+    # With one channel both layouts count as contiguous, and only a copy has the strides of one.
+    return images.clone(memory_format=torch.contiguous_format)

@@ -27,9 +27,14 @@ def twin(model: nn.Module, device: torch.device) -> nn.Module:
     and bfloat16. What cannot be copied, such as a lock, is shared.
 
     Raises:
-        ModelError: a tensor holds no values, or the modules cannot be copied.
+        ModelError: a tensor holds no values, or the modules cannot be copied or watched.
     """
     model = unwrapped(model)
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise ModelError(
+            "the model is TorchScript, whose layers cannot be watched; build it from its Python "
+            "code and load the weights of the script's state_dict."
+        )
     memo: dict[int, Any] = {}
     for name, parameter in model.named_parameters():
         shared = nn.Parameter(_moved(name, parameter, device), requires_grad=False)

@@ -1,0 +1,16 @@
+"""Letting a task see trusted examples before anything rests on it."""
+
+from collections.abc import Sequence
+
+from anomech.kernel.task import Preparation, Remark, Task, able
+from anomech.kernel.types import Examples
+
+
+def prepared(task: Task, trusted: Examples) -> Task:
+    """The task when it has seen trusted examples; one that needs none stays as it is."""
+    return able(task, Preparation).prepared(trusted) if Preparation in task.provides else task
+
+
+def remarks(task: Task) -> Sequence[Remark]:
+    """What a prepared task found out about its model."""
+    return able(task, Preparation).remarks if Preparation in task.provides else ()
