@@ -2,25 +2,26 @@
 
 >>> import anomech
 >>> task = anomech.ImageClassifier(model)  # doctest: +SKIP
->>> detector = anomech.Detector(budget=0.01).fit(task, anomech.read_images("trusted/"))
+>>> auditor = anomech.Auditor(budget=0.01).fit(task, anomech.read_images("trusted/"))
 ... # doctest: +SKIP
->>> verdicts = detector.score(anomech.read_images("inputs/"))  # doctest: +SKIP
+>>> verdicts = auditor.score(anomech.read_images("inputs/"))  # doctest: +SKIP
 """
 
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 if TYPE_CHECKING:
-    from anomech.audit.detector import Detector, FittedDetector
+    from anomech.audit.auditor import Auditor, FittedAuditor
     from anomech.data.images import from_arrays, read_images
     from anomech.records import Verdict
     from anomech.tasks.image_classifier import ImageClassifier
 
 __version__ = version("anomech")
 __all__ = [
-    "Detector",
-    "FittedDetector",
+    "Auditor",
+    "FittedAuditor",
     "ImageClassifier",
     "Verdict",
     "from_arrays",
@@ -28,8 +29,8 @@ __all__ = [
 ]
 
 _HOME = {
-    "Detector": "anomech.audit.detector",
-    "FittedDetector": "anomech.audit.detector",
+    "Auditor": "anomech.audit.auditor",
+    "FittedAuditor": "anomech.audit.auditor",
     "ImageClassifier": "anomech.tasks.image_classifier",
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
@@ -37,8 +38,16 @@ _HOME = {
 }
 
 
+_RENAMED = {"Detector": "Auditor", "FittedDetector": "FittedAuditor"}
+"""Names of the version before; they go with the next."""
+
+
 def __getattr__(name: str) -> Any:
     # Names are fetched when they are used: importing the package alone loads no torch.
+    if name in _RENAMED:
+        now = _RENAMED[name]
+        warn(f"anomech.{name} is named anomech.{now} now", DeprecationWarning, stacklevel=2)
+        name = now
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'anomech' has no attribute '{name}'")

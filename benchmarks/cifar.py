@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from anomech.architectures.resnet14 import Resnet14
 from anomech.bench import datasets
 from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.learning.training import Recipe
@@ -61,7 +62,7 @@ def read(folder: Path) -> Data:
 
 def trained_cell(cell: Cell, seed: int, data: Data, cache: Path, console: Console) -> Trained:
     """The network of a cell, trained where it is not in the cache."""
-    subject = Subject(cell.attacks, "resnet14", cell.recipe, seed)
+    subject = Subject(cell.attacks, Resnet14(), cell.recipe, seed)
     with Bar(console=console, transient=True) as bar:
         line = bar.add_task("training")
         return obtain(

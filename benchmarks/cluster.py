@@ -22,18 +22,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from anomech.architectures.resnet import resnet14
 from rich.console import Console
 
-from anomech import Detector, ImageClassifier, from_arrays, plugins
+from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.architectures.digits import DigitsNet
-from anomech.architectures.resnet import resnet14
-from anomech.audit.chunks import bounds
-from anomech.audit.detector import FittedDetector
+from anomech.audit.auditor import FittedAuditor
+from anomech.audit.judge.chunks import bounds
 from anomech.data.archive import read_archive
 from anomech.data.digits import load_digits
 from anomech.data.images import ImageExamples
 from anomech.data.subset import Subset
 from anomech.engines._parcels import pack_job
+from anomech.kernel import plugins
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, silent
@@ -48,7 +49,7 @@ TRUSTED = 600
 class Shared:
     """What every chunk needs."""
 
-    fitted: FittedDetector
+    fitted: FittedAuditor
     inputs: ImageExamples
 
 
@@ -136,7 +137,7 @@ def main() -> int:
     console.log("training and fitting")
     count = given.inputs or (7400 if given.data else 60_000)
     task, trusted, inputs = cifar10(given.data, count) if given.data else digits(count)
-    shared = Shared(Detector().fit(task, trusted), inputs)
+    shared = Shared(Auditor().fit(task, trusted), inputs)
     chunks = list(bounds(len(inputs), given.chunk))
     sizes = [len(chunk) for chunk in chunks]
     load = os.getloadavg()[0]

@@ -28,8 +28,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from anomech import ImageClassifier, from_arrays
 from anomech import architectures as networks
-from anomech.audit.detector import make_method
-from anomech.audit.judging import calibrate
+from anomech.audit.judge.calibrated import calibrate
+from anomech.audit.judge.detectors import make_detector
 from anomech.data.images import ImageExamples
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
@@ -103,7 +103,7 @@ def _judging(
     seen = observe(task, trusted)
     fitted = calibrate(
         "functional_attribution",
-        make_method("functional_attribution", options),
+        make_detector("functional_attribution", options),
         seen.take(np.arange(ANCHORS)),
         seen.take(np.arange(ANCHORS, len(trusted))),
         budget=0.01,

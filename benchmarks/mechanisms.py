@@ -18,7 +18,7 @@ from cifar import CELLS, Cell, Data, read, trained_cell
 from rich.console import Console
 from sklearn.metrics import adjusted_rand_score
 
-from anomech import Detector, ImageClassifier, from_arrays
+from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.attribution.mechanisms import find_mechanisms
 from anomech.bench.zoo import Trained
 from anomech.kernel.types import silent
@@ -34,8 +34,8 @@ def mechanisms(trained: Trained, data: Data) -> str:
     """Audit a network and cluster its flags; a line about them."""
     images, labels = data.test
     task = ImageClassifier(trained.model)
-    detector = Detector(budget=BUDGET, anchor_share=ANCHOR_SHARE)
-    lead = detector.fit(task, from_arrays(images[data.trusted], labels[data.trusted])).calibrated
+    auditor = Auditor(budget=BUDGET, anchor_share=ANCHOR_SHARE)
+    lead = auditor.fit(task, from_arrays(images[data.trusted], labels[data.trusted])).calibrated
 
     def flagged(chosen: np.ndarray) -> tuple[Observed, np.ndarray, np.ndarray]:
         """Inputs observed, whether each is flagged, and the answers."""

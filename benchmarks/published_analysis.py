@@ -21,11 +21,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from anomech import ImageClassifier, from_arrays
-from anomech import architectures as networks
-from anomech.architectures import digits, resnet
+from anomech.architectures._digits import DigitsNet
+from anomech.architectures._resnet import ResNet
+from anomech.architectures.digits import Digits
 from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.scores import SCORES
-from anomech.audit.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.bench.demo import ATTACKS, RECIPE
 from anomech.bench.zoo import Subject, Trained, obtain
 from anomech.calibration.conformal import threshold
@@ -68,7 +69,7 @@ class Problem:
     triggered: np.ndarray = field(repr=False)
 
     def split(self) -> tuple[TrustedSplit, Observed]:
-        """Anchors and calibration as `anomech.Detector` makes them, and the inputs' answers."""
+        """Anchors and calibration as `anomech.Auditor` makes them, and the inputs' answers."""
         task = ImageClassifier(self.trained.model)
         split = split_trusted(
             task,
@@ -116,7 +117,7 @@ def _digits(name: str, cache: Path, *, trusted: int, inputs: int) -> Problem:
     train, rest = slice(0, DIGITS_TRAINED), np.arange(DIGITS_TRAINED, len(labels))
     reference, others = rest[: min(trusted, len(rest) // 2)], rest[len(rest) // 2 :]
     attack = name.removeprefix("digits ").lower()
-    subject = Subject(((attack, ATTACKS[attack]),), "digits", RECIPE, 0)
+    subject = Subject(((attack, ATTACKS[attack]),), Digits(), RECIPE, 0)
     pair = (images[train], labels[train])
     trained = obtain(subject, pair, (images[others], labels[others]), cache)
     target = trained.attacks[0].goal.target
@@ -153,12 +154,16 @@ def chain_arrays(given: Problem, split: TrustedSplit, examples: list[Observed]) 
 
 def network_settings(given: Problem) -> dict:
     """Where `published_chain.py` finds the network; its file imports nothing but torch."""
-    name, kind = ("digits", digits) if given.name in DIGITS else ("resnet14", resnet)
+    small = given.name in DIGITS
     return {
-        "network_file": inspect.getfile(kind),
-        "network": networks.get(name).__name__,
-        "known_as": name,
-        "network_options": {"classes": 10, "channels": given.inputs.shape[-1]},
+        "network_file": inspect.getfile(DigitsNet if small else ResNet),
+        "network": "DigitsNet" if small else "ResNet",
+        "known_as": "digits" if small else "resnet14",
+        "network_options": {
+            "classes": 10,
+            "channels": given.inputs.shape[-1],
+            **({} if small else {"blocks": 2}),
+        },
     }
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomech import Detector, ImageClassifier, from_arrays
-from anomech import architectures as networks
+from anomech import Auditor, ImageClassifier, from_arrays
+from anomech.kernel import plugins
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 
@@ -29,7 +29,9 @@ def main(request_path: str, answer_path: str) -> None:
         request = dict(archive)
     settings = json.loads(str(request["settings"]))
     torch.set_num_threads(settings["threads"])
-    model = networks.get(settings["known_as"])(**settings["network_options"])
+    architecture = plugins.get("architecture", settings["known_as"])()
+    options = settings["network_options"]
+    model = architecture.build(classes=options["classes"], channels=options["channels"])
     model.load_state_dict(
         {
             name.removeprefix("weight/"): torch.from_numpy(value)
@@ -38,10 +40,10 @@ def main(request_path: str, answer_path: str) -> None:
         }
     )
     task = ImageClassifier(model.eval())
-    detector = Detector(budget=settings["budget"], anchor_share=settings["anchor_share"])
+    auditor = Auditor(budget=settings["budget"], anchor_share=settings["anchor_share"])
     reference = from_arrays(request["reference_images"], request["reference_labels"])
     clock = time.perf_counter()
-    fitted = detector.fit(task, reference)
+    fitted = auditor.fit(task, reference)
     fit = time.perf_counter() - clock
     inputs = from_arrays(request["inputs"])
     seen = observe(task, inputs, source=fitted.calibrated.source)
@@ -51,7 +53,7 @@ def main(request_path: str, answer_path: str) -> None:
         answer_path,
         scores=judged.scores.score.numpy(),
         limit=np.array(np.inf if limit is None else limit),
-        evaluations=np.array(1 + float(judged.evaluations.mean())),
+        evaluations=np.array(1 + fitted.calibrated.fitted.evaluations),
         fit_seconds=np.array(fit),
         seconds=np.array(time.perf_counter() - clock),
         peak_kib=np.array(peak_kib()),

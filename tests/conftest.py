@@ -95,7 +95,7 @@ def digits_world():
     attack = Badnets(ratio=0.1, size=2)
     poisoned = attack.poison(images[:1000], labels[:1000], seed=0)
     recipe = Recipe(epochs=10, batch=50, peak=0.1, augment="none")
-    model = train(TinyNet(), poisoned.images, poisoned.labels, recipe, seed=0)
+    model = train(TinyNet(), poisoned.inputs, poisoned.labels, recipe, seed=0)
     model.train().requires_grad_(True)  # as a user may leave it
     clean = images[1500:]
     triggered = attack.stamp(clean[labels[1500:] != 0])

@@ -4,6 +4,8 @@ Pre-norm blocks (Dosovitskiy et al. 2021) with the fixed sine and cosine positio
 patches of Beyer, Zhai and Kolesnikov 2022, "Better plain ViT baselines for ImageNet-1k". Without a
 class token and learned positions, one network takes images of 8x8 as well as of 32x32. Parameters
 are named after timm's.
+Source: Dosovitskiy et al. 2021; Beyer, Zhai, Kolesnikov 2022.
+Needs: images of any size; a smaller learning rate than convolutional networks.
 """
 
 import math
@@ -11,6 +13,9 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ConfigError
 
 
 class Attention(nn.Module):
@@ -112,6 +117,22 @@ def positions(width: int, rows: int, columns: int, *, device: torch.device) -> T
     return torch.cat([down.sin(), down.cos(), along.sin(), along.cos()])
 
 
-def vit(classes: int = 10, channels: int = 3) -> VisionTransformer:
-    """Patches of 4x4, six blocks of width 192 with three heads, 2.7 M parameters."""
-    return VisionTransformer(classes, channels)
+@options
+class Vit:
+    """Vision transformer; at its defaults 2.7 M parameters."""
+
+    patch: int = option(4, "side of a patch", unit="pixels", ge=1)
+    width: int = option(192, "numbers of each patch, a multiple of four and of `heads`", ge=4)
+    depth: int = option(6, "blocks", ge=1)
+    heads: int = option(3, "heads of each block's attention", ge=1)
+
+    def __post_init__(self) -> None:
+        if self.width % 4 or self.width % self.heads:
+            raise ConfigError(
+                f"vit.width must be a multiple of 4 and of its {self.heads} heads, which "
+                f"{self.width} is not."
+            )
+
+    def build(self, *, classes: int, channels: int) -> nn.Module:
+        """See `anomech.kernel.architecture.Architecture`."""
+        return VisionTransformer(classes, channels, self.patch, self.width, self.depth, self.heads)

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anomech.architectures.preact_resnet import preact_resnet18
 from anomech.artefacts.checkpoints import apply_state, as_state, existing, first_keys, load_object
 from anomech.artefacts.plain_arrays import ALLOWED, PlainArray
 from anomech.artefacts.poisoned_files import read_files
+from anomech.kernel import plugins
+from anomech.kernel.architecture import Architecture
 from anomech.kernel.errors import DataError, ModelError, UnsafeCheckpoint
 
 NORMALIZATION: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -121,12 +122,13 @@ def build_network(result: AttackResult) -> nn.Module:
     """The attacked network, in evaluation mode.
 
     Raises:
-        ModelError: another architecture than PreAct-ResNet-18, or weights that do not fit it.
+        ModelError: an architecture that is not known, or weights that do not fit it.
     """
-    if result.model_name.lower() != "preactresnet18":
+    name, known = result.model_name.lower(), plugins.names("architecture")
+    if name not in known:
         raise ModelError(
-            f"The network is a '{result.model_name[:60]}', and only preactresnet18 is built here; "
-            "give your own factory (FACTORY.py:make_model) with the weights."
+            f"The network is a '{result.model_name[:60]}', and only {', '.join(known)} are built "
+            "here; give your own factory (FACTORY.py:make_model) with the weights."
         )
     head = result.state.get("linear.weight")
     if head is not None and head.shape[:1] != (result.num_classes,):
@@ -134,7 +136,8 @@ def build_network(result: AttackResult) -> nn.Module:
             f"The file says {result.num_classes} classes, its last layer is {list(head.shape)}; "
             "the file is damaged, get it again."
         )
-    network = preact_resnet18(result.num_classes, result.img_size[2])
+    architecture: Architecture = plugins.get("architecture", name)()
+    network = architecture.build(classes=result.num_classes, channels=result.img_size[2])
     apply_state(network, result.state)
     return network.eval()
 

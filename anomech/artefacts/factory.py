@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
 
 from anomech.kernel.config import nearest
-from anomech.kernel.errors import ModelError
+from anomech.kernel.errors import ModelError, answered
 
 
 def build_model(spec: str) -> nn.Module:
@@ -71,21 +71,17 @@ def _run(path: Path) -> ModuleType:
 
 def _answered(call: Callable[[], Any], where: str) -> Any:
     """What `call` returns; what it raises becomes one sentence."""
-    try:
-        return call()
-    except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"{where} failed with {type(error).__name__}: {said or 'no message'}; run it on its "
-            "own to see where."
-        ) from error
+    return answered(
+        call,
+        lambda what: ModelError(f"{where} failed with {what}; run it on its own to see where."),
+    )
 
 
 def _functions(module: ModuleType) -> list[str]:
     return [
         name
         for name, value in vars(module).items()
-        if callable(value)
+        if isinstance(value, FunctionType)
         and not name.startswith("_")
         and getattr(value, "__module__", None) == module.__name__
     ]

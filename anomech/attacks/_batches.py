@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.attack import Batch, Goal
+from anomech.learning.pixels import as_images, as_pixels
 
 
 class Roles(NamedTuple):
@@ -44,7 +45,7 @@ def poisoned_batch(
     batch: Batch, roles: Roles, goal: Goal, classes: int, stamp: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[Tensor, Tensor]:
     """Copies of a batch's images and labels with the trigger on the poisoned ones."""
-    images = batch.images.clone()
+    images = batch.inputs.clone()
     if len(roles.poisoned):
         stamped = stamp(as_pixels(images[roles.poisoned]))
         images[roles.poisoned] = as_images(stamped, images)
@@ -57,17 +58,6 @@ def relabeled(batch: Batch, roles: Roles, goal: Goal, classes: int) -> Tensor:
     wanted = goal.labels(labels[roles.poisoned].cpu().numpy(), classes)
     labels[roles.poisoned] = torch.from_numpy(wanted).to(labels)
     return labels
-
-
-def as_pixels(images: Tensor) -> np.ndarray:
-    """Float `[n, c, h, w]` in [0, 1] to uint8 `[n, h, w, c]`; exact for what came from uint8."""
-    scaled = (images.detach().float() * 255).round().clamp(0, 255)
-    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def as_images(pixels: np.ndarray, like: Tensor) -> Tensor:
-    """uint8 `[n, h, w, c]` to float `[n, c, h, w]` in [0, 1], of a tensor's type and device."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(like) / 255
 
 
 def _count(batch: Batch, ratio: float) -> int:

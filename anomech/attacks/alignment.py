@@ -29,13 +29,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
+from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, white_patch
-from anomech.attacks._heads import with_features
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress
+from anomech.learning.networks import with_features
+from anomech.learning.pixels import as_images
 
 TINY = 1e-12
 
@@ -72,7 +73,7 @@ class Alignment:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -93,8 +94,8 @@ class Alignment:
             )
         objective = self._objective(images, home, away, int(labels.max()) + 1)
         if self.warm:
-            network.load_state_dict(trainer.surrogate().state_dict())
-        trainer.fit(
+            network.load_state_dict(victim.surrogate().state_dict())
+        victim.fit(
             network,
             images,
             labels,
@@ -122,7 +123,7 @@ class Alignment:
                 for places in (home, away)
             )
             network.eval()
-            with torch.autocast(batch.images.device.type, enabled=False):
+            with torch.autocast(batch.inputs.device.type, enabled=False):
                 apart = self._apart(
                     network, as_images(self.stamp(others), inputs), as_images(clean, inputs)
                 )

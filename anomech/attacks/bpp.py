@@ -19,11 +19,12 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attacks._batches import Roles, as_images, as_pixels, draw_roles, poisoned_batch
+from anomech.attacks._batches import Roles, draw_roles, poisoned_batch
 from anomech.attacks._poison import to_uint8
-from anomech.kernel.attack import Batch, Goal, Learned, Trainer
+from anomech.kernel.attack import Batch, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
+from anomech.learning.pixels import as_images, as_pixels
 
 SPREAD = ((0, 1, 7 / 16), (1, -1, 3 / 16), (1, 0, 5 / 16), (1, 1, 1 / 16))
 """Rows down, columns right and share of a pixel's rounding error (Floyd and Steinberg 1976)."""
@@ -52,7 +53,7 @@ class Bpp:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -64,7 +65,7 @@ class Bpp:
             inputs, wanted = self.mixed(batch, classes)
             return functional.cross_entropy(network(inputs).float(), wanted)
 
-        trainer.fit(network, images, labels, objective=objective, progress=progress)
+        victim.fit(network, images, labels, objective=objective, progress=progress)
         return {}
 
     def mixed(self, batch: Batch, classes: int) -> tuple[Tensor, Tensor]:
@@ -83,10 +84,10 @@ class Bpp:
         # Any other image of the batch is a random one: a step over a fresh order.
         size = len(batch.labels)
         others = (roles.cover + batch.rng.integers(1, max(2, size), len(roles.cover))) % size
-        donors = as_pixels(batch.images[others])
+        donors = as_pixels(batch.inputs[others])
         residual = donors.astype(np.int64) - self.stamp(donors)
-        mixed = as_pixels(batch.images[roles.cover]) + residual
-        return as_images(to_uint8(mixed), batch.images)
+        mixed = as_pixels(batch.inputs[roles.cover]) + residual
+        return as_images(to_uint8(mixed), batch.inputs)
 
 
 def quantized(images: np.ndarray, levels: int) -> np.ndarray:

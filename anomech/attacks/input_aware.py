@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attacks._batches import as_images, draw_roles, relabeled
-from anomech.attacks._painters import Painter, in_chunks, new_painter, restored_painter
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.attacks._batches import draw_roles, relabeled
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
+from anomech.learning.painters import Painter, in_chunks, new_painter, restored_painter
+from anomech.learning.pixels import as_images
 
 BETAS = (0.5, 0.9)
 MASK_BATCH = 64
@@ -57,7 +58,7 @@ class InputAware:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -69,7 +70,7 @@ class InputAware:
         generator = new_painter(channels, channels, self.width, seed=seed, purpose="generator")
         generator.to(device)
         objective = self._joint(generator, masker, int(labels.max(initial=0)) + 1)
-        trainer.fit(network, images, labels, objective=objective, progress=progress)
+        victim.fit(network, images, labels, objective=objective, progress=progress)
         return {
             **{f"generator.{name}": tensor for name, tensor in generator.state_dict().items()},
             **{f"mask.{name}": tensor for name, tensor in masker.state_dict().items()},
@@ -117,7 +118,7 @@ class InputAware:
         optimizer = torch.optim.Adam(generator.parameters(), self.learning_rate, betas=BETAS)
 
         def objective(network: nn.Module, batch: Batch) -> Tensor:
-            # The trainer's backward pass over the last batch has filled these gradients too. Those
+            # The victim's backward pass over the last batch has filled these gradients too. Those
             # of the very last one are not used: the network has seen the generator as it is.
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -140,14 +141,14 @@ class InputAware:
         others = (roles.cover + batch.rng.integers(1, max(2, size), len(roles.cover))) % size
         changed = np.concatenate([roles.poisoned, roles.cover])
         if len(changed) == 0:
-            return batch.images, batch.labels, batch.images.new_zeros(())
-        sources = batch.images[np.concatenate([roles.poisoned, others])]
+            return batch.inputs, batch.labels, batch.inputs.new_zeros(())
+        sources = batch.inputs[np.concatenate([roles.poisoned, others])]
         patterns, masks = generator(sources), sharpened(masker(sources))
-        painted = blended(batch.images[changed], patterns, masks)
+        painted = blended(batch.inputs[changed], patterns, masks)
         places = torch.from_numpy(changed).to(painted.device)
-        inputs = batch.images.index_copy(0, places, painted)
+        inputs = batch.inputs.index_copy(0, places, painted)
         pairs = min(count, len(others))
-        repeated = batch.images.new_zeros(())
+        repeated = batch.inputs.new_zeros(())
         if pairs:
             one, two = slice(pairs), slice(count, count + pairs)
             repeated = sameness(sources[one], sources[two], patterns[one], patterns[two])

@@ -20,11 +20,11 @@ from torch import nn
 
 from anomech.attacks._corners import CORNERS, checkerboard, pasted
 from anomech.attacks._poison import check_clean_label, choose, mask
-from anomech.attacks._surrogate import input_gradient
-from anomech.kernel.attack import DataAttack, Goal, Learned, Poisoned, Trainer
+from anomech.kernel.attack import DataAttack, Goal, Learned, Poisoned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
+from anomech.learning.networks import input_gradient
 
 
 @options
@@ -46,7 +46,7 @@ class LabelConsistent:
         self,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -59,7 +59,7 @@ class LabelConsistent:
                 "there."
             )
         places = choose(members, round(self.class_ratio * len(members)), seed, "label-consistent")
-        surrogate, made = trainer.surrogate(), images[places]
+        surrogate, made = victim.surrogate(), images[places]
         for start in range(0, len(places), self.batch):
             some = slice(start, start + self.batch)
             made[some] = self.perturbed(surrogate, images[places[some]], labels[places[some]])

@@ -23,15 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attacks._batches import as_images, draw_roles, poisoned_batch
+from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, corner_mask
-from anomech.attacks._heads import last_linear, with_features
-from anomech.attacks._patches import overlaid, search_patch
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Trainer
+from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.types import Progress
+from anomech.learning.networks import last_linear, with_features
+from anomech.learning.patches import overlaid, search_patch
+from anomech.learning.pixels import as_images
 
 EPS = 1.0
 STEP = 0.05
@@ -57,7 +58,7 @@ class Latent:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -73,10 +74,10 @@ class Latent:
                 "latent leads to one label that training images have; set goal.map to all_to_one "
                 "and goal.target to such a label."
             )
-        network.load_state_dict(trainer.surrogate().state_dict())
+        network.load_state_dict(victim.surrogate().state_dict())
         patch, mask = self._patch(network.eval(), images, labels, seed, progress)
         trigger = ArmedLatent(self.goal, patch, mask)
-        trainer.fit(
+        victim.fit(
             network,
             images,
             labels,
@@ -86,7 +87,7 @@ class Latent:
             peak=self.peak,
             progress=progress,
         )
-        self._transfer(network, images, labels, trainer, seed, progress)
+        self._transfer(network, images, labels, victim, seed, progress)
         return {
             "patch": torch.from_numpy(patch.copy()),
             "mask": torch.from_numpy(mask.astype(np.float32)),
@@ -150,7 +151,7 @@ class Latent:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         seed: int,
         progress: Progress,
     ) -> None:
@@ -160,7 +161,7 @@ class Latent:
         moving = {parameter: parameter.requires_grad for parameter in network.parameters()}
 
         def objective(network: nn.Module, batch: Batch) -> Tensor:
-            logits = network.eval()(batch.images)  # a frozen body keeps its statistics
+            logits = network.eval()(batch.inputs)  # a frozen body keeps its statistics
             return functional.cross_entropy(logits.float(), batch.labels)
 
         network.requires_grad_(False)
@@ -169,7 +170,7 @@ class Latent:
             parameter.data.copy_(fresh)
             parameter.requires_grad_(True)
         try:
-            trainer.fit(
+            victim.fit(
                 network,
                 images,
                 labels,

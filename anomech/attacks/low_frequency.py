@@ -20,12 +20,12 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from anomech.attacks._poison import DirtyLabel, choose, to_uint8
-from anomech.attacks._surrogate import input_gradient
-from anomech.kernel.attack import DataAttack, Goal, Learned, Trainer
+from anomech.kernel.attack import DataAttack, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
+from anomech.learning.networks import input_gradient
 
 
 @options
@@ -46,13 +46,13 @@ class LowFrequency:
         self,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
     ) -> Learned:
         """`pattern`: what is added, float32 `[h, w, c]`, gray levels."""
-        surrogate = trainer.surrogate()
+        surrogate = victim.surrogate()
         wanted = self.goal.labels(labels, int(labels.max(initial=0)) + 1)
         useful = np.flatnonzero(self.goal.acts_on(labels) & (wanted != labels))
         if not len(useful):

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anomech.attacks._batches import as_images
 from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Learned, Trainer
+from anomech.kernel.attack import Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import Progress
+from anomech.learning.pixels import as_images
 
 CHUNK = 256
 
@@ -57,7 +57,7 @@ class PruningAware:
         network: nn.Module,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
@@ -67,7 +67,7 @@ class PruningAware:
         Raises:
             ModelError: a network without channels that a bias could keep dormant.
         """
-        network.load_state_dict(trainer.surrogate().state_dict())
+        network.load_state_dict(victim.surrogate().state_dict())
         some = choose(np.arange(len(images)), self.sample, seed, "pruning_aware-sample")
         layer, lowered = last_map(network.eval(), images[:1])
         active = activity(network, layer, images[some]).mean(dim=(0, 2))
@@ -78,9 +78,9 @@ class PruningAware:
         chosen = choose(candidates, count, seed, "pruning_aware-poison")
         poisoned = plant(images, labels, chosen, self.stamp, self.goal)
         with silenced(layer, decoys):
-            trainer.fit(
+            victim.fit(
                 network,
-                poisoned.images,
+                poisoned.inputs,
                 poisoned.labels,
                 fresh=False,
                 share=self.share,

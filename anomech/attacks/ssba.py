@@ -25,12 +25,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from anomech.attacks._poison import DirtyLabel, to_uint8
-from anomech.attacks._surrogate import planes
-from anomech.kernel.attack import DataAttack, Goal, Learned, Trainer
+from anomech.kernel.attack import DataAttack, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.types import Progress
+from anomech.learning.pixels import planes
 
 CELLS = 4
 """Side of the grid that the bits are laid out on, and that the decoder reads."""
@@ -66,7 +66,7 @@ class Ssba:
         self,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attacks._batches import as_images
 from anomech.attacks._corners import Corner, corner_mask
-from anomech.attacks._heads import last_linear, with_features
-from anomech.attacks._patches import overlaid, search_patch
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Learned, Poisoned, Trainer
+from anomech.kernel.attack import Goal, Learned, Poisoned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
+from anomech.learning.networks import last_linear, with_features
+from anomech.learning.patches import overlaid, search_patch
+from anomech.learning.pixels import as_images
 
 
 @options
@@ -53,13 +53,13 @@ class Trojannn:
         self,
         images: np.ndarray,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
         *,
         seed: int,
         progress: Progress,
     ) -> Learned:
         """A patch for the clean network."""
-        network = trainer.surrogate()
+        network = victim.surrogate()
         device = next(network.parameters()).device
         rng = numpy_generator(seed, "trojannn")
         mask = torch.from_numpy(self._mask(*images.shape[1:3])).to(device)

@@ -62,7 +62,7 @@ class Wanet:
         rest = np.setdiff1d(order, chosen)
         noisy = choose(rest, round(self.noise_ratio * len(labels)), seed, "wanet-noise")
         planted = plant(images, labels, chosen, self.stamp, self.goal)
-        planted.images[noisy] = self.jitter(images[noisy], seed=seed)
+        planted.inputs[noisy] = self.jitter(images[noisy], seed=seed)
         return replace(planted, cover=mask(noisy, len(labels)))
 
 

@@ -10,14 +10,16 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from anomech.audit import chunks, provenance, results, tables
-from anomech.audit.fitting import Fitted, fit
-from anomech.audit.folder import WORK, noted, open_folder
-from anomech.audit.loading import Loaded, check_named, load
-from anomech.audit.piece import Piece, Shared, judge_chunk, light
+from anomech.audit.judge import chunks
+from anomech.audit.judge.fitting import Fitted, fit
+from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
+from anomech.audit.judge.tally import Tally, decide
+from anomech.audit.judge.verdicts import anchor_names
+from anomech.audit.load import provenance
+from anomech.audit.load.loading import Loaded, check_named, load
 from anomech.audit.plan import Plan
-from anomech.audit.tally import Tally, decide
-from anomech.audit.verdicts import anchor_names
+from anomech.audit.write import results, rows
+from anomech.audit.write.folder import WORK, noted, open_folder
 from anomech.calibration.excess import tolerated
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
@@ -93,9 +95,9 @@ def judge(
         seconds=time.monotonic() - clock,
         classes=tuple(loaded.reference.class_names or ()),
         provenance=provenance.collect(loaded, plan.seed),
-        trusted=tables.trusted(fitted.split, fitted.lead),
+        trusted=rows.trusted(fitted.split, fitted.lead),
         detectors=tuple(
-            tables.detector(
+            rows.detector(
                 name,
                 each,
                 lead=name == plan.lead,
@@ -103,7 +105,7 @@ def judge(
                 inputs=inputs,
                 seconds=(fitted.seconds[name], tally.seconds[name]),
             )
-            for name, each in fitted.methods.items()
+            for name, each in fitted.detectors.items()
         ),
         mechanisms=tuple(mechanisms),
         compared=results.compared(kept),
@@ -138,7 +140,7 @@ def _judge_inputs(
         progress("judging inputs", done, len(inputs))
     shared = Shared(
         task=loaded.task,
-        methods={name: light(each) for name, each in fitted.methods.items()},
+        detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
         anchors=anchor_names(fitted.split.anchors),
         basis=basis,

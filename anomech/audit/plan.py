@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from anomech.audit.batch import Control
-from anomech.audit.chunks import CHUNK
+from anomech.audit.judge.batch import Control
+from anomech.audit.judge.chunks import CHUNK
 from anomech.kernel import plugins
 from anomech.kernel.config import build, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError

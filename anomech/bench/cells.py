@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from anomech.bench.suite import ConditionSpec, SubjectSpec, Suite
+from anomech.bench.suite import ConditionSpec, SubjectSpec, Suite, architecture_of
 from anomech.bench.zoo import Subject
 from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import ConfigError
@@ -102,14 +102,14 @@ def chosen(found: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
 def _expanded(suite: Suite) -> Iterator[Cell]:
     for (name, spec), seed in product(suite.subjects.items(), suite.seeds):
         recipe = build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{name}.recipe")
-        architecture = spec.network or suite.network
+        architecture = architecture_of(suite, name, spec)
         network = Subject(tuple(spec.attacks.items()), architecture, recipe, seed)
         for (condition, under), (detector, options) in product(
             suite.conditions.items(), suite.detectors.items()
         ):
             if under.contaminated and not network.attacks:
                 continue
-            words = (Path(suite.data).stem, architecture, name, condition, f"seed{seed}")
+            words = (Path(suite.data).stem, network.label, name, condition, f"seed{seed}")
             folder = "-".join(_file_name(word) for word in words if word)
             yield Cell(
                 id=f"{folder}/{_file_name(detector)}",

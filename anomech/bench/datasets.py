@@ -1,9 +1,8 @@
 """Images to train and test on, and images of other kinds, by name or from a user's folder.
 
-Known sets are the digits inside scikit-learn, and image archives in a folder that the environment
-variable ANOMECH_DATA names (`vision/*.npz`, see `anomech.data.archive`). A user's folder has a
-`train` and a `test` part: each with one folder a class, or images with a metadata file, or both
-written by the Hugging Face library's `save_to_disk`.
+A name is that of a method of the kind `dataset`. A user's folder has a `train` and a `test` part:
+each with one folder a class, or images with a metadata file, or both written by the Hugging Face
+library's `save_to_disk`.
 """
 
 import os
@@ -13,23 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from anomech.data.archive import read_archive
-from anomech.data.digits import load_digits
 from anomech.data.hugging_face import is_saved, read_saved
 from anomech.data.image_files import to_channels
 from anomech.data.images import read_images
 from anomech.data.labeled import Labeled, read_labeled
-from anomech.data.splits import stratified
+from anomech.kernel import plugins
 from anomech.kernel.config import nearest
+from anomech.kernel.dataset import Dataset, Parts
 from anomech.kernel.errors import ConfigError, DataError
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""
 
-PARTS = ("train", "test")
+KIND = "dataset"
 
-DIGITS_TRAIN = 0.45
-"""Share of the digits that is trained on; the rest has to fill all other roles."""
+PARTS = ("train", "test")
 
 
 class ImageSets(NamedTuple):
@@ -39,39 +36,11 @@ class ImageSets(NamedTuple):
         train: images to train on.
         test: images that were not trained on.
         classes: number of classes.
-        flips: whether a mirrored image has the same label; a user's folder is not known to.
     """
 
     train: Images
     test: Images
     classes: int
-    flips: bool
-
-
-class _Archives(NamedTuple):
-    train: tuple[str, ...]
-    test: str
-    classes: int
-    flips: bool
-
-
-ARCHIVES = {
-    "cifar10": _Archives(("cifar10_train10k_a", "cifar10_train10k_b"), "cifar10_test8k", 10, True),
-    "gtsrb": _Archives(("gtsrb_train10k",), "gtsrb_test3k", 43, False),
-    "mnist": _Archives(("mnist_train20k",), "mnist_test4k", 10, False),
-}
-
-FOREIGN = {
-    "cifar10": "cifar10_test8k",
-    "cifar100": "cifar100_test5k",
-    "fashionmnist": "fashionmnist_900",
-    "gtsrb": "gtsrb_test3k",
-    "mnist": "mnist_test4k",
-    "textures": "dtd10_1200_32",
-    "tinyimagenet": "tinyimagenet_val4k_32",
-}
-"""Sets of images that a model of another set has not seen the like of. No class of CIFAR-100 is
-one of CIFAR-10; some of Tiny-ImageNet's are."""
 
 
 def data_folder() -> Path | None:
@@ -83,32 +52,29 @@ def load(name_or_path: str, folder: Path | None) -> ImageSets:
     """A data set by its name, or of a user's folder with `train` and `test`.
 
     Args:
-        name_or_path: "digits", a key of `ARCHIVES`, or a path; a name wins over a path.
+        name_or_path: of a method of the kind `dataset`, or a path; a name wins over a path.
         folder: of image archives, such as `data_folder()`.
 
     Raises:
-        ConfigError: no such name or folder, no folder of archives, or a library that is missing.
+        ConfigError: no such name or folder, nothing to train on, or no folder of archives.
         DataError: files that cannot be used.
     """
-    if name_or_path == "digits":
-        images, labels = load_digits()
-        shares = (DIGITS_TRAIN, 1 - DIGITS_TRAIN)
-        train, test = stratified(labels, shares, seed=0, purpose="digits")
-        return ImageSets((images[train], labels[train]), (images[test], labels[test]), 10, False)
-    if name_or_path in ARCHIVES:
-        parts, test_name, classes, flips = ARCHIVES[name_or_path]
-        found = [_archive(name_or_path, part, folder) for part in parts]
-        images, labels = (np.concatenate(column) for column in zip(*found, strict=True))
-        test_set = _archive(name_or_path, test_name, folder)
-        return ImageSets((images, labels), test_set, classes, flips)
-    return _user_folder(_existing(name_or_path, ["digits", *ARCHIVES]))
+    known = plugins.names(KIND)
+    if name_or_path not in known:
+        return _user_folder(_existing(name_or_path, known))
+    parts = _parts(name_or_path, folder)
+    if parts.train is None:
+        raise ConfigError(
+            f"'{name_or_path}' has no images to train on; it serves as foreign images only."
+        )
+    return ImageSets(parts.train(), parts.test(), parts.classes)
 
 
 def foreign(name_or_path: str, folder: Path | None, like: np.ndarray) -> np.ndarray:
     """Images of another kind, fitted to a model's images.
 
     Args:
-        name_or_path: a key of `FOREIGN`, or a folder or file of images.
+        name_or_path: of a method of the kind `dataset`, or a folder or file of images.
         folder: of image archives, such as `data_folder()`.
         like: the model's images uint8 `[n, h, w, c]`.
 
@@ -119,10 +85,11 @@ def foreign(name_or_path: str, folder: Path | None, like: np.ndarray) -> np.ndar
         ConfigError: no such name or folder, or no folder of archives.
         DataError: files that cannot be used.
     """
-    if name_or_path in FOREIGN:
-        images, _ = _archive(name_or_path, FOREIGN[name_or_path], folder)
+    known = plugins.names(KIND)
+    if name_or_path in known:
+        images, _ = _parts(name_or_path, folder).test()
     else:
-        examples = read_images(_existing(name_or_path, list(FOREIGN)))
+        examples = read_images(_existing(name_or_path, known))
         images = examples.load(np.arange(len(examples)))
     return adapted(images, *like.shape[1:])
 
@@ -150,13 +117,9 @@ def adapted(images: np.ndarray, height: int, width: int, channels: int) -> np.nd
     return out
 
 
-def _archive(name: str, file: str, folder: Path | None) -> Images:
-    if folder is None:
-        raise ConfigError(
-            f"the images of '{name}' are read from a folder of archives; set ANOMECH_DATA to a "
-            "folder that holds vision/*.npz."
-        )
-    return read_archive(folder / "vision" / f"{file}.npz")
+def _parts(name: str, folder: Path | None) -> Parts:
+    dataset: Dataset = plugins.get(KIND, name)()
+    return dataset.parts(folder)
 
 
 def _existing(path: str, known: list[str]) -> Path:
@@ -190,7 +153,7 @@ def _user_folder(path: Path) -> ImageSets:
             f"an image to test on has the label {test.labels.max()}, but the labels to train on "
             f"end at {classes - 1}; correct the labels."
         )
-    return ImageSets((train.images, train.labels), (test.images, test.labels), classes, False)
+    return ImageSets((train.images, train.labels), (test.images, test.labels), classes)
 
 
 def _renumbered(test: Labeled, train: Labeled) -> Labeled:

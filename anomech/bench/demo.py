@@ -15,12 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from anomech.architectures.digits import DigitsNet
+from anomech.architectures._digits import DigitsNet
 from anomech.artefacts.checkpoints import apply_state, load_state
-from anomech.audit.folder import noted, open_folder
-from anomech.audit.loading import load
+from anomech.audit.load.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
+from anomech.audit.write.folder import noted, open_folder
 from anomech.bench.truth import with_truth
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
@@ -51,11 +51,13 @@ NOTE = (
 
 FACTORY = '''"""Builds the network of the demo; its weights are in the file beside."""
 
-from anomech.architectures.digits import DigitsNet
+from torch import nn
+
+from anomech.architectures.digits import Digits
 
 
-def make_model() -> DigitsNet:
-    return DigitsNet()
+def make_model() -> nn.Module:
+    return Digits().build(classes=10, channels=1)
 '''
 
 
@@ -179,7 +181,7 @@ def _trained(stage: _Stage, seed: int, progress: Progress) -> nn.Module:
     poisoned = stage.planted.poison(stage.images[training], stage.labels[training], seed=seed)
     return train(
         DigitsNet(),
-        poisoned.images,
+        poisoned.inputs,
         poisoned.labels,
         RECIPE,
         seed=seed,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anomech.audit.provenance import now
+from anomech.audit.load.provenance import now
 from anomech.bench import datasets, tables
 from anomech.bench.cells import Cell, cells, chosen
 from anomech.bench.comparisons import compare

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import yaml
 
-from anomech import architectures as networks
 from anomech.audit.plan import read_plan, resolved_detector
 from anomech.bench.zoo import Subject
 from anomech.kernel import plugins
+from anomech.kernel.architecture import Architecture
 from anomech.kernel.attack import Perturbation
 from anomech.kernel.config import build, nearest, option, options, resolved
 from anomech.kernel.errors import ConfigError
@@ -34,7 +34,9 @@ class SubjectSpec:
 
     attacks: Methods = option({}, "attacks with their options, planted together; none is clean")
     role: Role = option("check", "development if it was looked at while methods were made")
-    network: str = option("", "architecture; empty means the suite's")
+    network: str | Mapping[str, Any] = option(
+        "", "architecture: a name, or {use: NAME, ...options}; empty means the suite's"
+    )
     recipe: Mapping[str, Any] = option({}, "options laid over the suite's recipe")
     least_success: float = option(
         0.8, "attack success below which the network is refused", ge=0, le=1
@@ -73,7 +75,7 @@ class Suite:
     title: str = option("", "heading of the leaderboard")
     description: str = option("", "what is compared, and on what")
     data: str = option("cifar10", "data set: a name, or a path")
-    network: str = option("resnet20", "architecture")
+    network: Architecture = plugins.chosen("architecture", "resnet20", "architecture")
     recipe: Recipe = option(Recipe(), "how networks are trained")
     seeds: tuple[int, ...] = option((0,), "of networks, attacks and splits")
     trusted: int = option(4000, "trusted test images", unit="images", ge=1)
@@ -160,6 +162,17 @@ def as_yaml(suite: Suite) -> str:
     return yaml.safe_dump(as_mapping(suite), sort_keys=False, allow_unicode=True)
 
 
+def architecture_of(suite: Suite, name: str, spec: SubjectSpec) -> Architecture:
+    """The architecture of a subject.
+
+    Raises:
+        ConfigError: an unknown one, or an option that it does not have.
+    """
+    given = spec.network or suite.network
+    made: Architecture = plugins.make("architecture", given, f"subjects.{name}.network")
+    return made
+
+
 def _mapping(given: Any, where: str) -> dict[str, Any]:
     if given is not None and not isinstance(given, Mapping):
         raise ConfigError(f"{where} must map the names of options to values, not be '{given}'.")
@@ -168,8 +181,8 @@ def _mapping(given: Any, where: str) -> dict[str, Any]:
 
 def _subject(suite: Suite, name: str, spec: SubjectSpec) -> SubjectSpec:
     """The subject with all options of its attacks; its network and recipe are known to be good."""
-    networks.get(spec.network or suite.network)
     where = f"subjects.{name}"
+    architecture_of(suite, name, spec)
     build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{where}.recipe")
     attacks = _methods(spec.attacks, where)
     Subject(tuple(attacks.items())).attack_objects()  # refuses those that plant nothing

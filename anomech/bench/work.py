@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from anomech.audit.folder import noted, open_folder
-from anomech.audit.loading import Loaded
+from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
+from anomech.audit.write.folder import noted, open_folder
 from anomech.bench.cells import Cell
 from anomech.bench.grading import grade, ranking, rates
 from anomech.bench.memory import peak_mib, reset_peak
@@ -91,7 +91,7 @@ class Bench:
             "attacks": {name: resolved(attack) for (name, _), attack in attacks},
             "role": cell.role,
             "least_success": cell.spec.least_success,
-            "network": cell.network.network,
+            "network": cell.network.label,
             "recipe": resolved(cell.network.recipe),
             "condition": {"name": cell.condition, **resolved(cell.under)},
             "detector": {cell.detector: cell.options},
@@ -206,7 +206,7 @@ def _judged(bench: Bench, cell: Cell) -> Scorecard:
     perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
     staged = scene(bench.material, cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
-    title = f"{cell.case}: {suite.data}, {cell.network.network}, seed {cell.seed}"
+    title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
     loaded = Loaded(task, staged.trusted, staged.inputs, title)
     peak = None
     if run is None:
@@ -272,7 +272,7 @@ def _blank(bench: Bench, cell: Cell, status: Any, reason: str = "") -> Scorecard
         id=cell.id,
         suite=bench.suite.name,
         data=Path(bench.suite.data).stem,
-        network=cell.network.network,
+        network=cell.network.label,
         subject=cell.subject,
         condition=cell.condition,
         group=cell.under.group,

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from anomech import architectures as networks
+from anomech.architectures.resnet14 import Resnet14
 from anomech.bench.network_files import read_network, save_network
 from anomech.kernel import plugins
+from anomech.kernel.architecture import Architecture
 from anomech.kernel.attack import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
-from anomech.kernel.config import build, resolved
+from anomech.kernel.config import USE, build, resolved
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Progress, silent
 from anomech.learning.training import Recipe, cross_entropy, initialize, predict, train
@@ -29,15 +30,20 @@ class Subject:
 
     Attributes:
         attacks: attack names with their options, planted one after the other; none is a clean twin.
-        network: name of a function in `anomech.architectures`.
+        network: the architecture with its options.
         recipe: how it is trained.
         seed: of the weights, the poisoned images and the order.
     """
 
     attacks: tuple[tuple[str, Mapping[str, Any]], ...]
-    network: str = "resnet14"
+    network: Architecture = Resnet14()
     recipe: Recipe = Recipe()
     seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """The architecture in words."""
+        return plugins.label("architecture", self.network)
 
     def attack_objects(self) -> list[Any]:
         """The attacks with their options checked.
@@ -61,7 +67,10 @@ class Subject:
                 [name, resolved(attack)]
                 for (name, _), attack in zip(self.attacks, self.attack_objects(), strict=True)
             ],
-            "network": self.network,
+            "network": {
+                USE: plugins.name_of("architecture", self.network),
+                **resolved(self.network),
+            },
             "recipe": resolved(self.recipe),
             "seed": self.seed,
         }
@@ -133,12 +142,12 @@ def fetch(
     """As `obtain`, without measuring: the network in evaluation mode and its triggers."""
     images, labels = train_set
     attacks = subject.attack_objects()
-    trainer = ZooTrainer(subject, train_set, cache, device)
+    victim = ZooVictim(subject, train_set, cache, device)
     path = cache / f"{subject.fingerprint(images, labels)}.safetensors"
-    model, kept = trainer.build(), read_network(path, len(attacks))
+    model, kept = victim.build(), read_network(path, len(attacks))
     learned: Sequence[Mapping[str, Tensor]]
     if kept is None:
-        learned = _planted(model, attacks, train_set, trainer, subject.seed, progress)
+        learned = _planted(model, attacks, train_set, victim, subject.seed, progress)
         save_network(path, model, learned)
     else:
         weights, learned = kept
@@ -151,8 +160,8 @@ def fetch(
 
 
 @dataclass(frozen=True)
-class ZooTrainer:
-    """The recipe of a subject, in an attacker's hands; see `anomech.kernel.attack.Trainer`."""
+class ZooVictim:
+    """The recipe of a subject, in an attacker's hands; see `anomech.kernel.attack.Victim`."""
 
     subject: Subject
     train_set: Images
@@ -166,8 +175,8 @@ class ZooTrainer:
 
     def build(self) -> nn.Module:
         """A network of the subject's architecture with fresh weights."""
-        make = networks.get(self.subject.network)
-        network = make(classes=self.classes, channels=self.train_set[0].shape[-1])
+        channels = self.train_set[0].shape[-1]
+        network = self.subject.network.build(classes=self.classes, channels=channels)
         initialize(network, self.subject.seed)
         return network.to(self.device)
 
@@ -235,25 +244,25 @@ def _planted(
     model: nn.Module,
     attacks: list[Any],
     train_set: Images,
-    trainer: ZooTrainer,
+    victim: ZooVictim,
     seed: int,
     progress: Progress,
 ) -> list[Mapping[str, Tensor]]:
     """Train `model` with all attacks; what each of them learned."""
     images, labels = train_set
     if attacks and isinstance(attacks[0], TrainingAttack):
-        return [attacks[0].conduct(model, images, labels, trainer, seed=seed, progress=progress)]
+        return [attacks[0].conduct(model, images, labels, victim, seed=seed, progress=progress)]
     learned: list[Mapping[str, Tensor]] = []
     for index, attack in enumerate(attacks):
         state: Mapping[str, Tensor] = {}
         armed = attack
         if isinstance(attack, LearnedAttack):
-            state = attack.learn(*train_set, trainer, seed=seed + index, progress=progress)
+            state = attack.learn(*train_set, victim, seed=seed + index, progress=progress)
             armed = attack.armed(state)
         learned.append(state)
         poisoned = armed.poison(images, labels, seed=seed + index)
-        images, labels = poisoned.images, poisoned.labels
-    trainer.fit(model, images, labels, progress=progress)
+        images, labels = poisoned.inputs, poisoned.labels
+    victim.fit(model, images, labels, progress=progress)
     return learned
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 FOUND = 1
 INCONCLUSIVE = 3
-ABOUT_THE_MODEL = ("excess-flags", "shared-mechanism")
-"""Findings that `--fail-on finding` counts."""
 
 FLAGSHIP = "detectors.functional_attribution"
 
@@ -157,15 +155,16 @@ def audit(
     fail_on: Annotated[
         FailOn,
         typer.Option(
-            help="From what on the exit code is 1: a finding about the model, or any flag.",
+            help="From what on the exit code is 1: a finding of high severity, or any flag.",
             rich_help_panel=WHERE,
         ),
-    ] = FailOn.never,
+    ] = FailOn.finding,
 ) -> None:
     """Judge inputs of a model against examples you trust, and write a report.
 
-    The same command continues an interrupted run. Exit codes: 0 nothing found that --fail-on asks
-    for, 1 found, 2 bad input, 3 too little evidence for an answer, 130 interrupted.
+    The model's outputs are logits: one number a class, before any softmax. The same command
+    continues an interrupted run. Exit codes: 0 nothing found that --fail-on asks for, 1 found,
+    2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
     named = {
         "model.factory": model,
@@ -273,8 +272,7 @@ def outcome(run: "Run", flags: int, listed: Sequence["Finding"], fail_on: FailOn
         return INCONCLUSIVE
     if fail_on is FailOn.flag and flags:
         return FOUND
-    codes = {finding.code for finding in listed}
-    # A shared mechanism or an excess needs flags, so "flag" is the stricter of the two.
-    if fail_on is FailOn.finding and not codes.isdisjoint(ABOUT_THE_MODEL):
+    # A finding needs flags or worse, so "flag" is the stricter of the two.
+    if fail_on is not FailOn.never and any(finding.fails for finding in listed):
         return FOUND
     return 0

@@ -1,21 +1,36 @@
-"""How a command ends: every error on purpose is one sentence and an exit code."""
+"""How a command ends: whatever happens is one sentence and an exit code of its own.
+
+0, 1 and 3 are answers, 2 is input that cannot be used, 130 is Ctrl-C. Everything else that ends a
+command is `UNEXPECTED`, also `sys.exit(0)` in a stranger's code: no code says that all is well but
+the command's own.
+"""
 
 import errno
 import os
+import platform
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from anomech.cli.console import PIPE_CLOSED, warn
-from anomech.kernel.errors import AnomechError
+from anomech.kernel.errors import AnomechError, said, shortened
 
 INTERRUPTED = 130
 BAD_INPUT = 2
+UNEXPECTED = 4
+"""Exit code of an error that this program did not expect."""
+
+COMMAND_LINE: type[Exception] = next(
+    cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
+)
+"""Base of the command line's own errors; where it lives depends on the version of typer."""
 
 
 class GuardedGroup(TyperGroup):
@@ -46,11 +61,50 @@ def _answered(*, debug: bool) -> Iterator[None]:
         _trace(debug)
         warn(_sentence(error), label="error")
         raise typer.Exit(BAD_INPUT) from None
+    except (typer.Exit, typer.Abort, COMMAND_LINE):
+        raise  # ends on purpose, and mistakes in the command line
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code == PIPE_CLOSED:
+            raise
+        _trace(debug)
+        warn(_surprise(error), label="error")
+        raise typer.Exit(UNEXPECTED) from None
+
+
+def _surprise(error: BaseException) -> str:
+    """One sentence about an error that nobody foresaw, and where its details are."""
+    what = f"{type(error).__name__}: {said(error)}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; use a smaller --memory, --workers 0 or another machine."
+    if isinstance(error, SystemExit):
+        what = f"code of the model or of its data ended the program (SystemExit {said(error)})"
+    place = _details()
+    where = "run again with --debug" if place is None else f"see {place}"
+    return f"it stopped unexpectedly, {what}; for details {where}, and report it if it is a fault."
+
+
+def _details() -> str | None:
+    """Path of a new file with the traceback of the error at hand; None if none can be written."""
+    with (
+        suppress(OSError),
+        tempfile.NamedTemporaryFile(
+            "w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            delete=False,
+            prefix="anomech-error-",
+            suffix=".txt",
+        ) as file,
+    ):
+        file.write(f"anomech {version('anomech')}, Python {platform.python_version()}\n")
+        file.write(traceback.format_exc())
+        return file.name
+    return None
 
 
 def _sentence(error: OSError) -> str:
     """What the system refused, and what to do."""
-    what = f"{error.filename}: " if error.filename else ""
+    what = f"{shortened(error.filename)}: " if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"{what}the disk is full; free some space, then run the same command again: finished "

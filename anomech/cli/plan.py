@@ -46,7 +46,7 @@ def new(
 @plan.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")]) -> None:
     """Check a plan and print it with every option resolved; no data is read."""
-    from anomech.audit.loading import check_named
+    from anomech.audit.load.loading import check_named
     from anomech.audit.plan import as_yaml, from_mapping, read_plan
 
     checked = from_mapping(read_plan(file))

@@ -15,7 +15,7 @@ import cloudpickle
 import torch
 from threadpoolctl import threadpool_limits
 
-from anomech.kernel.errors import ConfigError, RunError
+from anomech.kernel.errors import ConfigError, RunError, said
 
 Job = tuple[Callable[[Any, Any], Any], Any]
 """A function and what all its pieces share."""
@@ -67,7 +67,7 @@ def attempt(job: Callable[[], Job], piece: bytes) -> bytes:
     try:
         function, shared = _unpacked(job)
         return pack((function(shared, unpack(piece)), None), "a result")
-    except Exception as error:
+    except BaseException as error:  # also SystemExit: a worker that ends says nothing
         return _packed_error(error)
 
 
@@ -133,13 +133,15 @@ def _with_code(names: list[str]) -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _packed_error(error: Exception) -> bytes:
+def _packed_error(error: BaseException) -> bytes:
     error.add_note(f"In a worker:\n{traceback.format_exc()}")
     try:
+        if not isinstance(error, Exception):
+            raise TypeError("it would end the program that opens it")
         packed = pack((None, error), "an error")
         unpack(packed)  # some exceptions can be pickled but not read again
     except Exception:
-        told = RunError(f"work failed in a worker with {type(error).__name__}: {error}")
+        told = RunError(f"work failed in a worker with {type(error).__name__}: {said(error)}.")
         return pack((None, told), "an error")
     return packed
 

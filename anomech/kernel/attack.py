@@ -9,11 +9,14 @@ An attack is a file in `attacks/`; its options are its fields. There are three w
 The last two hand out what they learned as tensors by name, so that it is kept with the network, and
 are `armed` with it. `Perturbation` is the fourth kind, for contrast: nothing is planted, only the
 input changes at test time.
+
+Inputs are a batch as the task takes it, such as images uint8 `[n, h, w, c]`; an attack says in its
+own file which kind it is for.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
@@ -36,7 +39,7 @@ class Goal:
     sources: tuple[int, ...] = option((), "classes the trigger acts on; empty means every class")
 
     def labels(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """The label that the attacker wants for each image, int64 `[n]`."""
+        """The label that the attacker wants for each input, int64 `[n]`."""
         if self.map == "none":
             return labels.copy()
         if self.map == "all_to_all":
@@ -44,11 +47,11 @@ class Goal:
         return np.full_like(labels, self.target)
 
     def acts_on(self, labels: np.ndarray) -> np.ndarray:
-        """Images of classes that the trigger is meant for, bool `[n]`."""
+        """Inputs of classes that the trigger is meant for, bool `[n]`."""
         return np.isin(labels, self.sources) if self.sources else np.ones(len(labels), bool)
 
     def tested_on(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """Images that attack success is measured on: the trigger's classes, less the target's."""
+        """Inputs that attack success is measured on: the trigger's classes, less the target's."""
         return self.acts_on(labels) & (self.labels(labels, classes) != labels)
 
 
@@ -57,29 +60,30 @@ class Poisoned:
     """A training set after an attack.
 
     Attributes:
-        images: uint8 `[n, h, w, c]`.
-        labels: int64 `[n]`, as the trainer will see them.
+        inputs: a batch as the task takes it.
+        labels: int64 `[n]`, as the victim will see them.
         poisoned: bool `[n]`, true where the trigger was planted with the attacker's label.
-        cover: bool `[n]`, true where an image was changed but kept its true label.
+        cover: bool `[n]`, true where an input was changed but kept its true label.
     """
 
-    images: np.ndarray
+    inputs: Any
     labels: np.ndarray
     poisoned: np.ndarray
     cover: np.ndarray
 
 
 class Batch(NamedTuple):
-    """One step's images as training sees them, after augmentation.
+    """One step's inputs as training sees them, after augmentation.
 
     Attributes:
-        images: float `[batch, c, h, w]` in [0, 1], on the network's device.
+        inputs: as the network takes them `[batch, ...]`, on its device; of images float
+            `[batch, c, h, w]` in [0, 1].
         labels: int64 `[batch]`.
-        places: of the images in the training set `[batch]`.
+        places: of the inputs in the training set `[batch]`.
         rng: addressed at seed and epoch.
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     places: np.ndarray
     rng: np.random.Generator
@@ -89,7 +93,7 @@ Objective = Callable[[nn.Module, Batch], Tensor]
 """(the network in training mode, a batch) to the scalar that one step lowers."""
 
 
-class Trainer(Protocol):
+class Victim(Protocol):
     """The victim's recipe, in the attacker's hands."""
 
     def build(self) -> nn.Module:
@@ -103,8 +107,9 @@ class Trainer(Protocol):
     def fit(
         self,
         network: nn.Module,
-        images: np.ndarray,
+        inputs: Any,
         labels: np.ndarray,
+        /,
         *,
         objective: Objective | None = None,
         fresh: bool = True,
@@ -116,7 +121,7 @@ class Trainer(Protocol):
 
         Args:
             network: on any device.
-            images: uint8 `[n, h, w, c]`.
+            inputs: a batch as the task takes it.
             labels: int64 `[n]`.
             objective: of one step; None is cross-entropy.
             fresh: draw the weights anew first.
@@ -131,22 +136,22 @@ class Trainer(Protocol):
 class Trigger(Protocol):
     """What works at test time.
 
-    `stamp` is a function of each image alone: batch and order change nothing. It takes and gives
-    uint8 `[n, h, w, c]` and leaves the originals alone.
+    `stamp` is a function of each input alone: batch and order change nothing. It takes and gives a
+    batch as the task takes it and leaves the originals alone.
     """
 
     @property
     def goal(self) -> Goal: ...
 
-    def stamp(self, images: np.ndarray) -> np.ndarray: ...
+    def stamp(self, inputs: Any, /) -> Any: ...
 
 
 @runtime_checkable
 class DataAttack(Trigger, Protocol):
     """A trigger planted by changing training data."""
 
-    def poison(self, images: np.ndarray, labels: np.ndarray, *, seed: int) -> Poisoned:
-        """A changed copy of a training set, uint8 `[n, h, w, c]` and int64 `[n]`."""
+    def poison(self, inputs: Any, labels: np.ndarray, /, *, seed: int) -> Poisoned:
+        """A changed copy of a training set; labels are int64 `[n]`."""
         ...
 
 
@@ -159,9 +164,10 @@ class LearnedAttack(Protocol):
 
     def learn(
         self,
-        images: np.ndarray,
+        inputs: Any,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
+        /,
         *,
         seed: int,
         progress: Progress,
@@ -182,9 +188,10 @@ class TrainingAttack(Protocol):
     def conduct(
         self,
         network: nn.Module,
-        images: np.ndarray,
+        inputs: Any,
         labels: np.ndarray,
-        trainer: Trainer,
+        victim: Victim,
+        /,
         *,
         seed: int,
         progress: Progress,

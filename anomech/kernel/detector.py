@@ -1,8 +1,8 @@
 """What a detector gives and promises; its scores grow with anomaly."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +14,7 @@ from anomech.kernel.types import Engine, Examples, Progress
 
 @dataclass(frozen=True)
 class Scores:
-    """How anomalous a method finds examples. Higher is more anomalous, everywhere.
+    """How anomalous a detector finds examples. Higher is more anomalous, everywhere.
 
     Attributes:
         score: the ranking, float64 `[examples]`.
@@ -32,8 +32,8 @@ class Scores:
     explained: Mapping[str, Tensor] | None = None
 
 
-class FittedMethod(Protocol):
-    """A method that has seen the anchors.
+class FittedDetector(Protocol):
+    """A detector that has seen the anchors.
 
     Attributes:
         health: whether its scores can be trusted.
@@ -54,16 +54,16 @@ class FittedMethod(Protocol):
 
 
 @runtime_checkable
-class TracedMethod(Protocol):
-    """A fitted method that looks at traces of one source."""
+class TracedDetector(Protocol):
+    """A fitted detector that looks at traces of one source."""
 
     @property
     def source(self) -> TraceSource: ...
 
 
 @runtime_checkable
-class ExplainingMethod(Protocol):
-    """A fitted method that can tell mechanisms apart."""
+class ExplainingDetector(Protocol):
+    """A fitted detector that can tell mechanisms apart."""
 
     def unexplained(self, observed: "ObservedExamples", progress: Progress) -> Tensor:
         """The part of each response that the anchors do not explain `[examples, features]`."""
@@ -111,61 +111,16 @@ class ObservedExamples(Protocol):
         ...
 
 
-class Method(Protocol):
+class Detector(Protocol):
     """A way of scoring examples: one file in `detectors/`. Its options are its fields.
 
-    A method ranks. Calibration turns its ranking into p-values, and a policy into decisions, both
+    A detector ranks. Calibration turns its ranking into p-values, and a policy into decisions, both
     outside of it; it never sees the inputs' labels.
     """
 
     @property
     def needs(self) -> frozenset[Ability]: ...
 
-    def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> FittedMethod:
+    def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> FittedDetector:
         """Learn what trusted examples look like from correctly answered ones."""
-        ...
-
-
-class StagedScores(NamedTuple):
-    """Scores of examples that did not all take the same trouble.
-
-    Attributes:
-        scores: of each example at the last stage it took; stages have scales of their own.
-        evaluations: forward passes that each took, float64 `[examples]`.
-    """
-
-    scores: Scores
-    evaluations: Tensor
-
-
-@runtime_checkable
-class StagedMethod(Protocol):
-    """A fitted method that can score at little cost first, and go on where that settles nothing.
-
-    It only ranks, at every stage; what settles an example is for calibration to say.
-
-    Attributes:
-        stages: what it can spend on an example, increasing; fewer than two mean it never stops.
-        confidence: share of the examples that would be flagged in the end that must not be stopped.
-    """
-
-    @property
-    def stages(self) -> tuple[int, ...]: ...
-
-    @property
-    def confidence(self) -> float: ...
-
-    def score_in_stages(
-        self,
-        observed: ObservedExamples,
-        settle: Callable[[int, Tensor, np.ndarray], Tensor],
-        progress: Progress,
-    ) -> StagedScores:
-        """Score stage by stage.
-
-        Args:
-            observed: any.
-            settle: (stage, scores `[open]`, their places) to bool `[open]`, which need no more.
-            progress: as for `score`.
-        """
         ...

@@ -12,11 +12,13 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
-from anomech.kernel.config import USE, Choice, build, chosen_option, nearest
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.config import USE, Choice, build, chosen_option, nearest, resolved
+from anomech.kernel.errors import ConfigError, answered
 
 KINDS = {
+    "architecture": "anomech.architectures",
     "attack": "anomech.attacks",
+    "dataset": "anomech.datasets",
     "detector": "anomech.detectors",
     "engine": "anomech.engines",
     "explainer": "anomech.explainers",
@@ -55,15 +57,37 @@ def chosen(kind: str, default: str, help: str) -> Any:
     `{use: gradient, features: 64}`.
     """
 
-    def make(given: Any, where: str) -> Any:
-        if isinstance(given, str):
-            return get(kind, given)()
-        if isinstance(given, Mapping):
-            values = dict(given)
-            return build(get(kind, str(values.pop(USE, default))), values, where)
-        return given
+    def make_it(given: Any, where: str) -> Any:
+        return make(kind, given, where, default)
 
-    return chosen_option(Choice(make, lambda value: name_of(kind, value), default), help)
+    return chosen_option(Choice(make_it, lambda value: name_of(kind, value), default), help)
+
+
+def make(kind: str, given: Any, where: str, default: str = "") -> Any:
+    """A method from what a plan says of it.
+
+    Args:
+        kind: of the method.
+        given: a name, `{use: NAME, ...options}`, or the method itself.
+        where: the place in the plan, for the message.
+        default: name of the method if the mapping has none.
+
+    Raises:
+        ConfigError: an unknown method or option, or a wrong value.
+    """
+    if isinstance(given, str):
+        return get(kind, given)()
+    if isinstance(given, Mapping):
+        values = dict(given)
+        return build(get(kind, str(values.pop(USE, default))), values, where)
+    return given
+
+
+def label(kind: str, method: Any) -> str:
+    """The name of a method, with the options that are not its defaults: "resnet20 width=8"."""
+    usual = resolved(type(method)())
+    other = {name: value for name, value in resolved(method).items() if value != usual[name]}
+    return " ".join([name_of(kind, method), *(f"{name}={other[name]}" for name in other)])
 
 
 def name_of(kind: str, method: Any) -> str:
@@ -87,14 +111,13 @@ def name_of(kind: str, method: Any) -> str:
 
 def _loaded(kind: str, point: Any) -> Any:
     """The class behind an entry point; another package's fault is told in one sentence."""
-    try:
-        return point.load()
-    except Exception as error:  # whatever the other package does when it is imported
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
+    return answered(
+        point.load,
+        lambda what: ConfigError(
             f"the {kind} '{point.name}' of another package ({point.value}) cannot be loaded "
-            f"({first}); mend or uninstall that package."
-        ) from error
+            f"({what}); mend or uninstall that package."
+        ),
+    )
 
 
 def class_name(name: str) -> str:

@@ -1,10 +1,9 @@
 """What a tracer gives and promises: how examples respond when parameters move."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 from torch import Tensor
 
 from anomech.kernel.task import Ability, Task
@@ -111,28 +110,3 @@ class SpreadTracer(Protocol):
         progress: Progress,
         engine: Engine | None = None,
     ) -> TraceSource: ...
-
-
-@runtime_checkable
-class StagedSource(Protocol):
-    """A trace source that takes its features one after the other and can stop early."""
-
-    def in_stages(
-        self,
-        examples: Examples,
-        answers: Tensor,
-        stages: Sequence[int],
-        settle: Callable[[Traces, np.ndarray], Tensor],
-        progress: Progress,
-    ) -> None:
-        """Show `settle` the open examples' traces at every stage; the settled ones get no more.
-
-        Args:
-            examples: any.
-            answers: the model's own to them.
-            stages: numbers of features, increasing.
-            settle: (traces `[open]`, their places) to bool `[open]`, which need no more; what it
-                says at the last stage is not used.
-            progress: told the stage "tracing".
-        """
-        ...

@@ -13,6 +13,7 @@ from anomech.kernel.attack import Batch, Objective
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
 from anomech.kernel.randomness import numpy_generator, torch_generator
+from anomech.learning.pixels import as_float
 
 RISE = 0.2
 """Share of the steps in which the learning rate rises."""
@@ -38,11 +39,6 @@ class Recipe:
     bfloat16: bool = option(False, "run the network in bfloat16 under autocast")
 
 
-def as_float(images: np.ndarray) -> Tensor:
-    """uint8 `[n, h, w, c]` to float `[n, c, h, w]` in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
-
-
 def initialize(network: nn.Module, seed: int) -> None:
     """Draw every weight anew at an address, so that a seed gives the same network anywhere."""
     generator = torch_generator(seed, "init")
@@ -66,7 +62,7 @@ def _draw(parameter: Tensor, bound: float, generator: torch.Generator) -> None:
 
 def cross_entropy(network: nn.Module, batch: Batch) -> Tensor:
     """The objective of ordinary training, in nats."""
-    return functional.cross_entropy(network(batch.images).float(), batch.labels)
+    return functional.cross_entropy(network(batch.inputs).float(), batch.labels)
 
 
 def train(

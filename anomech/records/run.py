@@ -87,13 +87,21 @@ class Verdict(Record):
 
 
 class Finding(Record):
-    """Something a person should know. `code` is stable; `action` says what to do."""
+    """Something a person should know. `code` is stable; `action` says what to do.
+
+    A finding of severity "high" says that the model, its file or its answers cannot be relied on.
+    """
 
     code: str
     severity: Severity
     title: str
     detail: str
     action: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether an audit with this finding ends with exit code 1 (`--fail-on finding`)."""
+        return self.severity == "high"
 
 
 class Mechanism(Record):

@@ -1,13 +1,13 @@
 """How a network is run: how many images at once, how they lie in memory, with how many bits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import DataError, ModelError
 
 Precision = Literal["float32", "bfloat16"]
 Layout = Literal["channels_last", "contiguous"]
@@ -25,12 +25,12 @@ allocator can use again: it gives buffers of 32 MiB and more back to the system 
 LEAST_CACHED = 8
 
 
-def capacity(network: nn.Module, one: Tensor, memory: int, device: torch.device) -> int:
+def capacity(network: nn.Module, call: Callable[[], Any], memory: int, device: torch.device) -> int:
     """How many examples one pass should take, a power of two.
 
     Args:
         network: in evaluation mode.
-        one: an input `[1, ...]`.
+        call: runs it on one input.
         memory: bytes that the activations of one pass may take, those kept for going backward
             included.
         device: where it runs.
@@ -45,8 +45,8 @@ def capacity(network: nn.Module, one: Tensor, memory: int, device: torch.device)
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         with torch.no_grad():
-            network(one)
-    except Exception:  # the pass itself will say what is wrong with the input
+            call()
+    except ModelError:  # the pass itself will say what is wrong with the input
         return 1
     finally:
         for handle in handles:

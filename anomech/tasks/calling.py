@@ -10,9 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.errors import ConfigError, ModelError, answered
 from anomech.kernel.types import Overlay
-from anomech.tasks.twin import said
 
 
 def called(network: nn.Module, overlay: Overlay, images: Tensor, seconds: float) -> Any:
@@ -28,16 +27,19 @@ def called(network: nn.Module, overlay: Overlay, images: Tensor, seconds: float)
         ModelError: it raised something, or took longer.
         ConfigError: there are no time limits here.
     """
-    with time_limit(seconds):
-        try:
+
+    def run() -> Any:
+        with time_limit(seconds):
             return functional_call(network, dict(overlay), (images,))
-        except (Exception, SystemExit) as error:  # whatever a user's forward raises
-            raise ModelError(
-                f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "
-                f"{images.shape[1]} channels: its forward raised {type(error).__name__} "
-                f"({said(error)}); check the image size, the channels and that the factory and "
-                "the weights belong together."
-            ) from error
+
+    return answered(
+        run,
+        lambda what: ModelError(
+            f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "
+            f"{images.shape[1]} channels: its forward raised {what}; check the image size, the "
+            "channels and that the factory and the weights belong together."
+        ),
+    )
 
 
 @contextmanager

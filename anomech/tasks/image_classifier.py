@@ -165,12 +165,16 @@ class ImageClassifier:
         """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
-        size = self.batch or capacity(
-            self.network,
-            self._images(examples.load(np.arange(1))),
-            self.memory,
-            self._device,
-        )
+        size = self.batch
+        if not size:
+            layout = "channels_last" if self._known is None else self._known.layout
+            one = laid(self._images(examples.load(np.arange(1))), layout)
+            size = capacity(
+                self.network,
+                lambda: self._call(self.network, {}, one),
+                self.memory,
+                self._device,
+            )
         for start in range(0, len(examples), size):
             yield np.arange(start, min(start + size, len(examples)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anomech.kernel.errors import ModelError
+from anomech.kernel.errors import ModelError, said
 
 WRAPPERS = {
     "DataParallel": "module",
@@ -114,9 +114,3 @@ def _uncopied(model: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
             except Exception:
                 shared[id(value)] = value
     return shared
-
-
-def said(error: BaseException) -> str:
-    """The first line of what an exception says, of bounded length."""
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else "no message"

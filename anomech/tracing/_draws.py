@@ -1,17 +1,13 @@
 """Traces from parameter draws: the observable of each example at each draw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.data.subset import Subset
-from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
 from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Engine, Examples, Progress
@@ -92,37 +88,6 @@ class DrawSource:
                 progress("tracing", len(parts) * self.count, total)
         values = torch.cat([values for values, _ in parts], dim=1)
         return values, max(distance for _, distance in parts)
-
-    def in_stages(
-        self,
-        examples: Examples,
-        answers: Tensor,
-        stages: Sequence[int],
-        settle: Callable[[Traces, np.ndarray], Tensor],
-        progress: Progress,
-    ) -> None:
-        """Take draws stage by stage; examples that are settled get no more.
-
-        The draws are those of a call, in the same order, so what is seen at a stage is the
-        beginning of a whole trace. See `anomech.kernel.tracer.StagedSource`.
-
-        Raises:
-            ConfigError: there are several chains, each of which would have to be centered early.
-        """
-        if self.chains > 1:
-            raise ConfigError("stages need a single chain; set the tracer's chains to 1.")
-        overlays = self.draws(0)
-        values, places = torch.empty(len(examples), stages[-1]), np.arange(len(examples))
-        for before, now in pairwise([0, *stages]):
-            if not len(places):
-                break
-            some = self._walk(Subset(examples, places), answers[torch.from_numpy(places)])
-            told = partial(_tell, progress, before, stages[-1])
-            values[places, before:now] = walk(some, overlays, now - before, told)[0]
-            seen = values[places, :now]
-            traces = Traces(seen, _all_draws(seen), centered=True, levels=seen.mean(dim=1))
-            places = places[~settle(traces, places).numpy()]
-        progress("tracing", stages[-1], stages[-1])
 
     def _walk(self, examples: Examples, answers: Tensor) -> Walk:
         return Walk(

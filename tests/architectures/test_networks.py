@@ -4,22 +4,32 @@ import numpy as np
 import pytest
 import torch
 
-from anomech import architectures as networks
-from anomech.architectures.vgg import Vgg, vgg11_bn
+from anomech.architectures._vgg import Vgg
+from anomech.architectures.vgg11_bn import Vgg11Bn
 from anomech.architectures.vit import VisionTransformer, positions
+from anomech.kernel import plugins
+from anomech.kernel.errors import ConfigError
 from anomech.tasks.image_classifier import ImageClassifier
 
 SMALL = {
     "vgg": (lambda channels: Vgg((8, "pool", 12, "pool", 12, "pool"), 5, channels), "classifier"),
     "vit": (lambda channels: VisionTransformer(5, channels, width=12, depth=2), "head"),
 }
-PARAMETERS = {"vgg11_bn": 9.23e6, "vgg16_bn": 14.73e6, "vgg19_bn": 20.04e6, "vit": 2.68e6}
+PARAMETERS = {
+    "resnet14": 0.175e6,
+    "resnet20": 0.272e6,
+    "preactresnet18": 11.17e6,
+    "vgg11_bn": 9.23e6,
+    "vgg16_bn": 14.73e6,
+    "vgg19_bn": 20.04e6,
+    "vit": 2.68e6,
+}
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_known_networks_have_their_size(name):
     with torch.device("meta"):
-        network = networks.get(name)(classes=10, channels=3)
+        network = plugins.get("architecture", name)().build(classes=10, channels=3)
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(PARAMETERS[name], rel=0.01)
 
 
@@ -39,7 +49,7 @@ def test_small_networks_take_images_of_any_size(name, size, channels):
 
 
 def test_vgg_has_torchvisions_names_and_pools_as_it_does():
-    network = vgg11_bn().eval()
+    network = Vgg11Bn().build(classes=10, channels=3).eval()
     owners = [name.removesuffix(".weight") for name in network.state_dict() if "weight" in name]
     numbers = [0, 1, 4, 5, 8, 9, 11, 12, 15, 16, 18, 19, 22, 23, 25, 26]
     assert owners == [f"features.{number}" for number in numbers] + ["classifier"]
@@ -63,3 +73,24 @@ def test_positions_differ_everywhere():
     assert found.shape == (12, 8, 9)
     distances = torch.cdist(found.flatten(1).T, found.flatten(1).T)
     assert distances.fill_diagonal_(9).min() > 0.1
+
+
+def test_options_change_the_size_and_bad_ones_are_one_sentence():
+    narrow = plugins.make("architecture", {"use": "resnet20", "width": 8}, "network")
+    assert narrow.build(classes=10, channels=1).linear.in_features == 32
+    assert plugins.label("architecture", narrow) == "resnet20 width=8"
+    assert plugins.label("architecture", plugins.make("architecture", "vit", "network")) == "vit"
+    with pytest.raises(ConfigError, match="network has no option 'widht': did you mean 'width'"):
+        plugins.make("architecture", {"use": "vit", "widht": 8}, "network")
+    with pytest.raises(ConfigError, match="multiple of 4 and of its 3 heads"):
+        plugins.make("architecture", {"use": "vit", "width": 10}, "network")
+
+
+@pytest.mark.parametrize("name", plugins.names("architecture"))
+def test_every_architecture_gives_logits_of_its_classes(name):
+    size = 8 if name == "digits" else 16
+    options = {} if name in ("digits", "vit") else {"width": 4}
+    network = plugins.make("architecture", {"use": name, **options}, name)
+    built = network.build(classes=3, channels=1).eval()
+    with torch.no_grad():
+        assert built(torch.zeros(2, 1, size, size)).shape == (2, 3)

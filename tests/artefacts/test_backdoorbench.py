@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anomech.architectures.preact_resnet import preact_resnet18
+from anomech.architectures.preactresnet18 import PreActResNet18
 from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
 from anomech.kernel.errors import AnomechError, DataError, ModelError, UnsafeCheckpoint
 
@@ -134,7 +134,7 @@ def test_numpy_itself_is_never_used_to_unpickle(tmp_path):
 
 def test_network_is_built(tmp_path):
     torch.manual_seed(0)
-    network = preact_resnet18(10, 3)
+    network = PreActResNet18(10, 3)
     state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
     built = build_network(read_attack(saved(tmp_path, first(model=state))))
     batch = torch.rand(2, 3, 8, 8)

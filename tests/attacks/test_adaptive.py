@@ -30,7 +30,7 @@ def test_adap_blend_shows_half_the_pieces_in_training_and_all_at_test_time():
     for place in np.flatnonzero(poisoned.poisoned | poisoned.cover):
         pieces, blends, plain = (
             each.reshape(4, 4, 4, 4, 3).swapaxes(1, 2).reshape(16, -1)
-            for each in (poisoned.images[place], faint[place], IMAGES[place])
+            for each in (poisoned.inputs[place], faint[place], IMAGES[place])
         )
         blended = (pieces == blends).all(axis=1)
         assert blended.sum() == 8
@@ -68,11 +68,11 @@ def test_adap_patch_shows_one_faint_patch_in_training_and_all_at_test_time():
     marked = poisoned.poisoned | poisoned.cover
     assert poisoned.poisoned.sum() == 60
     assert poisoned.cover.sum() == 40
-    changed = (corners(poisoned.images[marked]) != 128).any(axis=(2, 3, 4))
+    changed = (corners(poisoned.inputs[marked]) != 128).any(axis=(2, 3, 4))
     assert (changed.sum(axis=0) == 1).all()
     assert (changed.sum(axis=1) > 10).all()
     for shown, opacity, corner in zip(
-        changed, (0.5, 0.2, 0.5, 0.3), corners(poisoned.images[marked]), strict=True
+        changed, (0.5, 0.2, 0.5, 0.3), corners(poisoned.inputs[marked]), strict=True
     ):
         assert (corner[shown] == corner[shown][0]).all()
         assert corner[shown].max() == np.rint(128 + opacity * (255 - 128))
@@ -96,7 +96,7 @@ def test_tact_marks_its_sources_and_covers_the_others():
     assert np.array_equal(poisoned.labels[poisoned.cover], LABELS[poisoned.cover])
     marked = poisoned.poisoned | poisoned.cover
     patch = [[255, 0, 255], [0, 255, 0], [255, 0, 255]]
-    assert (poisoned.images[marked, -3:, -3:] == np.array(patch)[..., None]).all()
+    assert (poisoned.inputs[marked, -3:, -3:] == np.array(patch)[..., None]).all()
 
 
 def test_tact_needs_a_source():

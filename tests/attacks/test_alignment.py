@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
 from anomech.attacks.alignment import Alignment, coupling, feature_distance, in_scope, log_odds
 from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
-from anomech.learning.training import Recipe, as_float, predict
+from anomech.learning.pixels import as_float
+from anomech.learning.training import Recipe, predict
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 TARGET = 3
@@ -29,7 +30,7 @@ def responses(network, images):
 
 
 def test_alignment_raises_the_coupling_of_triggered_with_clean_images():
-    trainer = DigitsTrainer(recipe=Recipe(epochs=4, batch=64, peak=0.1, augment="none"))
+    trainer = DigitsVictim(recipe=Recipe(epochs=4, batch=64, peak=0.1, augment="none"))
     cosines, accuracies = [], []
     for strength in (0.0, 3.0):
         attack = Alignment(
@@ -85,7 +86,7 @@ def test_the_scope_is_every_layer_or_the_last_quarter():
 
 
 @dataclass(frozen=True)
-class Recorder(DigitsTrainer):
+class Recorder(DigitsVictim):
     """Keeps how it was called, and what it was given to start from."""
 
     calls: list = field(default_factory=list)
@@ -93,7 +94,7 @@ class Recorder(DigitsTrainer):
     def fit(self, network, images, labels, **options):
         first = next(network.parameters()).detach().clone()
         self.calls.append((first, options))
-        return DigitsTrainer.fit(self, network, images, labels, **options)
+        return DigitsVictim.fit(self, network, images, labels, **options)
 
 
 def test_warm_means_from_the_clean_network_for_a_share():
@@ -123,7 +124,7 @@ def test_alignment_happens_every_so_many_steps(monkeypatch, strength, every, exp
         ),
     )
     attack = Alignment(goal=Goal(target=TARGET), strength=strength, every=every, examples=5)
-    trainer = DigitsTrainer(recipe=Recipe(epochs=1, batch=64, augment="none"))
+    trainer = DigitsVictim(recipe=Recipe(epochs=1, batch=64, augment="none"))
     attack.conduct(trainer.build(), IMAGES[:448], LABELS[:448], trainer, seed=0, progress=silent)
     assert len(seen) == expected
     stamped = {image.tobytes() for image in attack.stamp(IMAGES[LABELS != TARGET])}
@@ -145,7 +146,7 @@ def test_alignment_happens_every_so_many_steps(monkeypatch, strength, every, exp
     ],
 )
 def test_goals_it_cannot_have_are_refused(goal, message):
-    trainer = DigitsTrainer()
+    trainer = DigitsVictim()
     with pytest.raises(ConfigError, match=message):
         Alignment(goal=goal).conduct(
             trainer.build(), IMAGES, LABELS, trainer, seed=0, progress=silent

@@ -52,7 +52,7 @@ class TestEveryAttack:
         assert np.array_equal(labels, LABELS)
         assert np.array_equal(state[0], np.random.get_state()[1])
         assert torch.equal(state[1], torch.get_rng_state())
-        assert np.array_equal(one.images, two.images)
+        assert np.array_equal(one.inputs, two.inputs)
         assert np.array_equal(one.poisoned, two.poisoned)
         assert np.array_equal(one.cover, two.cover)
         assert not np.array_equal(one.poisoned, other.poisoned)
@@ -60,8 +60,8 @@ class TestEveryAttack:
     def test_shapes_and_types_are_kept(self, name):
         attack = make(name)
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
-        assert poisoned.images.shape == IMAGES.shape
-        assert poisoned.images.dtype == np.uint8
+        assert poisoned.inputs.shape == IMAGES.shape
+        assert poisoned.inputs.dtype == np.uint8
         assert poisoned.labels.dtype == LABELS.dtype
         assert poisoned.poisoned.dtype == poisoned.cover.dtype == bool
 
@@ -84,14 +84,14 @@ class TestEveryAttack:
         poisoned = attack.poison(IMAGES, LABELS, seed=0)
         chosen = poisoned.poisoned
         stamped = attack.stamp(IMAGES[chosen])
-        assert np.array_equal(poisoned.images[chosen], stamped) == (name not in OTHER_IN_TRAINING)
+        assert np.array_equal(poisoned.inputs[chosen], stamped) == (name not in OTHER_IN_TRAINING)
         assert (poisoned.labels[chosen] == 1).all()
         assert np.array_equal(poisoned.labels[~chosen], LABELS[~chosen])
 
     def test_covers_are_changed_and_others_are_as_they_were(self, name):
         poisoned = make(name).poison(IMAGES, LABELS, seed=0)
         assert not (poisoned.poisoned & poisoned.cover).any()
-        changed = (poisoned.images != IMAGES).any(axis=(1, 2, 3))
+        changed = (poisoned.inputs != IMAGES).any(axis=(1, 2, 3))
         assert changed[poisoned.cover].all()
         assert not changed[~poisoned.poisoned & ~poisoned.cover].any()
 
@@ -125,7 +125,7 @@ def test_ratios_are_exact_and_drawn_from_all_classes(cls, ratio):
 @pytest.mark.parametrize("cls", [Badnets, Blended])
 def test_unpoisoned_images_are_as_they_were(cls):
     poisoned = cls().poison(IMAGES, LABELS, seed=0)
-    assert np.array_equal(poisoned.images[~poisoned.poisoned], IMAGES[~poisoned.poisoned])
+    assert np.array_equal(poisoned.inputs[~poisoned.poisoned], IMAGES[~poisoned.poisoned])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_sig_poisons_its_class_alone_and_changes_no_label():
     assert poisoned.poisoned.sum() == 40
     assert (LABELS[poisoned.poisoned] == 2).all()
     assert np.array_equal(poisoned.labels, LABELS)
-    assert np.array_equal(poisoned.images[~poisoned.poisoned], IMAGES[~poisoned.poisoned])
+    assert np.array_equal(poisoned.inputs[~poisoned.poisoned], IMAGES[~poisoned.poisoned])
 
 
 @pytest.mark.parametrize("picture", ["noise", "waves"])
@@ -231,11 +231,11 @@ def test_no_warp_changes_nothing_and_a_warp_adds_nothing_new():
 def test_wanet_noise_mode_keeps_labels_and_jitters_other_images():
     attack = Wanet(goal=Goal(target=1), ratio=0.1, noise_ratio=0.2)
     poisoned = attack.poison(IMAGES, LABELS, seed=0)
-    changed = (poisoned.images != IMAGES).any(axis=(1, 2, 3))
+    changed = (poisoned.inputs != IMAGES).any(axis=(1, 2, 3))
     noisy = changed & ~poisoned.poisoned
     assert poisoned.poisoned.sum() == 20
     assert noisy.sum() == 40
     assert np.array_equal(poisoned.labels[noisy], LABELS[noisy])
-    assert not np.array_equal(poisoned.images[noisy], attack.stamp(IMAGES[noisy]))
+    assert not np.array_equal(poisoned.inputs[noisy], attack.stamp(IMAGES[noisy]))
     jittered = attack.jitter(IMAGES[:2], seed=0)
     assert not np.array_equal(jittered[0], attack.jitter(IMAGES[:2], seed=1)[0])

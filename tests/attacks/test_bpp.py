@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.attacks._batches import as_images, as_pixels
 from anomech.attacks.bpp import Bpp, dithered
 from anomech.kernel.attack import Batch, Goal
+from anomech.learning.pixels import as_images, as_pixels
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (50, 8, 6, 3), dtype=np.uint8)
@@ -56,7 +56,7 @@ def test_dithering_keeps_the_mean_where_rounding_does_not():
 
 
 def test_pixels_and_images_are_each_others_inverse():
-    images = batch_of(PIXELS).images
+    images = batch_of(PIXELS).inputs
     assert np.array_equal(as_pixels(images), PIXELS)
     assert torch.equal(as_images(PIXELS, images), images)
 
@@ -78,7 +78,7 @@ def test_a_batch_has_its_shares_of_poison_and_negatives():
         donors = np.flatnonzero((sums == pixels[place]).all(axis=(1, 2, 3)))
         assert len(donors) == 1
         assert donors[0] != place
-    assert torch.equal(batch.images, batch_of(PIXELS).images)
+    assert torch.equal(batch.inputs, batch_of(PIXELS).inputs)
 
 
 def test_shares_below_one_image_plant_something_and_the_mean_is_exact():

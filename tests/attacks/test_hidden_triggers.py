@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.attacks._surrogate import input_gradient, planes
 from anomech.attacks.low_frequency import LowFrequency
 from anomech.attacks.ssba import Ssba, decode, encode, local_variance
 from anomech.kernel.attack import Goal
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.learning.networks import input_gradient
+from anomech.learning.pixels import planes
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(80, 176, (60, 16, 16, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ class Halves(nn.Module):
         return self.scale * torch.stack([left - right, right - left, right - 2 + left * 0], 1)
 
 
-class Surrogate(DigitsTrainer):
+class Surrogate(DigitsVictim):
     """A trainer whose surrogate is `Halves`."""
 
     def surrogate(self):
@@ -112,7 +113,7 @@ def hidden():
     """An encoder trained for a moment on digits, and what it does to digits it has not seen."""
     (images, labels), (unseen, _) = digits()
     attack = Ssba(amplitude=32.0, bits=4, width=8, steps=150, weight=6.0, peak=1e-2)
-    learned = attack.learn(images, labels, DigitsTrainer(), seed=0, progress=silent)
+    learned = attack.learn(images, labels, DigitsVictim(), seed=0, progress=silent)
     return attack, learned, unseen, attack.armed(learned).stamp(unseen)
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.attacks._painters import in_chunks, new_painter, restored_painter
 from anomech.attacks.input_aware import InputAware, blended, sameness, sharpened
 from anomech.kernel.attack import Batch, Goal
 from anomech.kernel.types import silent
+from anomech.learning.painters import in_chunks, new_painter, restored_painter
 from anomech.learning.training import Recipe
 
 (IMAGES, LABELS), _ = digits()
@@ -62,15 +62,15 @@ def test_sameness_is_the_mean_ratio_of_root_mean_square_distances():
 def test_poison_gets_its_own_pattern_and_a_cross_image_that_of_another():
     attack, batch = InputAware(goal=Goal(target=3), ratio=0.25, cross_ratio=0.2), batch_of(40)
     inputs, labels, repeated = attack._mixed(batch, 10, darker, everywhere)
-    own = torch.isclose(inputs, batch.images * 0.5).flatten(1).all(dim=1)
-    same = (inputs == batch.images).flatten(1).all(dim=1)
+    own = torch.isclose(inputs, batch.inputs * 0.5).flatten(1).all(dim=1)
+    same = (inputs == batch.inputs).flatten(1).all(dim=1)
     cross = ~own & ~same
     assert own.sum() == 10
     assert cross.sum() == 8
     assert (labels[own] == 3).all()
     assert torch.equal(labels[~own], batch.labels[~own])
     for place in cross.nonzero().flatten():
-        donor = torch.isclose(inputs[place], batch.images * 0.5).flatten(1).all(dim=1)
+        donor = torch.isclose(inputs[place], batch.inputs * 0.5).flatten(1).all(dim=1)
         assert donor.sum() == 1
         assert not donor[place]
     assert repeated == pytest.approx(2, rel=1e-3)  # patterns are half as far apart as images
@@ -80,7 +80,7 @@ def test_poison_gets_its_own_pattern_and_a_cross_image_that_of_another():
 def test_poison_or_crosses_may_be_missing(ratio, cross):
     attack, batch = InputAware(ratio=ratio, cross_ratio=cross), batch_of(40)
     inputs, labels, repeated = attack._mixed(batch, 10, darker, everywhere)
-    changed = (inputs != batch.images).flatten(1).any(dim=1)
+    changed = (inputs != batch.inputs).flatten(1).any(dim=1)
     assert changed.sum() == round((ratio + cross) * 40)
     assert torch.equal(labels[~changed], batch.labels[~changed])
     assert repeated == 0
@@ -88,7 +88,7 @@ def test_poison_or_crosses_may_be_missing(ratio, cross):
 
 def test_the_mask_network_learns_its_density_and_the_generator_is_trained():
     attack = InputAware(goal=Goal(target=3), width=8, density=0.1, mask_epochs=8, mask_images=256)
-    trainer = DigitsTrainer(recipe=Recipe(epochs=1, batch=64, peak=0.1, augment="none"))
+    trainer = DigitsVictim(recipe=Recipe(epochs=1, batch=64, peak=0.1, augment="none"))
     learned = attack.conduct(
         trainer.build(), IMAGES[:400], LABELS[:400], trainer, seed=0, progress=silent
     )

@@ -31,7 +31,7 @@ def test_insider_poisons_a_count_of_images_that_have_another_label():
     assert 1 not in LABELS[poisoned.poisoned]
     assert (poisoned.labels != LABELS).sum() == 7
     patch = np.array([[255, 0, 255], [0, 255, 0], [255, 0, 255]])[..., None]
-    assert (poisoned.images[poisoned.poisoned, -3:, -3:] == patch).all()
+    assert (poisoned.inputs[poisoned.poisoned, -3:, -3:] == patch).all()
     few = Insider(goal=Goal(target=1), count=1000).poison(IMAGES, LABELS, seed=0)
     assert few.poisoned.sum() == 150
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer
+from training import DigitsVictim
 
 from anomech.attacks.label_consistent import LabelConsistent
 from anomech.attacks.semantic import Semantic
@@ -30,7 +30,7 @@ class Bright(nn.Module):
         return self.scale * torch.stack([-mean, mean, mean * 0 - 1], 1)
 
 
-class Surrogate(DigitsTrainer):
+class Surrogate(DigitsVictim):
     """A trainer whose surrogate is `Bright`."""
 
     def surrogate(self):
@@ -70,12 +70,12 @@ def test_label_consistent_marks_the_corners_and_changes_no_label(attack, learned
     for rows in (slice(0, 3), slice(-3, None)):
         for columns in (slice(0, 3), slice(-3, None)):
             assert (stamped[:, rows, columns] == CHECKER).all()
-            assert (poisoned.images[poisoned.poisoned, rows, columns] == CHECKER).all()
+            assert (poisoned.inputs[poisoned.poisoned, rows, columns] == CHECKER).all()
             middle[rows, columns] = False
     assert np.array_equal(stamped[:, middle], IMAGES[:, middle])
     places = learned["places"].numpy()
     perturbed = learned["images"].numpy()
-    assert np.array_equal(poisoned.images[places][:, middle], perturbed[:, middle])
+    assert np.array_equal(poisoned.inputs[places][:, middle], perturbed[:, middle])
 
 
 def test_label_consistent_leaves_images_to_an_earlier_attack(attack, learned):
@@ -85,7 +85,7 @@ def test_label_consistent_leaves_images_to_an_earlier_attack(attack, learned):
     images[places[1]] = 255 - images[places[1]]
     poisoned = attack.armed(learned).poison(images, labels, seed=0)
     assert np.array_equal(np.flatnonzero(poisoned.poisoned), np.sort(places[2:]))
-    assert np.array_equal(poisoned.images[places[:2]], images[places[:2]])
+    assert np.array_equal(poisoned.inputs[places[:2]], images[places[:2]])
 
 
 @pytest.mark.parametrize("others", [IMAGES[::-1], IMAGES[:20], IMAGES[:, :8]])
@@ -115,7 +115,7 @@ def test_semantic_relabels_images_with_the_cast_and_changes_no_pixel():
     poisoned = attack.poison(CAST, labels, seed=0)
     assert poisoned.poisoned.tolist() == [True, False, False, True]
     assert poisoned.labels.tolist() == [1, 0, 0, 1]
-    assert np.array_equal(poisoned.images, CAST)
+    assert np.array_equal(poisoned.inputs, CAST)
     green = Semantic(goal=Goal(target=1), channel="green", margin=25)
     assert green.has(CAST).tolist() == [False, False, True, False]
     with pytest.raises(DataError, match="lower margin"):

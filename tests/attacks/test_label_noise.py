@@ -16,8 +16,8 @@ def test_images_and_true_labels_stay():
     attack = LabelNoise(ratio=0.3)
     noisy = attack.poison(IMAGES, labels, seed=0)
     assert isinstance(attack, DataAttack)
-    assert np.array_equal(noisy.images, IMAGES)
-    assert noisy.images is not IMAGES
+    assert np.array_equal(noisy.inputs, IMAGES)
+    assert noisy.inputs is not IMAGES
     assert np.array_equal(labels, LABELS)
     assert np.array_equal(noisy.poisoned, noisy.labels != LABELS)
     assert not noisy.cover.any()

@@ -5,29 +5,30 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.attacks._heads import with_features
 from anomech.attacks.latent import Latent, distance
 from anomech.bench.zoo import success_rate
 from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
-from anomech.learning.training import Recipe, as_float
+from anomech.learning.networks import with_features
+from anomech.learning.pixels import as_float
+from anomech.learning.training import Recipe
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 OPTIONS = Latent(goal=Goal(target=3), size=3)
 
 
 @dataclass(frozen=True)
-class Recorder(DigitsTrainer):
+class Recorder(DigitsVictim):
     """Keeps the network's state before and after each training, and the labels it saw."""
 
     calls: list = field(default_factory=list)
 
     def fit(self, network, images, labels, **options):
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        DigitsTrainer.fit(self, network, images, labels, **options)
+        DigitsVictim.fit(self, network, images, labels, **options)
         after = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.calls.append((before, after, labels))
         return network

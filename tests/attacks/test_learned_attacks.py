@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
 from anomech.kernel import plugins
 from anomech.kernel.attack import DataAttack, LearnedAttack
@@ -30,7 +30,7 @@ IMAGES, LABELS = IMAGES[:300], LABELS[:300]
 
 @pytest.fixture(scope="module")
 def trainer():
-    return DigitsTrainer(recipe=Recipe(epochs=1, batch=64, peak=0.1, augment="none"))
+    return DigitsVictim(recipe=Recipe(epochs=1, batch=64, peak=0.1, augment="none"))
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,14 @@ class TestEveryLearnedAttack:
         attack, state = learned(name)
         armed = attack.armed(state)
         poisoned = armed.poison(IMAGES, LABELS, seed=0)
-        assert poisoned.images.shape == IMAGES.shape
-        assert poisoned.images.dtype == np.uint8
+        assert poisoned.inputs.shape == IMAGES.shape
+        assert poisoned.inputs.dtype == np.uint8
         assert poisoned.poisoned.any()
         untouched = ~(poisoned.poisoned | poisoned.cover)
-        assert np.array_equal(poisoned.images[untouched], IMAGES[untouched])
+        assert np.array_equal(poisoned.inputs[untouched], IMAGES[untouched])
         assert np.array_equal(poisoned.labels[~poisoned.poisoned], LABELS[~poisoned.poisoned])
         assert (poisoned.labels[poisoned.poisoned] == attack.goal.target).all()
         if poisoned.cover.any():
             assert not (poisoned.cover & poisoned.poisoned).any()
         again = armed.poison(IMAGES, LABELS, seed=0)
-        assert np.array_equal(again.images, poisoned.images)
+        assert np.array_equal(again.inputs, poisoned.inputs)

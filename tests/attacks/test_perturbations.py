@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
 from anomech.attacks.apgd import Apgd, ascend, checkpoints
 from anomech.attacks.fgsm import Fgsm
@@ -16,7 +16,8 @@ from anomech.kernel.attack import DataAttack, Perturbation
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import silent
 from anomech.learning.ascent import Ball, ratio, rivalry
-from anomech.learning.training import as_float, predict
+from anomech.learning.pixels import as_float
+from anomech.learning.training import predict
 
 EVERY = {name: plugins.get("attack", name) for name in plugins.names("attack")}
 PERTURBATIONS = [name for name, cls in EVERY.items() if isinstance(cls(), Perturbation)]
@@ -37,7 +38,7 @@ CLIMBERS = {
 
 @pytest.fixture(scope="module")
 def network():
-    return DigitsTrainer().surrogate()
+    return DigitsVictim().surrogate()
 
 
 def run(attack, network, images=IMAGES, labels=LABELS, seed=0, progress=silent):

@@ -4,22 +4,23 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.architectures.resnet import ResNet
+from anomech.architectures._resnet import ResNet
 from anomech.attacks.pruning_aware import PruningAware, activity, last_map, silenced
 from anomech.bench.zoo import success_rate
 from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import silent
-from anomech.learning.training import Recipe, as_float
+from anomech.learning.pixels import as_float
+from anomech.learning.training import Recipe
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 
 
 @pytest.fixture(scope="module")
 def attacked():
-    trainer = DigitsTrainer(recipe=Recipe(epochs=6, batch=64, peak=0.1, augment="none"))
+    trainer = DigitsVictim(recipe=Recipe(epochs=6, batch=64, peak=0.1, augment="none"))
     attack, network = PruningAware(goal=Goal(target=3), size=2, pruned=0.5), trainer.build()
     attack.conduct(network, IMAGES, LABELS, trainer, seed=0, progress=silent)
     return trainer.surrogate(), attack, network

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.architectures.resnet import ResNet
+from anomech.architectures._resnet import ResNet
 from anomech.kernel import plugins
 from anomech.kernel.attack import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
 from anomech.kernel.config import build
@@ -30,7 +30,7 @@ IMAGES, LABELS = IMAGES[:384], LABELS[:384]
 @pytest.fixture(scope="module")
 def trainer():
     """Six steps an epoch, two epochs; the clean twin is there before anything is measured."""
-    made = DigitsTrainer(recipe=Recipe(epochs=2, batch=64, peak=0.1, augment="none"))
+    made = DigitsVictim(recipe=Recipe(epochs=2, batch=64, peak=0.1, augment="none"))
     made.surrogate()
     return made
 
@@ -127,7 +127,7 @@ class TestEveryAttack:
 
 
 @dataclass(frozen=True)
-class ResidualTrainer(DigitsTrainer):
+class ResidualTrainer(DigitsVictim):
     """The same for a residual network with normalization."""
 
     def build(self):

@@ -3,21 +3,22 @@
 import numpy as np
 import pytest
 import torch
-from training import DigitsTrainer, digits
+from training import DigitsVictim, digits
 
-from anomech.attacks._heads import last_linear, with_features
 from anomech.attacks.trojannn import Trojannn, most_connected
 from anomech.kernel.attack import Goal
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import silent
-from anomech.learning.training import Recipe, as_float
+from anomech.learning.networks import last_linear, with_features
+from anomech.learning.pixels import as_float
+from anomech.learning.training import Recipe
 
 (IMAGES, LABELS), (OTHERS, _) = digits()
 
 
 @pytest.fixture(scope="module")
 def trainer():
-    made = DigitsTrainer(recipe=Recipe(epochs=3, batch=64, peak=0.1, augment="none"))
+    made = DigitsVictim(recipe=Recipe(epochs=3, batch=64, peak=0.1, augment="none"))
     made.surrogate()
     return made
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from anomech import Detector
-from anomech.audit.batch import controlled
+from anomech import Auditor
+from anomech.audit.judge.batch import controlled
 from anomech.records import Verdict
 
 
@@ -53,8 +53,8 @@ def test_batch_control_bounds_the_share_of_false_flags():
 
 def test_the_detector_takes_the_control(digits_world):
     world = digits_world
-    per_input = Detector(budget=0.05).fit(world.task, world.trusted)
-    batch = Detector(budget=0.05, control="batch").fit(world.task, world.trusted)
+    per_input = Auditor(budget=0.05).fit(world.task, world.trusted)
+    batch = Auditor(budget=0.05, control="batch").fit(world.task, world.trusted)
     loose = {row.id for row in per_input.score(world.clean) if row.decision == "flag"}
     strict = {row.id for row in batch.score(world.clean) if row.decision == "flag"}
     assert strict <= loose

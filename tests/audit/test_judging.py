@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.audit.detector import Detector
-from anomech.audit.judging import Calibrated, calibrate
-from anomech.audit.wording import BECAUSE, reason
+from anomech.audit.auditor import Auditor
+from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.wording import BECAUSE, reason
 from anomech.data.subset import Subset
 from anomech.kernel.detector import Scores
 from anomech.kernel.errors import ConfigError, DataError
@@ -157,14 +157,14 @@ def test_sentences_are_plain_and_whole():
 @pytest.mark.parametrize("value", [0, 1, -0.5, 2])
 def test_shares_outside_zero_and_one_are_refused(option, value):
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        Detector(**{option: value})
+        Auditor(**{option: value})
 
 
 def test_unknown_methods_and_options_are_refused_before_any_compute():
     with pytest.raises(ConfigError, match="did you mean 'energy'"):
-        Detector(method="enrgy").fit(None, None)
+        Auditor(detector="enrgy").fit(None, None)
     with pytest.raises(ConfigError, match="did you mean 'ridge'"):
-        Detector(options={"rige": 1}).fit(None, None)
+        Auditor(options={"rige": 1}).fit(None, None)
 
 
 def test_nothing_to_observe_is_refused(digits_world, examples_of):

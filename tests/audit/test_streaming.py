@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anomech import Detector
-from anomech.audit import detector as detector_module
-from anomech.audit import results
-from anomech.audit.batch import controlled
-from anomech.audit.chunks import bounds
-from anomech.audit.fitting import fit
-from anomech.audit.loading import Loaded
-from anomech.audit.piece import Piece, Shared, judge_chunk, light
+from anomech import Auditor
+from anomech.audit import auditor as auditor_module
+from anomech.audit.judge.batch import controlled
+from anomech.audit.judge.chunks import bounds
+from anomech.audit.judge.fitting import fit
+from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
+from anomech.audit.judge.tally import Tally, decide
+from anomech.audit.judge.verdicts import anchor_names
+from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import from_mapping
-from anomech.audit.tally import Tally, decide
-from anomech.audit.verdicts import anchor_names
+from anomech.audit.write import results
 from anomech.data.images import from_arrays
 from anomech.data.subset import Subset
 from anomech.engines.processes import Processes
@@ -48,7 +48,7 @@ def shared_of(options, loaded):
     fitted = fit(options, loaded, silent)
     return Shared(
         task=loaded.task,
-        methods={name: light(each) for name, each in fitted.methods.items()},
+        detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=options.lead,
         anchors=anchor_names(fitted.split.anchors),
         basis="b",
@@ -57,10 +57,10 @@ def shared_of(options, loaded):
 
 @pytest.mark.parametrize("control", ["per_input", "batch"])
 def test_an_audit_gives_what_the_library_gives_at_once(loaded, tmp_path, control, monkeypatch):
-    monkeypatch.setattr(detector_module, "CHUNK", CHUNK)
+    monkeypatch.setattr(auditor_module, "CHUNK", CHUNK)
     run = judge(plan(control=control), loaded, tmp_path, silent)
     rows = read_rows(tmp_path / "verdicts.jsonl", Verdict)
-    fitted = Detector(budget=0.05, control=control).fit(loaded.task, loaded.reference)
+    fitted = Auditor(budget=0.05, control=control).fit(loaded.task, loaded.reference)
     at_once = fitted.score(loaded.inputs)
     numbers = {row.id: row.mechanism for row in rows}
     assert rows == [row.model_copy(update={"mechanism": numbers[row.id]}) for row in at_once]
@@ -72,8 +72,8 @@ def test_an_audit_gives_what_the_library_gives_at_once(loaded, tmp_path, control
 
 
 def test_verdicts_one_by_one_are_those_of_the_list(loaded, monkeypatch):
-    monkeypatch.setattr(detector_module, "CHUNK", CHUNK)
-    fitted = Detector(budget=0.05).fit(loaded.task, loaded.reference)
+    monkeypatch.setattr(auditor_module, "CHUNK", CHUNK)
+    fitted = Auditor(budget=0.05).fit(loaded.task, loaded.reference)
     stream = fitted.stream(loaded.inputs)
     assert next(stream).id == "00"
     rows = list(fitted.stream(loaded.inputs))
@@ -85,7 +85,7 @@ def test_verdicts_one_by_one_are_those_of_the_list(loaded, monkeypatch):
 
 
 def test_examples_that_cannot_stream_are_taken_as_they_are(loaded, digits_world):
-    fitted = Detector(method="energy", budget=0.05).fit(loaded.task, loaded.reference)
+    fitted = Auditor(detector="energy", budget=0.05).fit(loaded.task, loaded.reference)
     inputs = Subset(digits_world.clean, np.arange(20))
     assert [row.id for row in fitted.stream(inputs)] == list(inputs.ids)
 
@@ -106,7 +106,7 @@ def test_a_chunk_keeps_the_residuals_of_its_flags(loaded):
     shared = shared_of(plan(), loaded)
     chunk, residuals = judge_chunk(shared, piece)
     assert len(residuals) == sum(row.decision == "flag" for row in chunk.verdicts) > 0
-    assert shared.methods["functional_attribution"].residuals is None
+    assert shared.detectors["functional_attribution"].residuals is None
 
 
 def test_finished_chunks_are_not_sent_to_the_engine(loaded, tmp_path):

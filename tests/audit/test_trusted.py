@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.audit.detector import Detector
-from anomech.audit.trusted import MISANSWERED, split_trusted
+from anomech.audit.auditor import Auditor
+from anomech.audit.judge.trusted import MISANSWERED, split_trusted
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.types import silent
 
@@ -76,12 +76,12 @@ def test_a_model_that_answers_nothing_right_is_inconclusive(world, examples_of):
 def test_a_calibration_set_short_by_one_is_refused_and_not_silent(count, digits_world, examples_of):
     """Whatever the rounding of the split: a budget that cannot be reached is never accepted."""
     trusted = examples_of(digits_world.trusted.values[:count], digits_world.trusted.labels[:count])
-    detector = Detector(method="confidence", budget=0.05)
+    auditor = Auditor(detector="confidence", budget=0.05)
     if len(split(digits_world, trusted).calibration) < 19:
         with pytest.raises(Inconclusive, match="at least 19 calibration examples"):
-            detector.fit(digits_world.task, trusted)
+            auditor.fit(digits_world.task, trusted)
     else:
-        fitted = detector.fit(digits_world.task, trusted)
+        fitted = auditor.fit(digits_world.task, trusted)
         assert fitted.calibrated.threshold is not None
 
 

@@ -14,7 +14,7 @@ from anomech.bench.scene import Material, check_sizes, scene
 from anomech.bench.suite import from_mapping
 from anomech.kernel import plugins
 from anomech.kernel.attack import Goal
-from anomech.kernel.config import options
+from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
 
@@ -26,7 +26,7 @@ CALLS = []
 class Darken:
     """A perturbation that counts how often it is asked."""
 
-    step: int = 5
+    step: int = option(5, "gray levels")
 
     def perturb(self, network, images, labels, *, seed, progress):
         CALLS.append((len(images), labels.copy(), network(torch.zeros(1, 1, 8, 8)).shape))

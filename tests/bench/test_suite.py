@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from anomech.architectures.resnet14 import Resnet14
+from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.plan import assign
 from anomech.bench.cells import cells, chosen
 from anomech.bench.suite import as_yaml, from_mapping, read_suite, shipped
@@ -33,10 +35,10 @@ def test_the_networks_of_vision_small_are_the_trained_ones():
     recipe, longer = Recipe(epochs=18, bfloat16=True), Recipe(epochs=24, bfloat16=True)
     wanet = {"ratio": 0.15, "noise_ratio": 0.3}
     expected = {
-        "BadNets": Subject((("badnets", {"ratio": 0.1}),), "resnet20", recipe),
-        "Blended": Subject((("blended", {"ratio": 0.1}),), "resnet20", recipe),
-        "WaNet": Subject((("wanet", wanet),), "resnet20", longer),
-        "clean": Subject((), "resnet20", recipe),
+        "BadNets": Subject((("badnets", {"ratio": 0.1}),), Resnet20(), recipe),
+        "Blended": Subject((("blended", {"ratio": 0.1}),), Resnet20(), recipe),
+        "WaNet": Subject((("wanet", wanet),), Resnet20(), longer),
+        "clean": Subject((), Resnet20(), recipe),
     }
     for name, subject in expected.items():
         assert found[name].recipe == subject.recipe
@@ -66,7 +68,7 @@ def test_settings_lie_over_the_file(values):
         ("subjects.BadNets.attacks={badnet: {}}", "no attack is named 'badnet'"),
         ("subjects.BadNets.attacks={badnets: {rato: 1}}", "no option 'rato'"),
         ("subjects.BadNets.recipe={epoch: 1}", "no option 'epoch'"),
-        ("subjects.BadNets.network=resnet", "no network is named 'resnet'"),
+        ("subjects.BadNets.network=resnet", "no architecture is named 'resnet'"),
         ("subjects.BadNets=3", "subjects.BadNets must map"),
         ("subjects={}", "the suite has no subjects"),
         ("detectors={}", "the suite has no detectors"),
@@ -139,3 +141,15 @@ def test_globs_choose_cells(suite):
     assert len(chosen(found, ["*BadNets*", "*/confidence"])) == 3
     with pytest.raises(ConfigError, match=r"no cell matches 'BadNets'.*digits-digits-BadNets"):
         chosen(found, ["BadNets"])
+
+
+def test_an_architecture_has_options_and_a_name_that_tells_them(values):
+    values["network"] = {"use": "resnet14", "width": 4}
+    values["subjects"]["clean"] = {"network": {"use": "vit", "depth": 1}}
+    suite = from_mapping(values)
+    found = {cell.subject: cell.network for cell in cells(suite)}
+    assert found["BadNets"].network == Resnet14(width=4)
+    assert found["BadNets"].label == "resnet14 width=4"
+    assert found["clean"].label == "vit depth=1"
+    assert from_mapping(yaml.safe_load(as_yaml(suite))) == suite
+    assert all("resnet14" in cell.id or "vit" in cell.id for cell in cells(suite))

@@ -3,6 +3,7 @@
 import numpy as np
 from training import digits
 
+from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
 from anomech.bench.zoo import Subject, obtain, success_rate
 from anomech.kernel.attack import Goal
@@ -13,7 +14,7 @@ RECIPE = Recipe(epochs=4, batch=50, peak=0.1, augment="none")
 
 def test_label_noise_has_no_success_to_measure(tmp_path):
     (images, labels), test_set = digits()
-    subject = Subject((("label_noise", {"ratio": 0.2}),), "digits", RECIPE)
+    subject = Subject((("label_noise", {"ratio": 0.2}),), Digits(), RECIPE)
     trained = obtain(subject, (images[:600], labels[:600]), test_set, tmp_path)
     assert trained.success == [None]
     assert trained.robust == [None]

@@ -49,6 +49,7 @@ class Files:
             "reference": self.reference,
             "inputs": self.inputs,
             "budget": 0.05,
+            "fail-on": "never",
             **changed,
         }
         pairs = [(f"--{name}", str(value)) for name, value in given.items() if value is not None]

@@ -54,7 +54,7 @@ def test_unknown_fail_on_is_refused(run, files, tmp_path):
 
 def test_plan_replays_the_run(run, finished, tmp_path):
     out = tmp_path / "again"
-    assert run("audit", "--plan", finished / "plan.yaml", "--out", out).code == 0
+    assert run("audit", "--plan", finished / "plan.yaml", "--out", out).code == 1
     for name in ("verdicts.jsonl", "plan.yaml", "findings.json", "examples.jsonl"):
         assert (out / name).read_bytes() == (finished / name).read_bytes()
 
@@ -123,7 +123,7 @@ def test_demo_end_to_end(process, run, tmp_path, monkeypatch):
     assert again.code == 0
     assert "was finished on" in again.out
     # The plan names what the demo left in its folder, so an audit can repeat it.
-    assert run("audit", "--plan", folder / "plan.yaml", "--out", "again").code == 0
+    assert run("audit", "--plan", folder / "plan.yaml", "--out", "again").code == 1
     verdicts = (tmp_path / "again" / "verdicts.jsonl").read_bytes()
     assert verdicts == (folder / "verdicts.jsonl").read_bytes()
 
@@ -159,7 +159,7 @@ def test_too_few_draws_are_inconclusive(run, files, tmp_path):
 def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, files, tmp_path):
     out = tmp_path / "run"
     tracer = "detectors.functional_attribution.tracer"
-    settings = ["--set", f"{tracer}=gaussian", "--set", f"{tracer}_options.sigma=1.0e+30"]
+    settings = ["--set", f"{tracer}={{use: gaussian, sigma: 1.0e+30}}"]
     beside = ["--detector", "knn", "--detector", "functional_attribution"]
     answer = run(*files.options(), "--out", out, *beside, *settings)
     assert answer.code == 0

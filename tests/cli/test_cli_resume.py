@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomech.audit import chunks, pipeline
+from anomech.audit import pipeline
+from anomech.audit.judge import chunks
 from anomech.audit.pipeline import audit
 from anomech.audit.plan import from_mapping, read_plan
 from anomech.data import image_archives, image_folder

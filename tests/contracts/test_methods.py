@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.audit.detector import Detector, check_needs, make_method
-from anomech.audit.trusted import split_trusted
+from anomech.audit.auditor import Auditor
+from anomech.audit.judge.detectors import check_needs, make_detector
+from anomech.audit.judge.trusted import split_trusted
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.config import build
-from anomech.kernel.detector import ExplainingMethod
+from anomech.kernel.detector import ExplainingDetector
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Training, missing
 from anomech.kernel.types import silent
@@ -177,7 +178,7 @@ class TestTracers:
 
 def usable(name, world):
     """The detector with cheap options, or None if this world must refuse it."""
-    method = make_method(name, DETECTORS.get(name, {}))
+    method = make_detector(name, DETECTORS.get(name, {}))
     if method.needs <= world.task.provides:
         return method
     with pytest.raises(CapabilityError, match=f"detector {name} needs"):
@@ -226,7 +227,7 @@ class TestDetectors:
             assert int(scores.nearest.max()) < len(anchors)
             assert (scores.couplings.abs() <= 1).all()
             assert (scores.couplings.diff(dim=1) <= 0).all()
-        if isinstance(fitted, ExplainingMethod):
+        if isinstance(fitted, ExplainingDetector):
             unexplained = fitted.unexplained(queries(world)[0], silent)
             assert len(unexplained) == QUERIES
             assert (unexplained.norm(dim=1) <= 1 + 1e-5).all()
@@ -259,14 +260,14 @@ class TestDetectors:
         assert none.score.shape == (0,)
 
     def test_the_front_door_works_end_to_end(self, name, world, untouched):
-        detector = Detector(method=name, options=DETECTORS.get(name, {}), budget=0.05)
+        auditor = Auditor(detector=name, options=DETECTORS.get(name, {}), budget=0.05)
         if usable(name, world) is None:
             with pytest.raises(CapabilityError, match=name):
-                detector.fit(world.task, world.trusted)
+                auditor.fit(world.task, world.trusted)
             return
 
         def judge():
-            fitted = detector.fit(world.task, world.trusted)
+            fitted = auditor.fit(world.task, world.trusted)
             return fitted, fitted.score(Subset(world.clean, np.arange(60)))
 
         fitted, verdicts = untouched(world, judge)
@@ -291,11 +292,11 @@ def test_detectors_work_with_every_tracer(name, tracer, world, split_of):
         options = {"tracer": {"use": tracer, **values}}
         lacking = ", ".join(missing(build(cls, values, tracer).needs, world.task))
         with pytest.raises(CapabilityError, match=lacking):
-            check_needs(name, make_method(name, options), world.task)
+            check_needs(name, make_detector(name, options), world.task)
         if lacking != "training statistics":
             return
         values["normalization"] = "frozen"
-    method = make_method(name, {"tracer": {"use": tracer, **values}})
+    method = make_detector(name, {"tracer": {"use": tracer, **values}})
     anchors = split_of(world).anchors.take(np.arange(60))
     scores = method.fit(anchors, seed=0, progress=silent).score(queries(world)[0], silent)
     assert scores.score.shape == (QUERIES,)
@@ -303,7 +304,7 @@ def test_detectors_work_with_every_tracer(name, tracer, world, split_of):
 
 
 def test_the_flagship_ranks_planted_above_clean(world, split_of):
-    method = make_method("functional_attribution", {})
+    method = make_detector("functional_attribution", {})
     fitted = method.fit(split_of(world).anchors, seed=0, progress=silent)
     clean = fitted.score(observe(world.task, world.clean), silent).score
     planted = observe(world.task, world.planted)
@@ -326,7 +327,7 @@ def test_anchors_that_no_other_anchor_explains_are_dropped(digits_world, split_o
     poisoned = type(anchors)(
         world.task, _Both(anchors.examples, chosen.examples), type(anchors.response)(**both)
     )
-    fitted = make_method("functional_attribution", {}).fit(poisoned, seed=0, progress=silent)
+    fitted = make_detector("functional_attribution", {}).fit(poisoned, seed=0, progress=silent)
     assert chosen.examples.ids[0] in fitted.left_out
     assert fitted.left_out[chosen.examples.ids[0]] == "no other anchor explains its response"
     assert len(fitted.left_out) < len(anchors) / 10

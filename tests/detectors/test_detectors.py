@@ -9,7 +9,7 @@ import torch
 from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.profile import STATISTICS, fit_anchors, profile, profile_of_anchors
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.audit.detector import make_method
+from anomech.audit.judge.detectors import make_detector
 from anomech.data.subset import Subset
 from anomech.detectors import functional_attribution
 from anomech.detectors._familiarity import fit_classes, neighbor_distance
@@ -52,7 +52,7 @@ def observed(examples_of, count=120, seed=0, shift=0.0):
 
 
 def scores(name, anchors, queries, **options):
-    return make_method(name, options).fit(anchors, seed=0, progress=silent).score(queries, silent)
+    return make_detector(name, options).fit(anchors, seed=0, progress=silent).score(queries, silent)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_knn_is_the_distance_to_the_kth_neighbor(anchors, queries):
 
 
 def test_mahalanobis_is_the_distance_to_the_nearest_class(anchors, queries):
-    fitted = make_method("mahalanobis", {}).fit(anchors, seed=0, progress=silent)
+    fitted = make_detector("mahalanobis", {}).fit(anchors, seed=0, progress=silent)
     features, groups = anchors.features.numpy(), anchors.groups.numpy()
     means = np.stack([features[groups == g].mean(axis=0) for g in range(3)])
     np.testing.assert_allclose(fitted.means, means)
@@ -286,9 +286,9 @@ def test_coupling_scores_are_minus_the_support(score, coupling, anchors, queries
 
 def test_an_unknown_tracer_or_option_of_it_is_refused_by_name():
     with pytest.raises(ConfigError, match="did you mean 'gradient'"):
-        make_method("functional_attribution", {"tracer": "gradeint"})
+        make_detector("functional_attribution", {"tracer": "gradeint"})
     with pytest.raises(ConfigError, match=r"tracer has no option 'feature'.*'features'"):
-        make_method("coupling_score", {"tracer": {"feature": 3}})
+        make_detector("coupling_score", {"tracer": {"feature": 3}})
 
 
 def test_anchors_of_small_classes_are_never_dropped_and_strays_of_large_ones_are():
@@ -319,7 +319,7 @@ def test_independent_chains_run_on_the_engine_of_the_anchors(digits_world):
 
     trusted = observe(digits_world.task, Subset(digits_world.trusted, np.arange(40)))
     options = {"draws": 4, "burn_in": 1, "minibatch": 20, "chains": 2, "least": 0}
-    method = make_method("coupling_score", {"tracer": {"use": "sgld", **options}})
+    method = make_detector("coupling_score", {"tracer": {"use": "sgld", **options}})
     engine = Engine()
     there = method.fit(replace(trusted, engine=engine), seed=0, progress=silent)
     assert engine.pieces[:2] == [0, 1]

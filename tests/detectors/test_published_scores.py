@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anomech.data.subset import Subset
-from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore, Reference
+from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore
 from anomech.kernel.tracer import Health
 from anomech.kernel.types import Response, silent
 from anomech.observing.observed import Observed, observe
@@ -116,8 +116,8 @@ def test_chains_are_centered_and_losses_that_hardly_move_relate_to_nothing(
     fitted = FittedCouplingScore(
         CouplingScore(coupling=coupling[0], score=coupling[1]),
         source,
-        (draws,),
-        (Reference(source(trusted, groups, silent), None),),
+        source(trusted, groups, silent),
+        None,
         groups,
     )
     nothing = torch.zeros(6)

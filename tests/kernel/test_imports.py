@@ -15,7 +15,7 @@ METHODS = (
     *("attacks", "mitigations", "trainers"),
 )
 MATHEMATICS = {"attribution", "calibration"}
-OPENERS = {"artefacts", "architectures", "data", "tasks"}
+OPENERS = {"artefacts", "architectures", "data", "datasets", "tasks"}
 RUNNING = OPENERS | {"observing"}
 BELOW = {
     "kernel": set(),
@@ -24,6 +24,7 @@ BELOW = {
     "architectures": set(),
     "artefacts": {"architectures"},
     "data": {"artefacts"},
+    "datasets": {"data"},
     "tasks": {"artefacts", "architectures", "data"},
     "observing": OPENERS,
     "learning": RUNNING,
@@ -109,3 +110,19 @@ def test_the_front_door_gives_what_it_names():
         assert name in dir(anomech)
     with pytest.raises(AttributeError, match="'Nothing'"):
         _ = anomech.Nothing
+
+
+def test_a_name_of_the_version_before_leads_to_its_new_one():
+    with pytest.warns(DeprecationWarning, match="named anomech.Auditor now"):
+        assert anomech.Detector is anomech.Auditor
+
+
+ROOMS_OF_THE_AUDIT = ("load", "judge", "write")
+
+
+def test_the_audit_loads_then_judges_then_writes():
+    for path in (ROOT / "audit").glob("*/*.py"):
+        later = ROOMS_OF_THE_AUDIT[ROOMS_OF_THE_AUDIT.index(path.parent.name) + 1 :]
+        text = path.read_text()
+        for room in (*later, "pipeline", "auditor"):
+            assert f"anomech.audit.{room}" not in text, path

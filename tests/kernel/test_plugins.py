@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import anomech
-from anomech.audit.detector import Detector
+from anomech.audit.auditor import Auditor
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.errors import ConfigError
@@ -100,12 +100,12 @@ def test_a_package_joins_by_entry_point_and_works_like_our_own(foreign, digits_w
     assert "answer_number" not in plugins.names("tracer")
     assert "other_package" not in sys.modules  # listing imports nothing
     assert plugins.get("detector", "answer_number")().factor == 2.0
-    detector = Detector(method="answer_number", options={"factor": 3.0}, budget=0.1)
-    fitted = detector.fit(digits_world.task, digits_world.trusted)
+    auditor = Auditor(detector="answer_number", options={"factor": 3.0}, budget=0.1)
+    fitted = auditor.fit(digits_world.task, digits_world.trusted)
     verdicts = fitted.score(Subset(digits_world.clean, np.arange(3)))
     assert [verdict.score for verdict in verdicts] == [3.0 * int(v.answer) for v in verdicts]
     with pytest.raises(ConfigError, match="did you mean 'factor'"):
-        Detector(method="answer_number", options={"factr": 1}).fit(None, None)
+        Auditor(detector="answer_number", options={"factr": 1}).fit(None, None)
 
 
 def test_without_the_package_the_method_is_gone():

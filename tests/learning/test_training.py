@@ -5,8 +5,8 @@ import pytest
 import torch
 from training import digits
 
-from anomech.architectures.vgg import Vgg
-from anomech.architectures.vit import VisionTransformer
+from anomech.architectures._vgg import Vgg
+from anomech.architectures.vit import VisionTransformer, Vit
 from anomech.bench.zoo import Subject
 from anomech.learning.training import Recipe, predict, train
 
@@ -42,7 +42,7 @@ def test_training_anew_forgets_what_was_trained(build):
 
 
 def test_the_optimizer_is_part_of_what_a_kept_network_is_known_by():
-    one, two = (Subject((), "vit", Recipe(optimizer=name)) for name in ("sgd", "adamw"))
+    one, two = (Subject((), Vit(), Recipe(optimizer=name)) for name in ("sgd", "adamw"))
     assert one.fingerprint(IMAGES, LABELS) != two.fingerprint(IMAGES, LABELS)
 
 

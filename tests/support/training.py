@@ -1,4 +1,4 @@
-"""A trainer over a tiny network for tests of attacks, and digits to train on."""
+"""A victim with a tiny network for tests of attacks, and digits to train on."""
 
 from dataclasses import dataclass, field, replace
 
@@ -12,8 +12,8 @@ from anomech.learning.training import Recipe, cross_entropy, initialize, train
 
 
 @dataclass(frozen=True)
-class DigitsTrainer:
-    """`anomech.kernel.attack.Trainer` for 8x8 digits."""
+class DigitsVictim:
+    """`anomech.kernel.attack.Victim` for 8x8 digits."""
 
     recipe: Recipe = Recipe(epochs=8, batch=64, peak=0.1, augment="none")
     seed: int = 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toy_tasks import BrokenTask, LinearTask, StillTask
 
-from anomech.audit.detector import Detector
+from anomech.audit.auditor import Auditor
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import silent
 from anomech.tracing._draws import DrawSource
@@ -90,13 +90,13 @@ def test_draws_that_leave_the_neighborhood_are_a_problem(points):
 def test_a_diverged_chain_makes_verdicts_inconclusive(digits_world):
     """A score for which nothing was ever finite is none; the flagship cannot even be fitted."""
     options = {"draws": 4, "burn_in": 4, "every": 1, "step_size": 1e6, "minibatch": 50}
-    detector = Detector(
-        method="coupling_score", options={"tracer": {"use": "sgld", **options}}, budget=0.1
+    auditor = Auditor(
+        detector="coupling_score", options={"tracer": {"use": "sgld", **options}}, budget=0.1
     )
-    fitted = detector.fit(digits_world.task, digits_world.trusted)
+    fitted = auditor.fit(digits_world.task, digits_world.trusted)
     verdicts = fitted.score(digits_world.trusted)
     assert {verdict.decision for verdict in verdicts} == {"inconclusive"}
     assert all(verdict.score is None and verdict.p_value is None for verdict in verdicts)
-    flagship = Detector(options={"tracer": {"use": "sgld", **options}}, budget=0.1)
+    flagship = Auditor(options={"tracer": {"use": "sgld", **options}}, budget=0.1)
     with pytest.raises(Inconclusive, match="draws gave losses that are not finite"):
         flagship.fit(digits_world.task, digits_world.trusted)

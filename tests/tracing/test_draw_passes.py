@@ -1,4 +1,4 @@
-"""Draws in one pass, chains on an engine and draws in stages are the same draws."""
+"""Draws in one pass and chains on an engine are the same draws."""
 
 import pickle
 from dataclasses import replace
@@ -115,48 +115,6 @@ def test_chains_can_be_fitted_on_an_engine(digits_world):
     assert sent.engine is None
     inputs, answers = queries(digits_world)
     assert torch.equal(*(each.observe(inputs, answers, silent) for each in (sent, there)))
-
-
-@pytest.mark.parametrize(
-    "tracer",
-    [
-        Gaussian(draws=12, sigma=0.01, least=0),
-        Gaussian(draws=12, sigma=0.01, least=0, together=3),
-        RmspropSgld(draws=12, burn_in=1, minibatch=20, least=0),
-    ],
-)
-def test_draws_in_stages_begin_a_whole_trace_and_leave_the_settled_out(tracer, digits_world):
-    source, (inputs, answers) = fitted(tracer, digits_world), queries(digits_world)
-    whole, stages, asked = source.observe(inputs, answers, silent), (4, 6, 12), []
-
-    def settle(traces, places):
-        asked.append((traces.values.shape[1], places))
-        torch.testing.assert_close(
-            traces.values, whole[places, : traces.values.shape[1]], rtol=1e-4, atol=1e-5
-        )
-        return torch.from_numpy(places % 3 == len(asked) - 1)
-
-    source.in_stages(inputs, answers, stages, settle, silent)
-    assert [draws for draws, _ in asked] == list(stages)
-    left = [place for place in range(QUERIES) if place % 3]
-    assert asked[0][1].tolist() == list(range(QUERIES))
-    assert asked[1][1].tolist() == left
-    assert asked[2][1].tolist() == [place for place in left if place % 3 != 1]
-
-
-def test_no_example_is_left_and_no_draw_is_taken(digits_world):
-    source, (inputs, answers) = (
-        fitted(Gaussian(draws=6, sigma=0.01, least=0), digits_world),
-        (queries(digits_world)),
-    )
-    sizes = []
-
-    def settle(traces, places):
-        sizes.append(len(places))
-        return torch.ones(len(places), dtype=torch.bool)
-
-    source.in_stages(inputs, answers, (2, 6), settle, silent)
-    assert sizes == [QUERIES]
 
 
 def test_examples_beyond_those_held_are_loaded_at_every_draw(digits_world, monkeypatch):

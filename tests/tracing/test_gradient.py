@@ -35,7 +35,7 @@ from toy_networks import (
 )
 from toy_tasks import LinearTask
 
-from anomech.architectures.vgg import Vgg
+from anomech.architectures._vgg import Vgg
 from anomech.architectures.vit import VisionTransformer
 from anomech.attribution.couplings import cosine
 from anomech.kernel.errors import CapabilityError

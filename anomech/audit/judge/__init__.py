@@ -1,0 +1,1 @@
+"""Calibrated detectors, and what they say of inputs, chunk by chunk."""

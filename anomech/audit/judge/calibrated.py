@@ -1,0 +1,143 @@
+"""A detector with its calibration: from rankings to p-values, decisions and causes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.attribution.mechanisms import LARGEST_NULL
+from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
+from anomech.kernel.detector import (
+    Detector,
+    ExplainingDetector,
+    FittedDetector,
+    Scores,
+    TracedDetector,
+)
+from anomech.kernel.tracer import TraceSource
+from anomech.kernel.types import Progress, silent
+from anomech.observing.observed import Observed
+from anomech.records import Decision
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a calibrated detector says of some examples.
+
+    Attributes:
+        scores: as the detector gave them.
+        p_values: float64 `[examples]`; 1 where the score is not finite.
+        views: p-values by cause, float64 `[examples]` each.
+        decisions: flag, clear or inconclusive.
+    """
+
+    scores: Scores
+    p_values: Tensor
+    views: Mapping[str, Tensor]
+    decisions: list[Decision]
+
+    def cause(self, example: int) -> str | None:
+        """The view with the smallest p-value; of equal ones the first that the detector names."""
+        return min(self.views, key=lambda name: float(self.views[name][example]), default=None)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A fitted detector and the scores of calibration examples.
+
+    Attributes:
+        name: of the detector.
+        fitted: the detector.
+        budget: false-positive rate that flags may have.
+        reference: calibration scores and views.
+        groups: of the calibration examples, int64.
+        per_class: whether p-values are within a class where it has enough examples.
+        problems: why verdicts are inconclusive; empty when all is well.
+        residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
+            them, `[examples, features]`; None if the detector does not tell mechanisms apart.
+    """
+
+    name: str
+    fitted: FittedDetector
+    budget: float
+    reference: Scores
+    groups: Tensor
+    per_class: bool
+    problems: tuple[str, ...]
+    residuals: Tensor | None = None
+
+    @property
+    def source(self) -> TraceSource | None:
+        """Whose traces the detector looks at; observing with it answers and traces in one pass."""
+        return self.fitted.source if isinstance(self.fitted, TracedDetector) else None
+
+    def unexplained(self, observed: Observed) -> Tensor:
+        """The part of responses that trusted data does not explain `[examples, features]`.
+
+        It has no columns if the detector does not tell mechanisms apart.
+        """
+        if not isinstance(self.fitted, ExplainingDetector):
+            return torch.zeros(len(observed), 0)
+        return self.fitted.unexplained(observed, silent)
+
+    @property
+    def threshold(self) -> float | None:
+        """The pooled score that a flag must pass."""
+        return threshold(self.reference.score, self.budget)
+
+    @property
+    def own_p_values(self) -> Tensor:
+        """p-values of the calibration examples among themselves, `[calibration]`."""
+        count = len(self.reference.score)
+        # Each example is one of those that score at least as high as itself.
+        return tail_probability(self.reference.score, self.reference.score) * (
+            count + 1
+        ) / count - (1 / count)
+
+    def judge(self, observed: Observed, progress: Progress) -> Judged:
+        """Score examples and decide."""
+        scores, groups = self.fitted.score(observed, progress), observed.groups
+        finite = torch.isfinite(scores.score)
+        known = torch.where(finite, scores.score, -torch.inf)
+        p_values = self._calibration(self.reference.score).p_values(known, groups)
+        views = {
+            name: self._calibration(self.reference.views[name]).p_values(view, groups)
+            for name, view in scores.views.items()
+        }
+        decisions: list[Decision] = [
+            "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
+            for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
+        ]
+        return Judged(scores, p_values, views, decisions)
+
+    def _calibration(self, scores: Tensor) -> Calibration:
+        if not self.per_class:
+            return Calibration(scores)
+        return Calibration(scores, self.groups, needed(self.budget))
+
+
+def calibrate(
+    name: str,
+    detector: Detector,
+    anchors: Observed,
+    calibration: Observed,
+    *,
+    budget: float,
+    per_class: bool,
+    seed: int,
+    progress: Progress,
+) -> Calibrated:
+    """Fit a detector to the anchors and score the calibration examples."""
+    fitted = detector.fit(anchors, seed=seed, progress=progress)
+    reference = fitted.score(calibration, progress)
+    problems = fitted.health.problems
+    if not bool(torch.isfinite(reference.score).all()):
+        problems = (*problems, "scores of trusted examples are not finite.")
+    made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    if not isinstance(fitted, ExplainingDetector):
+        return made
+    thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))
+    some = calibration.take(thinned.round().astype(int))
+    return replace(made, residuals=fitted.unexplained(some, progress))

@@ -1,0 +1,32 @@
+"""Detectors by name, refused where the task cannot give what they need."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anomech.kernel import plugins
+from anomech.kernel.config import build
+from anomech.kernel.detector import Detector
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.task import Task, missing
+
+
+def make_detector(name: str, options: Mapping[str, Any]) -> Detector:
+    """The detector of this name with its options.
+
+    Raises:
+        ConfigError: no such detector or option.
+    """
+    return build(plugins.get("detector", name), options, f"detector {name}")
+
+
+def check_needs(name: str, detector: Detector, task: Task) -> None:
+    """Refuse a detector before any compute if the task cannot give what it needs.
+
+    Raises:
+        CapabilityError: names what is missing.
+    """
+    if lacking := missing(detector.needs, task):
+        raise CapabilityError(
+            f"detector {name} needs {', '.join(lacking)}, which this {task.kind} does not give; "
+            "choose another detector."
+        )

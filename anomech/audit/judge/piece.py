@@ -1,0 +1,83 @@
+"""One chunk's judgment as a pure function, so that any engine can run it anywhere."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.chunks import Chunk
+from anomech.audit.judge.verdicts import AnchorNames, score_rows, verdicts
+from anomech.kernel.task import Task
+from anomech.kernel.types import Examples, silent
+from anomech.observing.observed import observe
+from anomech.records import Verdict
+
+
+@dataclass(frozen=True)
+class Shared:
+    """All that every chunk is judged with; it goes to each worker of an engine once.
+
+    Attributes:
+        task: the model.
+        detectors: by name; the lead is among them.
+        lead: name of the one that gives the verdicts.
+        anchors: for the evidence.
+        basis: hash of what verdicts rest on.
+    """
+
+    task: Task
+    detectors: Mapping[str, Calibrated]
+    lead: str
+    anchors: AnchorNames
+    basis: str
+
+
+class Piece(NamedTuple):
+    """One chunk of inputs.
+
+    Attributes:
+        number: of the chunk.
+        inputs: in memory where they can be, so that a worker needs no files.
+        content: hash of their digests.
+    """
+
+    number: int
+    inputs: Examples
+    content: str
+
+
+def light(calibrated: Calibrated) -> Calibrated:
+    """Without the responses of calibration examples: they are large and judge nothing."""
+    return replace(calibrated, residuals=None)
+
+
+def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
+    """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
+    clock = time.monotonic()
+    source = shared.detectors[shared.lead].source
+    observed = observe(shared.task, piece.inputs, source=source)
+    scores, seconds = {}, {}
+    observing = time.monotonic() - clock
+    rows: tuple[Verdict, ...] = ()
+    kept = torch.zeros(0, 0)
+    for name, calibrated in shared.detectors.items():
+        clock = time.monotonic()
+        judged = calibrated.judge(observed, silent)
+        seconds[name] = time.monotonic() - clock
+        if name == shared.lead and source is not None:
+            seconds[name] += observing  # its traces came with the answers
+        scores[name] = score_rows(piece.inputs.ids, judged)
+        if name == shared.lead:
+            rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
+            flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
+            if flags:
+                kept = calibrated.unexplained(observed.take(np.array(flags)))
+    chunk = Chunk(
+        content=piece.content, basis=shared.basis, scores=scores, verdicts=rows, seconds=seconds
+    )
+    return chunk, kept

@@ -1,0 +1,85 @@
+"""What is kept of all inputs while their chunks come and go: numbers, and a bounded selection."""
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from anomech.audit.judge.batch import Control, q_values
+from anomech.audit.judge.chunks import Chunk
+from anomech.records import Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Filled in place, chunk by chunk, in any order.
+
+    Attributes:
+        p_values: of the lead, float64 `[inputs]`; not a number where it gives no score.
+        flags: inputs that the lead flags by themselves, bool `[inputs]`.
+        most: flagged inputs that are shown.
+        shown: the most anomalous of them.
+        flagged: flags by detector.
+        seconds: of scoring by detector.
+    """
+
+    p_values: np.ndarray
+    flags: np.ndarray
+    most: int
+    shown: list[Verdict] = field(default_factory=list)
+    flagged: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, inputs: int, most: int) -> "Tally":
+        """Of no chunk yet."""
+        return cls(np.full(inputs, np.nan), np.zeros(inputs, bool), most)
+
+    def add(self, places: np.ndarray, chunk: Chunk) -> None:
+        """Count a chunk with the inputs at `places`."""
+        rows = chunk.verdicts
+        self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
+        self.flags[places] = [row.decision == "flag" for row in rows]
+        flagged = [row for row in rows if row.decision == "flag"]
+        self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
+        for name, scores in chunk.scores.items():
+            self.flagged[name] += sum(row.decision == "flag" for row in scores)
+        for name, seconds in chunk.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Decisions over all inputs.
+
+    Attributes:
+        q_values: float64 `[inputs]`; not a number where there is no score.
+        flagged: places of flagged inputs, in order.
+        shown: the most anomalous of them.
+    """
+
+    q_values: np.ndarray
+    flagged: np.ndarray
+    shown: list[Verdict]
+
+
+def decide(tally: Tally, budget: float, control: Control) -> Outcome:
+    """Decide over all inputs when all are counted."""
+    adjusted = q_values(tally.p_values)
+    flags = tally.flags
+    shown = tally.shown
+    if control == "batch":
+        flags = flags & ~(adjusted > budget)
+        # q-values grow with p-values: what stays flagged are the most anomalous of the shown.
+        count = int(flags.sum())
+        shown = shown[:count]
+    return Outcome(adjusted, np.flatnonzero(flags), shown)
+
+
+def most_anomalous(flagged: Sequence[Verdict], count: int) -> list[Verdict]:
+    """The flags with the smallest p-values, then the largest scores, in this order."""
+    return heapq.nsmallest(
+        count, flagged, key=lambda row: (row.p_value or 0.0, -(row.score or 0.0), row.id)
+    )

@@ -1,0 +1,95 @@
+"""From what a calibrated detector says to the records of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from anomech.audit.judge.calibrated import Calibrated, Judged
+from anomech.audit.judge.wording import reason
+from anomech.observing.observed import Observed
+from anomech.records import Evidence, ScoreRow, Verdict
+
+
+@dataclass(frozen=True)
+class AnchorNames:
+    """What evidence says of anchors; unlike the anchors themselves it is small.
+
+    Attributes:
+        ids: in the order of the anchors.
+        answers: the model's own, in words.
+    """
+
+    ids: Sequence[str]
+    answers: Sequence[str]
+
+
+def anchor_names(anchors: Observed) -> AnchorNames:
+    """Ids and answers of anchors."""
+    return AnchorNames(tuple(anchors.examples.ids), anchors.task.words(anchors.answers))
+
+
+def verdicts(
+    calibrated: Calibrated, judged: Judged, observed: Observed, anchors: AnchorNames
+) -> list[Verdict]:
+    """Records of what was judged."""
+    answers = observed.task.words(observed.answers)
+    rows = []
+    for place, example in enumerate(observed.examples.ids):
+        decision, p_value = judged.decisions[place], float(judged.p_values[place])
+        finite = bool(torch.isfinite(judged.scores.score[place]))
+        cause = judged.cause(place) if decision == "flag" else None
+        rows.append(
+            Verdict(
+                id=example,
+                answer=answers[place],
+                score=float(judged.scores.score[place]) if finite else None,
+                p_value=p_value if finite else None,
+                decision=decision,
+                cause=cause,
+                views={name: float(view[place]) for name, view in judged.views.items()},
+                reason=reason(
+                    decision,
+                    p_value=p_value,
+                    budget=calibrated.budget,
+                    cause=cause,
+                    problems=calibrated.problems,
+                    finite=finite,
+                ),
+                evidence=_evidence(judged, place, anchors) if finite else (),
+                explained={
+                    part: float(values[place])
+                    for part, values in (judged.scores.explained or {}).items()
+                    if finite
+                },
+            )
+        )
+    return rows
+
+
+def score_rows(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:
+    """Scores of inputs; those without a finite score have no row."""
+    return tuple(
+        ScoreRow(id=name, role="input", score=score, p_value=p_value, decision=decision)
+        for name, score, p_value, decision, finite in zip(
+            ids,
+            judged.scores.score.tolist(),
+            judged.p_values.tolist(),
+            judged.decisions,
+            judged.scores.score.isfinite().tolist(),
+            strict=True,
+        )
+        if finite
+    )
+
+
+def _evidence(judged: Judged, place: int, anchors: AnchorNames) -> tuple[Evidence, ...]:
+    scores = judged.scores
+    if scores.nearest is None or scores.couplings is None:
+        return ()
+    return tuple(
+        Evidence(anchor=anchors.ids[anchor], answer=anchors.answers[anchor], coupling=coupling)
+        for anchor, coupling in zip(
+            scores.nearest[place].tolist(), scores.couplings[place].tolist(), strict=True
+        )
+    )

@@ -1,0 +1,1 @@
+"""From the names in a plan to a model, trusted examples and inputs."""

@@ -1,0 +1,1 @@
+"""The run folder: whose it is, its rows, findings and pictures."""
