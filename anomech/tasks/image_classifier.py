@@ -12,13 +12,12 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.data.subset import Subset
-from anomech.kernel.errors import ConfigError, DataError, ModelError
+from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.task import Ability, Features, Layers, Logits, Preparation, Remark, Training
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks.arithmetic import Layout, Precision, as_images, capacity, laid
-from anomech.tasks.calling import called
-from anomech.tasks.catching import watched_head
-from anomech.tasks.outputs import (
+from anomech.tasks._calling import called
+from anomech.tasks._catching import watched_head
+from anomech.tasks._outputs import (
     LABELS,
     Kind,
     Outputs,
@@ -27,7 +26,7 @@ from anomech.tasks.outputs import (
     response_of,
     scores_of,
 )
-from anomech.tasks.sighting import (
+from anomech.tasks._sighting import (
     Sighting,
     check_precision,
     layout_of,
@@ -36,7 +35,8 @@ from anomech.tasks.sighting import (
     sight,
     spread_over,
 )
-from anomech.tasks.twin import converted, twin
+from anomech.tasks._twin import converted, twin
+from anomech.tasks.arithmetic import Layout, Precision, as_images, capacity, laid
 from anomech.tasks.watching import watched_parameters
 
 FEW, MANY = 8, 256
@@ -133,18 +133,13 @@ class ImageClassifier:
             ModelError: the network cannot be run on them, or its outputs are no classes' scores.
             ConfigError: low precision, and no layer that gives the logits.
         """
-        if not len(examples):
-            raise DataError("there is no trusted example to look at; give at least one.")
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        fresh = replace(self, seen=self._sighted(few, "logits"))
-        if self.outputs == "auto":
-            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(batch)))
-        else:
-            kind = self.outputs
-        seen = self._sighted(few, kind)
-        check_precision(seen, self.precision)
-        fresh = replace(self, seen=seen)
+        kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
+        if kind == "auto":
+            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+            fresh = replace(self, seen=self._sighted(few, kind))
+        check_precision(fresh._looked_at, self.precision)
         log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
         return replace(self, seen=scaled(fresh._looked_at, log_odds))
 
@@ -281,21 +276,19 @@ class ImageClassifier:
         return seen
 
     def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
-        """What these images show; `images` are channels-last."""
+        """What these images show; they are channels-last."""
+        layout = layout_of(
+            lambda layout: [self._scores(some, layout) for some in (images, images[:1])]
+        )
+        return sight(self.network, lambda: self._scores(images, layout), layout, kind)
 
-        def call(layout: Layout, some: Tensor) -> Tensor:
-            return scores_of(self._call(self.network, {}, laid(some, layout)), len(some))
-
-        layout = layout_of(lambda layout: call(layout, images) + call(layout, images[:1]).sum())
-        return sight(self.network, lambda: call(layout, images), layout, kind)
+    def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
+        images = laid(images, layout or self._looked_at.layout)
+        return scores_of(self._call(self.network, {}, images), len(images))
 
     def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
         """What `call` gives for each batch, together."""
         return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
-
-    def _scores(self, batch: np.ndarray) -> Tensor:
-        images = laid(self._images(batch), self._looked_at.layout)
-        return scores_of(self._call(self.network, {}, images), len(images))
 
     def _logits(
         self, network: nn.Module, overlay: Overlay, batch: np.ndarray

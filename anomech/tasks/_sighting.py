@@ -6,16 +6,17 @@ how large they are, and how images must lie in memory.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.task import Remark
+from anomech.tasks._catching import Caught, Head
+from anomech.tasks._head import find_head
+from anomech.tasks._outputs import LABELS, Kind, as_classes, inverted
 from anomech.tasks.arithmetic import Layout
-from anomech.tasks.catching import Caught, Head
-from anomech.tasks.head import find_head
-from anomech.tasks.outputs import LABELS, Kind, as_classes, inverted
 
 LARGEST = 60.0
 """Median log-odds of trusted answers, in nats, from which on outputs are scaled down: all but the
@@ -72,7 +73,7 @@ class Sighting:
         return own if self.scale == 1 else own / self.scale
 
 
-def layout_of(call: Callable[[Layout], Tensor]) -> Layout:
+def layout_of(call: Callable[[Layout], Any]) -> Layout:
     """How images must lie in memory: channels last is faster, and not every network takes it.
 
     Args:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anomech.tasks.catching import Head, Operations, channels_of, pooled_over, tensors_in
-from anomech.tasks.outputs import LABELS, Kind, inverted
+from anomech.tasks._catching import Head, Operations, channels_of, pooled_over, tensors_in
+from anomech.tasks._outputs import LABELS, Kind, inverted
 
 TOLERANCE = 1e-3
 FEWEST = 4
