@@ -15,6 +15,8 @@ from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.judge.verdicts import anchor_names, verdicts
+from anomech.audit.probing.asked import ask
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.data.subset import in_pieces
@@ -22,7 +24,8 @@ from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Verdict
+from anomech.observing.preparing import prepared
+from anomech.records import Finding, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class Auditor:
             DataError: the trusted examples have no labels, or do not fit the model.
         """
         detector = make_detector(self.detector, self.options)
+        task = prepared(task, reference)
         check_needs(self.detector, detector, task)
         require(round(len(reference) * (1 - self.anchor_share)), self.budget)
         split = split_trusted(
@@ -80,6 +84,7 @@ class Auditor:
             progress=progress,
         )
         require(len(split.calibration), self.budget)
+        noticed = ask(task, split)
         calibrated = calibrate(
             self.detector,
             detector,
@@ -89,8 +94,11 @@ class Auditor:
             per_class=self.per_class,
             seed=self.seed,
             progress=progress,
+            covered=split.covered,
+            problems=without_verdicts(noticed),
         )
-        return FittedAuditor(task, split, calibrated, self.control)
+        findings = (*noticed, *calibrated.noticed)
+        return FittedAuditor(task, split, calibrated, self.control, findings)
 
 
 @dataclass(frozen=True)
@@ -102,12 +110,14 @@ class FittedAuditor:
         split: how the trusted set was used.
         calibrated: the detector with its calibration.
         control: what the budget bounds.
+        findings: what the model and its trusted set showed before anything was judged.
     """
 
     task: Task
     split: TrustedSplit
     calibrated: Calibrated
     control: Control = "per_input"
+    findings: tuple[Finding, ...] = ()
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence.

@@ -8,7 +8,10 @@ import shutil
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from anomech.audit.judge import chunks
 from anomech.audit.judge.fitting import Fitted, fit
@@ -76,6 +79,7 @@ def judge(
 ) -> Run:
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
+    loaded = replace(loaded, task=loaded.task.prepared(loaded.reference))
     fitted = fit(plan, loaded, progress, engine)
     tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
@@ -83,14 +87,14 @@ def judge(
     mechanisms, numbers = results.mechanisms(kept)
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
-    inputs = len(loaded.inputs)
+    inputs, judged = len(loaded.inputs), int(np.isfinite(tally.p_values).sum())
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
         task="image classifier",
         budget=plan.budget,
         control=plan.control,
-        tolerated=tolerated(inputs, len(fitted.split.calibration), plan.budget),
+        tolerated=tolerated(judged, len(fitted.split.calibration), plan.budget),
         started=started,
         seconds=time.monotonic() - clock,
         classes=tuple(loaded.reference.class_names or ()),

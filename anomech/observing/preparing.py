@@ -2,13 +2,22 @@
 
 from collections.abc import Sequence
 
+from anomech.kernel.errors import DataError
 from anomech.kernel.task import Preparation, Remark, Task, able
 from anomech.kernel.types import Examples
 
 
 def prepared(task: Task, trusted: Examples) -> Task:
-    """The task when it has seen trusted examples; one that needs none stays as it is."""
-    return able(task, Preparation).prepared(trusted) if Preparation in task.provides else task
+    """The task when it has seen trusted examples; one that needs none stays as it is.
+
+    Raises:
+        DataError: there are none.
+    """
+    if Preparation not in task.provides:
+        return task
+    if not len(trusted):
+        raise DataError("there is no trusted example; give some that the model answers well.")
+    return able(task, Preparation).prepared(trusted)
 
 
 def remarks(task: Task) -> Sequence[Remark]:

@@ -22,7 +22,9 @@ FEWEST = 4
 """Images that tell a constant a class from chance."""
 
 UNDERFLOW = -60.0
-"""Log-probabilities below it are hardly numbers any more, and are not compared."""
+SATURATED = 8.0
+"""Log-probabilities below the first and logits of one probability beyond the second have lost too
+many digits to be compared."""
 
 
 @dataclass
@@ -130,7 +132,11 @@ def _scale(output: Tensor, scores: Tensor, kind: Kind, *, shifted: bool) -> floa
         shifted: whether a constant a class may be between them, such as a bias that is added.
     """
     other = inverted(scores, kind).double()
-    usable = other > UNDERFLOW if kind not in ("logits", "labels") else torch.ones_like(other) > 0
+    usable = torch.ones_like(other, dtype=torch.bool)
+    if kind == "label_probabilities" or (kind == "probabilities" and scores.shape[1] == 1):
+        usable = other.abs() < SATURATED
+    elif kind not in ("logits", "labels"):
+        usable = other > UNDERFLOW
     one = output.double()
     for axis, wanted in ((1, scores.shape[1] > 1 and kind not in LABELS), (0, shifted)):
         if wanted:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.mechanisms import LARGEST_NULL
+from anomech.audit.probing.coverage import misjudged, probe_misjudged
+from anomech.audit.probing.traces import probe as probe_traces
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
 from anomech.kernel.detector import (
     Detector,
@@ -19,7 +22,10 @@ from anomech.kernel.detector import (
 from anomech.kernel.tracer import TraceSource
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import Observed
-from anomech.records import Decision
+from anomech.records import Decision, Finding
+
+TRACED = 64
+"""Anchors whose traces are looked at for parts of the network that do not respond."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,14 @@ class Judged:
         p_values: float64 `[examples]`; 1 where the score is not finite.
         views: p-values by cause, float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
+        covered: whether trusted examples share the answer; the others have no score.
     """
 
     scores: Scores
     p_values: Tensor
     views: Mapping[str, Tensor]
     decisions: list[Decision]
+    covered: Tensor
 
     def cause(self, example: int) -> str | None:
         """The view with the smallest p-value; of equal ones the first that the detector names."""
@@ -55,6 +63,8 @@ class Calibrated:
         groups: of the calibration examples, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
+        covered: groups of answers that enough anchors share, int64; None is all.
+        noticed: what else its fitting showed.
         residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
             them, `[examples, features]`; None if the detector does not tell mechanisms apart.
     """
@@ -66,6 +76,8 @@ class Calibrated:
     groups: Tensor
     per_class: bool
     problems: tuple[str, ...]
+    covered: Tensor | None = None
+    noticed: tuple[Finding, ...] = ()
     residuals: Tensor | None = None
 
     @property
@@ -90,15 +102,15 @@ class Calibrated:
     @property
     def own_p_values(self) -> Tensor:
         """p-values of the calibration examples among themselves, `[calibration]`."""
-        count = len(self.reference.score)
-        # Each example is one of those that score at least as high as itself.
-        return tail_probability(self.reference.score, self.reference.score) * (
-            count + 1
-        ) / count - (1 / count)
+        return own_p_values(self.reference.score)
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
         scores, groups = self.fitted.score(observed, progress), observed.groups
+        covered = torch.ones(len(groups), dtype=torch.bool)
+        if self.covered is not None:
+            covered = torch.isin(groups, self.covered)
+            scores = replace(scores, score=torch.where(covered, scores.score, torch.nan))
         finite = torch.isfinite(scores.score)
         known = torch.where(finite, scores.score, -torch.inf)
         p_values = self._calibration(self.reference.score).p_values(known, groups)
@@ -110,7 +122,7 @@ class Calibrated:
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, decisions)
+        return Judged(scores, p_values, views, decisions, covered)
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -128,16 +140,62 @@ def calibrate(
     per_class: bool,
     seed: int,
     progress: Progress,
+    covered: Tensor | None = None,
+    problems: tuple[str, ...] = (),
 ) -> Calibrated:
-    """Fit a detector to the anchors and score the calibration examples."""
+    """Fit a detector to the anchors and score the calibration examples.
+
+    Args:
+        name: of the detector.
+        detector: with its options.
+        anchors: to learn from.
+        calibration: to compare with.
+        budget: false-positive rate that flags may have.
+        per_class: whether p-values are within a class where it has enough examples.
+        seed: of everything random.
+        progress: told about both.
+        covered: groups of answers that enough anchors share; None is all.
+        problems: known before, with which every verdict is inconclusive.
+    """
     fitted = detector.fit(anchors, seed=seed, progress=progress)
     reference = fitted.score(calibration, progress)
-    problems = fitted.health.problems
+    noticed = _noticed(fitted, anchors, progress)
+    problems = (*problems, *fitted.health.problems, *without_verdicts(noticed))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
-    made = Calibrated(name, fitted, budget, reference, calibration.groups, per_class, problems)
+    if covered is not None:
+        own = own_p_values(reference.score)
+        open_ = misjudged(own, calibration.groups, anchors.groups, budget)
+        noticed += probe_misjudged(open_, calibration.task.group_words(open_))
+        covered = covered[~torch.isin(covered, open_)]
+    made = Calibrated(
+        name,
+        fitted,
+        budget,
+        reference,
+        calibration.groups,
+        per_class,
+        problems,
+        covered=covered,
+        noticed=tuple(noticed),
+    )
     if not isinstance(fitted, ExplainingDetector):
         return made
     thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))
     some = calibration.take(thinned.round().astype(int))
     return replace(made, residuals=fitted.unexplained(some, progress))
+
+
+def own_p_values(scores: Tensor) -> Tensor:
+    """p-values of examples `[n]` among themselves."""
+    count = len(scores)
+    # Each example is one of those that score at least as high as itself.
+    return tail_probability(scores, scores) * (count + 1) / count - (1 / count)
+
+
+def _noticed(fitted: FittedDetector, anchors: Observed, progress: Progress) -> list[Finding]:
+    """What traces of some anchors say of the model."""
+    if not isinstance(fitted, TracedDetector):
+        return []
+    some = np.linspace(0, len(anchors) - 1, min(len(anchors), TRACED)).round().astype(int)
+    return probe_traces(anchors.take(some).traced(fitted.source, progress))

@@ -9,10 +9,13 @@ from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
+from anomech.audit.probing.asked import ask
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.types import Engine, Progress
+from anomech.records import Finding
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Fitted:
         lead: the one that gives the verdicts.
         seconds: that each took to fit and calibrate.
         skipped: detectors that this model cannot serve, with the reason.
+        noticed: what the model and its trusted set showed before anything was judged.
     """
 
     split: TrustedSplit
@@ -32,6 +36,7 @@ class Fitted:
     lead: Calibrated
     seconds: Mapping[str, float]
     skipped: Mapping[str, str]
+    noticed: tuple[Finding, ...] = ()
 
 
 def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = None) -> Fitted:
@@ -64,6 +69,7 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
         progress=progress,
     )
     require(len(split.calibration), plan.budget)
+    noticed = ask(task, split)
     detectors, seconds = {}, {}
     for name, detector in usable.items():
         clock = time.monotonic()
@@ -77,10 +83,13 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
                 per_class=plan.per_class,
                 seed=plan.seed,
                 progress=progress,
+                covered=split.covered,
+                problems=without_verdicts(noticed),
             )
         except Inconclusive as error:
             if name == plan.lead:
                 raise
             skipped[name] = str(error)
         seconds[name] = time.monotonic() - clock
-    return Fitted(split, detectors, detectors[plan.lead], seconds, skipped)
+    lead = detectors[plan.lead]
+    return Fitted(split, detectors, lead, seconds, skipped, (*noticed, *lead.noticed))

@@ -55,6 +55,7 @@ def verdicts(
                     cause=cause,
                     problems=calibrated.problems,
                     finite=finite,
+                    covered=bool(judged.covered[place]),
                 ),
                 evidence=_evidence(judged, place, anchors) if finite else (),
                 explained={

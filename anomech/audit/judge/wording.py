@@ -25,8 +25,11 @@ def reason(
     cause: str | None,
     problems: tuple[str, ...] = (),
     finite: bool = True,
+    covered: bool = True,
 ) -> str:
     """Why this decision, for someone who is no researcher."""
+    if not covered:
+        return "No verdict: too few trusted examples have this answer."
     if not finite:
         return "No verdict: the score is not a finite number."
     if decision == "inconclusive":

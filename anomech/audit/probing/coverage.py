@@ -7,6 +7,7 @@ input with it would be flagged. Such answers are not judged.
 from collections.abc import Sequence
 
 import torch
+from scipy.stats import binom
 from torch import Tensor
 
 from anomech.records import Finding
@@ -16,6 +17,35 @@ LEAST = 3
 with the others of its class, and with one other alone their scatter is not known."""
 
 SHOWN = 12
+
+SMALL = 0.5
+"""Share of the usual number of anchors a class below which a class counts as small."""
+
+LEVEL, CHANCE = 0.05, 0.01
+"""A small class is not judged where so many of its own trusted examples have p-values up to `LEVEL`
+that it would happen by chance in one of a hundred such classes."""
+
+
+def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor, budget: float) -> Tensor:
+    """Small groups whose own calibration examples look unusual, ascending int64.
+
+    A class with far fewer anchors than others is explained worse, whatever the input. Only small
+    classes are asked: in a large one it would be the inputs that differ.
+
+    Args:
+        p_values: of calibration examples among themselves `[calibration]`.
+        groups: of their answers.
+        anchors: groups of the anchors' answers `[anchors]`.
+        budget: of the run.
+    """
+    level, found = max(LEVEL, budget), []
+    kinds, counts = anchors.unique(return_counts=True)
+    for kind in kinds[counts < SMALL * counts.double().median()].tolist():
+        own = p_values[groups == kind]
+        low = int((own <= level).sum())
+        if low and binom.sf(low - 1, len(own), level) < CHANCE:
+            found.append(kind)
+    return torch.tensor(found, dtype=torch.int64)
 
 
 def covered(groups: Tensor, least: int = LEAST) -> Tensor:
@@ -41,8 +71,7 @@ def probe(known: Tensor, names: Sequence[str]) -> list[Finding]:
     missing = [f"'{names[place]}'" for place in torch.nonzero(open_)[:, 0].tolist()]
     if not missing:
         return []
-    one = len(missing) == 1
-    listed = ", ".join(missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
+    one, listed = len(missing) == 1, _listed(missing)
     return [
         Finding(
             code="not-covered",
@@ -55,3 +84,31 @@ def probe(known: Tensor, names: Sequence[str]) -> list[Finding]:
             "calibrate and are not learned from.",
         )
     ]
+
+
+def probe_misjudged(groups: Tensor, names: Sequence[str]) -> list[Finding]:
+    """A finding that names classes whose own trusted examples look unusual.
+
+    Args:
+        groups: from `misjudged`.
+        names: of these.
+    """
+    if not len(groups):
+        return []
+    listed = _listed([f"'{name}'" for name in names])
+    return [
+        Finding(
+            code="not-covered",
+            severity="medium",
+            title=f"Trusted examples of {len(names)} class{'es' * (len(names) > 1)} look unusual "
+            "among trusted examples",
+            detail=f"Far more than the budget of those answered {listed} would be flagged, because "
+            "there are far fewer of them than of others. Inputs with such an answer are "
+            "inconclusive.",
+            action="Add trusted examples of what is named.",
+        )
+    ]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")

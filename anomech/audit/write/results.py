@@ -14,6 +14,7 @@ from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.tally import Outcome, Tally
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
 from anomech.data.splits import overlap
@@ -155,13 +156,14 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
         calibration = len(fitted.split.calibration)
-        listed.append(findings.excess(flags, len(inputs), calibration, budget))
+        judged = int(np.isfinite(kept.tally.p_values).sum())
+        listed.append(findings.excess(flags, judged, calibration, budget))
         listed += findings.mechanisms(found)
-    listed += [
-        findings.poor_health(name, each.problems[0])
-        for name, each in fitted.detectors.items()
-        if each.problems
-    ]
+    listed += fitted.noticed
+    already = without_verdicts(fitted.noticed)
+    for name, each in fitted.detectors.items():
+        own = [problem for problem in each.problems if problem not in already]
+        listed += [findings.poor_health(name, problem) for problem in own[:1]]
     shared = overlap(inputs.digests(), kept.loaded.reference.digests())
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
