@@ -14,7 +14,8 @@ from warnings import warn
 
 if TYPE_CHECKING:
     from anomech.audit.auditor import Auditor, FittedAuditor
-    from anomech.data.images import from_arrays, read_images
+    from anomech.data.images import from_arrays
+    from anomech.data.reading import read_images
     from anomech.records import Verdict
     from anomech.tasks.image_classifier import ImageClassifier
 
@@ -34,7 +35,7 @@ _HOME = {
     "ImageClassifier": "anomech.tasks.image_classifier",
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
-    "read_images": "anomech.data.images",
+    "read_images": "anomech.data.reading",
 }
 
 

@@ -55,8 +55,10 @@ class Auditor:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.budget < 1:
-            raise ConfigError(f"the budget must lie between 0 and 1, not {self.budget:g}.")
+        if not 1e-6 <= self.budget < 1:
+            raise ConfigError(
+                f"the budget must lie between 0.000001 and 1, not {self.budget:g}; choose another."
+            )
         if not 0 < self.anchor_share < 1:
             raise ConfigError(f"anchor_share must lie between 0 and 1, not {self.anchor_share:g}.")
 

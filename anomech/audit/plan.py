@@ -14,7 +14,8 @@ from anomech.audit.judge.batch import Control
 from anomech.audit.judge.chunks import CHUNK
 from anomech.kernel import plugins
 from anomech.kernel.config import build, describe, option, options, resolved
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shortened, shown
+from anomech.kernel.yaml_text import read_yaml, read_yaml_file
 from anomech.tasks.arithmetic import Precision
 
 LEAD = "functional_attribution"
@@ -54,7 +55,7 @@ class Plan:
     reference: str = option("", "trusted examples with labels: class folders or .npz")
     inputs: str = option("", "inputs to judge: a folder of images, .npz or .npy")
     task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
-    budget: float = option(0.01, "false-positive rate that flags may have", gt=0, le=0.5)
+    budget: float = option(0.01, "false-positive rate that flags may have", ge=1e-6, le=0.5)
     control: Control = option(
         "per_input", "the budget bounds flags of normal inputs, or (batch) false ones among flags"
     )
@@ -108,13 +109,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing or is no YAML mapping.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ConfigError(f"there is no plan at {path}; `anomech plan new` writes one.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"{path.name} is not valid YAML ({first}).") from None
+    values = read_yaml_file(path, f"there is no plan at {path}; `anomech plan new` writes one.")
     if not isinstance(values, dict) or not _has_names(values):
         raise ConfigError(
             f"{path.name} must map the names of options to values; `anomech plan new` shows the "
@@ -133,13 +128,12 @@ def assign(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals or not path:
-            raise ConfigError(f"--set takes NAME=VALUE, such as task.watch=last, not '{setting}'.")
+            raise ConfigError(
+                f"--set takes NAME=VALUE, such as task.watch=last, not {shown(setting)}."
+            )
         if "," in text and not text.startswith(("[", "{", "'", '"')):
             text = f"[{text}]"
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"the value of --set {path} cannot be read: '{text}'.") from None
+        value = read_yaml(text, f"the value of --set {shortened(path)}")
         if path in ("task.mean", "task.std") and not isinstance(value, list):
             value = [value]
         result = put(result, path, value)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from anomech.data.hugging_face import is_saved, read_saved
 from anomech.data.image_files import to_channels
-from anomech.data.images import read_images
 from anomech.data.labeled import Labeled, read_labeled
+from anomech.data.reading import read_images
 from anomech.kernel import plugins
 from anomech.kernel.config import nearest
 from anomech.kernel.dataset import Dataset, Parts

@@ -127,6 +127,7 @@ def audit(
         int | None,
         typer.Option(
             min=0,
+            max=1024,
             help="Processes that read image files ahead; they change no result.",
             show_default="one less than processors, 4 at most",
             rich_help_panel=HOW,
@@ -190,9 +191,9 @@ def mebibytes(size: str) -> int:
     """MiB of a size such as 512MB, 4GB or 1.5 GiB.
 
     Raises:
-        ConfigError: it is no size, or less than a mebibyte.
+        ConfigError: it is no size, less than a mebibyte or beyond any machine.
     """
-    from anomech.kernel.errors import ConfigError
+    from anomech.kernel.errors import ConfigError, shortened
 
     found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT])i?B\s*", size, re.IGNORECASE)
     try:
@@ -200,8 +201,8 @@ def mebibytes(size: str) -> int:
     except ValueError:
         number = 0.0
     scale = {"M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else "M"]
-    if number * scale < 1:
-        raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{size}'.")
+    if not 1 <= number * scale < 2**32:
+        raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{shortened(size)}'.")
     return int(number * scale)
 
 

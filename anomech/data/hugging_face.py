@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from anomech.data.image_files import decode_as_stored, to_channels
-from anomech.data.labeled import Labeled, as_classes
+from anomech.data.labeled import Labeled
+from anomech.data.labels import as_classes
 from anomech.kernel.errors import ConfigError, DataError
 
 

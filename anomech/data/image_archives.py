@@ -1,7 +1,7 @@
 """Images in `.npz` and `.npy` files, read without trusting what a file claims about its size.
 
-Two layouts of `.npz` are known: plain arrays `images` (uint8 `[n, h, w, c]`), optional `labels` and
-`ids`; and the archive layout of `anomech.data.archive`. An `.npy` holds the images alone.
+Two layouts of `.npz` are known: plain arrays, the images (uint8) with optional labels and ids (see
+`anomech.data.array_keys`); and the layout of `anomech.data.archive`. An `.npy` holds the images.
 
 Small arrays are read into memory. Of large ones only the place in the file is kept: an uncompressed
 one is read where it lies, a compressed one is unpacked into a scratch file without a name first.
@@ -19,8 +19,10 @@ import numpy as np
 
 from anomech.data.archive import read_archive
 from anomech.data.array_files import ArrayFile, stamp
+from anomech.data.array_keys import BY_NAME, REMEDY, Keys, Sketch, chosen_keys
 from anomech.data.compact import Texts, packed
-from anomech.kernel.errors import DataError
+from anomech.data.remarks import Remark
+from anomech.kernel.errors import DataError, shortened
 
 MAX_BYTES = 2**32
 """Most bytes (4 GiB) that what is compressed or held in memory of one file may unpack to."""
@@ -32,7 +34,6 @@ BLOCK = 2**20
 """Bytes copied at once."""
 
 DAMAGED = (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError)
-REMEDY = "write it with numpy.savez(path, images=..., labels=...)."
 
 
 class ArchivedImages(NamedTuple):
@@ -41,6 +42,7 @@ class ArchivedImages(NamedTuple):
     images: np.ndarray | ArrayFile
     labels: np.ndarray | None = None
     ids: Texts | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 class _Header(NamedTuple):
@@ -53,8 +55,8 @@ class _Header(NamedTuple):
     """Bytes before the values."""
 
 
-def read_npz(path: Path) -> ArchivedImages:
-    """Images of an `.npz` file in either layout.
+def read_npz(path: Path, keys: Keys = BY_NAME) -> ArchivedImages:
+    """Images of an `.npz` file in either layout; `keys` names arrays that are called otherwise.
 
     Raises:
         DataError: the file is damaged, holds pickled objects or other keys, or unpacks to more than
@@ -67,23 +69,33 @@ def read_npz(path: Path) -> ArchivedImages:
                 for info in archive.infolist()
                 if info.filename.endswith(".npy")
             }
-            _check_size(path, members)
-            if "images" in members:
-                labels = _array(archive, members["labels"], path) if "labels" in members else None
-                ids = packed(_texts(archive, members["ids"], path)) if "ids" in members else None
-                return ArchivedImages(_images(archive, members["images"], path), labels, ids)
-            if {"data", "shape", "labels"} <= members.keys():
+            if {"data", "shape", "labels"} <= members.keys() and "images" not in members:
+                _check_size(path, members, "")
                 data, shape, _ = (
                     _array(archive, members[key], path) for key in ("data", "shape", "labels")
                 )
                 _check_stream(path, data, shape)
                 return ArchivedImages(*read_archive(path))
+            sketches = {name: _sketch(archive, info, path) for name, info in members.items()}
+            chosen, remarks = chosen_keys(sketches, keys, path.name)
+            _check_size(path, {name: members[name] for name in chosen if name}, chosen.images)
+            labels, ids = chosen.labels, chosen.ids
+            return ArchivedImages(
+                _images(archive, members[chosen.images], path),
+                _array(archive, members[labels], path) if labels else None,
+                packed(_texts(archive, members[ids], path)) if ids else None,
+                remarks,
+            )
     except DAMAGED as error:
         raise DataError(
             f"{path.name} is not a readable .npz file ({type(error).__name__}); {REMEDY}"
         ) from None
-    found = ", ".join(sorted(members)[:5]) or "nothing"
-    raise DataError(f"{path.name} has no array 'images' (found: {found}); {REMEDY}")
+
+
+def _sketch(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Sketch:
+    with archive.open(info) as stream:
+        header = _header(stream, f"{info.filename} in {path.name}", info.file_size)
+        return Sketch(header.shape, header.dtype)
 
 
 def read_npy(path: Path) -> ArchivedImages:
@@ -105,10 +117,10 @@ def read_npy(path: Path) -> ArchivedImages:
         ) from None
 
 
-def _check_size(path: Path, members: dict[str, zipfile.ZipInfo]) -> None:
+def _check_size(path: Path, members: dict[str, zipfile.ZipInfo], images: str) -> None:
     """Refuse what would fill memory or disk; uncompressed images are as large as their file."""
     total = sum(
-        info.file_size for name, info in members.items() if name != "images" or not _is_stored(info)
+        info.file_size for name, info in members.items() if name != images or not _is_stored(info)
     )
     if total > MAX_BYTES:
         raise DataError(_too_large(path, total))
@@ -189,6 +201,27 @@ def _texts(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Itera
 
 def _header(stream: Any, name: str, file_size: int) -> _Header:
     """The header of an array, which must agree with the size of its file before it is believed."""
+    shape, fortran, dtype = _read_header(stream)
+    if min(shape, default=0) < 0:
+        raise ValueError("a negative size")
+    if dtype.kind not in "buifSU":
+        raise DataError(
+            f"{shortened(name)} holds {shortened(dtype, 60)} values, which are not read from "
+            "files; store plain numbers or text."
+        )
+    size = dtype.itemsize
+    for side in shape:
+        size *= side  # exact integers: no overflow
+    start = stream.tell()
+    if size != file_size - start:
+        raise DataError(
+            f"{name} claims {shortened(size, 40)} bytes but does not hold them; the file is "
+            "damaged, get it again."
+        )
+    return _Header(shape, fortran, dtype, size, start)
+
+
+def _read_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -196,21 +229,13 @@ def _header(stream: Any, name: str, file_size: int) -> _Header:
     }.get(version)
     if read is None:
         raise ValueError(f"array format {version}")
-    shape, fortran, dtype = read(stream)
-    if dtype.kind not in "buifSU":
-        raise DataError(
-            f"{name} holds {dtype} values, which are not read from files; store plain numbers or "
-            "text."
-        )
-    size = dtype.itemsize
-    for side in shape:
-        size *= int(side)  # exact integers: no overflow
-    start = stream.tell()
-    if size != file_size - start:
-        raise DataError(
-            f"{name} claims {size} bytes but does not hold them; the file is damaged, get it again."
-        )
-    return _Header(tuple(int(side) for side in shape), fortran, dtype, size, start)
+    try:
+        shape, fortran, dtype = read(stream)
+    except zlib.error:
+        raise
+    except Exception:  # numpy parses the text of a header, and answers a damaged one with anything
+        raise ValueError("header") from None
+    return tuple(int(side) for side in shape), bool(fortran), dtype
 
 
 def _values(stream: Any, header: _Header) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from anomech.data.compact import Texts, numbered, packed, repeated
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import DataError, shortened
 
 
 def checked_ids(ids: Sequence[str] | None, count: int) -> Texts:
@@ -19,9 +19,11 @@ def checked_ids(ids: Sequence[str] | None, count: int) -> Texts:
         return numbered(count)
     texts = ids if isinstance(ids, Texts) else packed(ids)
     if len(texts) != count:
-        raise DataError(f"There are {count} images but {len(texts)} ids; give one id an image.")
+        raise DataError(f"there are {count} images but {len(texts)} ids; give one id an image.")
     if (name := repeated(texts)) is not None:
-        raise DataError(f"The id '{name}' comes more than once; give every image its own id.")
+        raise DataError(
+            f"the id '{shortened(name)}' comes more than once; give every image its own id."
+        )
     return texts
 
 
@@ -37,17 +39,23 @@ def checked_labels(labels: Any, count: int) -> np.ndarray | None:
         given = np.asarray(labels)
     except ValueError:
         given = np.empty(0, object)
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]  # as Keras keeps them; it can be meant in one way only
+    if given.ndim == 2 and given.dtype.kind not in "OSU" and bool(((given != 0).sum(1) == 1).all()):
+        raise DataError(
+            f"labels {list(given.shape)} look like one-hot rows; give labels.argmax(axis=1)."
+        )
     if given.dtype.kind not in "iu" or given.ndim != 1:
         raise DataError(
-            f"Labels must be one integer an image, not {given.dtype} {list(given.shape)}; give "
+            f"labels must be one integer an image, not {given.dtype} {list(given.shape)}; give "
             "class numbers from 0."
         )
     if len(given) != count:
-        raise DataError(f"There are {count} images but {len(given)} labels; give one an image.")
+        raise DataError(f"there are {count} images but {len(given)} labels; give one an image.")
     numbers = given.astype(np.int64)
-    if numbers.min() < 0:
+    if numbers.min(initial=0) < 0:
         raise DataError(
-            f"Labels must not be negative, but one is {numbers.min()}; give class numbers from 0."
+            f"labels must not be negative, but one is {numbers.min()}; give class numbers from 0."
         )
     return frozen(numbers)
 

@@ -1,33 +1,21 @@
-"""Image files in folders: which files count, and how one becomes pixels.
+"""How an image file becomes pixels.
 
-The rules, chosen so that a folder means the same thing on every machine:
-
-- Files and folders whose names begin with `.` or `__` are not looked at, nor are files without an
-  image suffix.
-- Classes are the sub-folders in sorted order, empty ones included; images may lie deeper.
-- A symbolic link may point to a file inside the folder. One that leaves it, or that points to a
-  folder, is refused.
-- Pixels are taken as stored: the first frame, no rotation by metadata, transparency dropped.
+Pixels are taken as stored: the first frame, transparency dropped, and no rotation by metadata,
+which most training code ignores too; such files are counted. (Pillow itself turns TIFF files.)
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
-from anomech.data.compact import Texts, packed
-from anomech.kernel.errors import DataError
+from anomech.data.fitting import AS_IS, Fit
+from anomech.kernel.errors import DataError, shortened
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP", "TIFF")
 """Decoders in use; a narrow list keeps a stranger's file away from the rarely used ones."""
-
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
-    *(".webp", ".tif", ".tiff"),
-)
 
 MAX_PIXELS = 2**26
 """Largest accepted width times height of one image (8,192 x 8,192); more is refused unread."""
@@ -35,92 +23,24 @@ MAX_PIXELS = 2**26
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
-def find_images(root: Path) -> tuple[Texts, np.ndarray | None, tuple[str, ...] | None]:
-    """Image files under `root`, in a fixed order.
+class Measured(NamedTuple):
+    """What the header of an image file says: its size, channels (1 or 3) and wish to be turned."""
 
-    Returns:
-        Paths relative to `root` with forward slashes; the class of each; the class names. Both are
-        None for a folder without class folders.
-
-    Raises:
-        DataError: no images, images both beside and inside sub-folders, or an unsafe link.
-    """
-    root = root.resolve()
-    folders, loose = _entries(root, root)
-    if loose:
-        if any(True for folder in folders for _ in _walk(folder, root)):
-            raise DataError(
-                f"{root.name} holds images ({loose[0]}) beside class folders ({folders[0].name}); "
-                "move the loose images away, or name one class folder."
-            )
-        return packed(loose), None, None
-    sizes = [0] * len(folders)
-    names = packed(_counted(folders, root, sizes))
-    if not names:
-        raise DataError(
-            f"{root.name} holds no images ({', '.join(SUFFIXES[:3])}, ...); name a folder of "
-            "images, a folder of class folders, or an .npz file."
-        )
-    return names, np.repeat(np.arange(len(folders)), sizes), tuple(each.name for each in folders)
+    height: int
+    width: int
+    channels: int
+    turned: bool
 
 
-def _counted(folders: Sequence[Path], root: Path, sizes: list[int]) -> Iterator[str]:
-    for label, folder in enumerate(folders):
-        for name in _walk(folder, root):
-            sizes[label] += 1
-            yield name
-
-
-def _walk(folder: Path, root: Path) -> Iterator[str]:
-    folders, names = _entries(folder, root)
-    yield from names
-    for inner in folders:
-        yield from _walk(inner, root)
-
-
-def _entries(folder: Path, root: Path) -> tuple[list[Path], list[str]]:
-    """Sub-folders and relative image names of one folder, each sorted."""
-    folders, names = [], []
-    prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith((".", "__")):
-                    continue
-                is_image = os.path.splitext(entry.name)[1].lower() in SUFFIXES
-                if entry.is_symlink() and (is_image or entry.is_dir()):
-                    _check_link(Path(entry.path), root)
-                if entry.is_dir():
-                    folders.append(Path(entry.path))
-                elif is_image and entry.is_file():  # not a pipe, which would block when opened
-                    names.append(prefix + entry.name)
-    except OSError as error:
-        raise DataError(
-            f"The folder {folder.name} cannot be listed ({error.strerror}); check its permissions."
-        ) from None
-    return sorted(folders), sorted(names)
-
-
-def _check_link(path: Path, root: Path) -> None:
-    try:
-        safe = path.resolve().is_relative_to(root) and not path.is_dir()
-    except (OSError, RuntimeError):  # links that go in a circle
-        safe = False
-    if not safe:
-        raise DataError(
-            f"{path.relative_to(root).as_posix()} is a link to a folder or out of {root.name}; "
-            "replace it by a copy of what it points to."
-        )
-
-
-def measure(root: Path, name: str) -> tuple[int, int, int]:
-    """Height, width and channels (1 or 3) of an image file, from its header alone.
+def measure(root: Path, name: str) -> Measured:
+    """An image file by its header alone.
 
     Raises:
         DataError: the file is damaged or too large.
     """
     with _opened(root / name, name) as image:
-        return image.height, image.width, 1 if image.mode in GREY_MODES else 3
+        channels = 1 if image.mode in GREY_MODES else 3
+        return Measured(image.height, image.width, channels, _turned(image))
 
 
 def decode(root: Path, name: str, channels: int) -> np.ndarray:
@@ -141,13 +61,20 @@ def decode_as_stored(source: Path | BinaryIO, name: str) -> np.ndarray:
     """
     with _opened(source, name) as image:
         try:
+            deep = ";16" in str(getattr(image, "tile", "")) or image.mode.startswith("I")
             pixels = _pixels(image)
+            black = pixels is not None and deep and _is_dim(image, pixels)
         except Exception as error:  # decoders answer damaged files with any exception
             raise _unreadable(name, error) from None
     if pixels is None:
         raise DataError(
             f"{name} has pixels of mode {image.mode}, not 8 or 16 bits a channel; convert it to "
             "8-bit PNG."
+        )
+    if black:
+        raise DataError(
+            f"{shortened(name)} has 16 bits a channel but uses 12 of them at most, and would be "
+            "black; scale its values to 8 bits."
         )
     return pixels
 
@@ -157,9 +84,10 @@ class Files(NamedTuple):
 
     root: Path
     names: Sequence[str]
+    fit: Fit = AS_IS
 
 
-def measure_files(files: Files) -> list[tuple[int, int, int]]:
+def measure_files(files: Files) -> list[Measured]:
     """`measure` of each."""
     return [measure(files.root, name) for name in files.names]
 
@@ -172,7 +100,7 @@ def decode_files(shape: tuple[int, int, int], files: Files) -> np.ndarray:
     """
     batch = np.empty((len(files.names), *shape), np.uint8)
     for place, name in enumerate(files.names):
-        image = decode(files.root, name, shape[2])
+        image = files.fit(decode(files.root, name, shape[2]), name)
         if image.shape != shape:
             raise DataError(f"{name} was changed while it was in use; start again.")
         batch[place] = image
@@ -190,6 +118,23 @@ def _opened(source: Path | BinaryIO, name: str) -> Image.Image:
         image.close()
         raise _too_large(name)
     return image
+
+
+def _is_dim(image: Image.Image, pixels: np.ndarray) -> bool:
+    """Whether an image with 16 bits a channel uses 12 of them at most, but is not all black."""
+    if image.mode.startswith("I"):
+        return 0 < int(np.asarray(image).max()) < 4096
+    return 0 < int(pixels.max()) < 16  # Pillow keeps the upper byte of color
+
+
+def _turned(image: Image.Image) -> bool:
+    """Whether metadata at hand ask for the picture to be turned; a TIFF is turned by Pillow."""
+    if image.format == "TIFF" or "exif" not in image.info:
+        return False
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except Exception:  # damaged metadata, which decide nothing
+        return False
 
 
 def _pixels(image: Image.Image) -> np.ndarray | None:
@@ -224,12 +169,13 @@ def to_channels(images: np.ndarray, channels: int) -> np.ndarray:
 
 def _unreadable(name: str, error: Exception) -> DataError:
     return DataError(
-        f"{name} is not a readable image ({type(error).__name__}); replace it or remove it."
+        f"{shortened(name)} is not a readable image ({type(error).__name__}); replace it or "
+        "remove it."
     )
 
 
 def _too_large(name: str) -> DataError:
     return DataError(
-        f"{name} claims more than {MAX_PIXELS} pixels; scale it to the size the model takes, or "
-        "remove it."
+        f"{shortened(name)} claims more than {MAX_PIXELS} pixels; scale it to the size the model "
+        "takes, or remove it."
     )

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from anomech.data.compact import Texts
-from anomech.data.image_files import Files, decode_files, find_images, measure_files
+from anomech.data.fitting import AS_IS, Fit
+from anomech.data.image_files import Files, decode_files, measure_files
+from anomech.data.image_search import Found
+from anomech.data.remarks import Counted, Remark
 from anomech.data.workers import in_order
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import DataError, shortened
 from anomech.kernel.types import Progress
 
 PIECE = 256
@@ -32,12 +35,14 @@ class ImageFolder:
     Attributes:
         root: the folder.
         names: of the files, relative to it.
-        shape: height, width and channels (1 or 3) of every image.
+        shape: height, width and channels (1 or 3) of every image, once it is brought to size.
+        fit: how it is.
     """
 
     root: Path
     names: Sequence[str]
     shape: tuple[int, int, int]
+    fit: Fit = AS_IS
 
     @property
     def ids(self) -> Texts:
@@ -55,31 +60,38 @@ class ImageFolder:
         return in_order(partial(decode_files, self.shape), files, workers, self._ahead(workers))
 
     def _files(self, rows: np.ndarray) -> Files:
-        return Files(self.root, [self.names[row] for row in rows])
+        return Files(self.root, [self.names[row] for row in rows], self.fit)
 
     def _ahead(self, workers: int) -> int:
         """Pieces to decode ahead: two a worker, but one where images are large."""
         return max(1, min(2 * workers, AHEAD // math.prod(self.shape)))
 
 
-def read_folder(
-    root: Path, channels: int | None, progress: Progress, workers: int
-) -> tuple[ImageFolder, np.ndarray | None, tuple[str, ...] | None]:
-    """Find and measure image files; only headers are read.
+def measured(
+    root: Path,
+    found: Found,
+    channels: int | None,
+    fit: Fit,
+    progress: Progress,
+    workers: int,
+) -> tuple[ImageFolder, tuple[Remark, ...]]:
+    """Measure image files; only headers are read.
 
     Args:
-        root: a folder of class folders, or of images.
+        root: the folder.
+        found: its images.
         channels: 1 for grey, 3 for color; None takes what most images have (color at a tie).
+        fit: how images are brought to size.
         progress: told how many files have been measured.
         workers: processes that measure.
 
     Returns:
-        The files; the class of each and the class names, both None without class folders.
+        The files, and remarks on them.
 
     Raises:
-        DataError: no images, images of different sizes, or a damaged file.
+        DataError: images of different sizes, or a damaged file.
     """
-    names, labels, class_names = find_images(root)
+    names, counted = found.names, Counted()
     starts = range(0, len(names), PIECE)
     pieces = (Files(root, names[start : start + PIECE]) for start in starts)
     workers = workers if len(names) > FEW else 0
@@ -87,19 +99,29 @@ def read_folder(
     for start, sizes in zip(
         starts, in_order(measure_files, pieces, workers, 4 * workers), strict=True
     ):
-        size = size if start else sizes[0][:2]
         for place, other in enumerate(sizes, start):
-            if other[:2] != size:
-                raise DataError(
-                    f"All images must have one size, but {names[0]} is {size[1]} x {size[0]} and "
-                    f"{names[place]} is {other[1]} x {other[0]}; scale them to the size the model "
-                    "takes."
-                )
-            grey += other[2] == 1
+            fitted = fit.size(other.height, other.width, names[place])
+            size = size if place else fitted
+            if fitted != size:
+                raise DataError(_uneven(names[0], size, names[place], fitted))
+            grey += other.channels == 1
+            if other.turned:
+                counted.add(TURNED, names[place], judged=True, picture=True)
         progress("reading images", start + len(sizes), len(names))
     if channels is None:
         channels = 1 if 2 * grey > len(names) else 3
-    return ImageFolder(root, names, (*size, channels)), labels, class_names
+    return ImageFolder(root, names, (*size, channels), fit), counted.remarks()
+
+
+TURNED = "whose metadata ask to turn them; pixels are taken as stored"
+
+
+def _uneven(first: str, size: tuple[int, int], other: str, found: tuple[int, int]) -> str:
+    return (
+        f"all images must have one size, but {shortened(first)} is {size[1]} x {size[0]} and "
+        f"{shortened(other)} is {found[1]} x {found[0]}; scale them to the size the model takes, "
+        "for instance with reading.resize and reading.crop."
+    )
 
 
 def _printable(names: Sequence[str], place: int) -> str:

@@ -1,4 +1,4 @@
-"""Images as examples: arrays in memory, `.npz` and `.npy` files and folders of image files.
+"""Images as examples, from arrays in memory or from whatever gives rows; files: see `reading`.
 
 Files are read and decoded a batch at a time, so that memory does not grow with the number of
 images. A batch is uint8 `[batch, h, w, c]`; scaling and normalization are the task's business.
@@ -8,22 +8,23 @@ import hashlib
 import io
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import tee
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from anomech.data.array_layouts import Converted, checked_bytes, layout_of
 from anomech.data.compact import DIGEST, DigestTable, Texts, selected
-from anomech.data.image_archives import ArchivedImages, read_npy, read_npz
+from anomech.data.fitting import AS_IS, Fit
 from anomech.data.image_checks import checked_ids, checked_labels, frozen
 from anomech.data.image_files import to_channels
-from anomech.data.image_folder import ImageFolder, read_folder
+from anomech.data.image_folder import ImageFolder
+from anomech.data.remarks import Remark
 from anomech.kernel.errors import DataError
-from anomech.kernel.types import Preview, Progress, silent
+from anomech.kernel.types import Preview
 
 CHUNK = 256
 """Images held at once while all of them are hashed."""
@@ -31,7 +32,7 @@ CHUNK = 256
 
 @dataclass(frozen=True, eq=False)
 class ImageExamples:
-    """Images of one size, in order. Made by `from_arrays` and `read_images`.
+    """Images of one size, in order. Made by `from_arrays` and `reading.read_images`.
 
     Attributes:
         ids: unique names, in order.
@@ -41,6 +42,7 @@ class ImageExamples:
         pixels: gives uint8 `[k, h, w, c]` for rows `[k]` of the source.
         rows: the row of the source of each example, int64 `[n]`.
         known: digests by row of the source, shared with every selection of the same source.
+        remarks: what was noticed when they were read.
     """
 
     ids: Sequence[str]
@@ -50,6 +52,7 @@ class ImageExamples:
     pixels: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     rows: np.ndarray = field(repr=False)
     known: DigestTable = field(repr=False)
+    remarks: tuple[Remark, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,6 +88,7 @@ class ImageExamples:
             pixels=self.pixels,
             rows=self.rows[chosen],
             known=self.known,
+            remarks=self.remarks,
         )
 
     def stream(
@@ -156,111 +160,62 @@ def from_arrays(images: Any, labels: Any = None, ids: Sequence[str] | None = Non
     """Examples from arrays in memory.
 
     Args:
-        images: uint8 `[n, h, w, c]` with 1 or 3 channels, or grey `[n, h, w]`; not copied.
-        labels: class numbers from 0, `[n]`.
+        images: uint8 `[n, h, w, c]` with 1 or 3 channels, or in a layout that
+            `anomech.data.array_layouts` knows; not copied.
+        labels: class numbers from 0, `[n]` or `[n, 1]`.
         ids: unique names `[n]`; numbers with leading zeros if not given.
 
     Raises:
         DataError: a wrong type, shape or length, or names that repeat.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise DataError(
-            f"Images must be uint8 from 0 to 255, not {images.dtype}; convert them, for example "
-            "with (images * 255).round().astype('uint8') if they lie between 0 and 1."
-        )
-    images = images[..., None] if images.ndim == 3 else images
-    return _from_source(frozen(images).__getitem__, images.shape, labels, ids)
+    images = checked_bytes(np.asarray(images))
+    return of_source(frozen(images).__getitem__, images.shape, labels, ids)
 
 
-def _from_source(
+def of_source(
     pixels: Callable[[np.ndarray], np.ndarray],
     shape: tuple[int, ...],
     labels: Any,
     ids: Sequence[str] | None,
-) -> ImageExamples:
-    if len(shape) != 4 or shape[3] not in (1, 3) or 0 in shape:
-        raise DataError(
-            "Images must be [n, h, w, c] with 1 or 3 channels last and nothing empty, not "
-            f"{list(shape)}; move the channels to the end."
-        )
-    count, height, width, channels = (int(side) for side in shape)
-    return ImageExamples(
-        ids=checked_ids(ids, count),
-        shape=(height, width, channels),
-        labels=checked_labels(labels, count),
-        class_names=None,
-        pixels=pixels,
-        rows=np.arange(count),
-        known=DigestTable.empty(count),
-    )
-
-
-def read_images(
-    path: str | Path,
     *,
     channels: int | None = None,
-    progress: Progress = silent,
-    workers: int = 0,
+    fit: Fit = AS_IS,
+    remarks: tuple[Remark, ...] = (),
 ) -> ImageExamples:
-    """Examples from a folder of class folders, a folder of images, an `.npz` or an `.npy` file.
+    """Examples from whatever gives rows of an array of images.
 
     Args:
-        path: what to read; see `anomech.data.image_files` for which files count.
-        channels: 1 for grey, 3 for color; None takes what most images have (color at a tie).
-        progress: told how many files have been measured.
-        workers: processes that measure image files; 0 measures here.
+        pixels: gives uint8 `[k, ...]` for rows `[k]`.
+        shape: of the whole array.
+        labels: class numbers from 0, `[n]` or `[n, 1]`, or None.
+        ids: unique names `[n]`, or None for numbers.
+        channels: 1 or 3 to convert to; None keeps what there is.
+        fit: how images are brought to size.
+        remarks: of the reader.
 
     Raises:
-        DataError: nothing there, no images, images of different sizes, or a damaged file.
+        DataError: a wrong shape or length, or names that repeat.
     """
-    path = Path(path)
-    if channels not in (None, 1, 3):
-        raise DataError(f"Images have 1 channel (grey) or 3 (color), not {channels}; choose one.")
-    if path.is_dir():
-        return _from_folder(path, channels, progress, workers)
-    if not path.exists():
-        raise DataError(f"{path} does not exist; name a folder of images or an .npz file.")
-    if path.suffix.lower() not in (".npz", ".npy") or not path.is_file():
-        raise DataError(f"{path.name} is not a folder or an .npz file; put images in a folder.")
-    read = read_npz if path.suffix.lower() == ".npz" else read_npy
-    return _from_file(read(path), channels)
-
-
-def _from_file(found: ArchivedImages, channels: int | None) -> ImageExamples:
-    images, labels, ids = found
-    if isinstance(images, np.ndarray):
-        if channels is not None and images.ndim == 4 and images.shape[3] in (1, 3):
-            images = to_channels(images, channels)
-        return from_arrays(images, labels, ids)
-    if len(images.shape) == 3:
-        images = replace(images, shape=(*images.shape, 1))
-    shape = images.shape
-    if channels is None or len(shape) != 4 or shape[3] not in (1, 3) or shape[3] == channels:
-        return _from_source(images, shape, labels, ids)
-    return _from_source(partial(_converted, images, channels), (*shape[:3], channels), labels, ids)
-
-
-def _from_folder(
-    root: Path, channels: int | None, progress: Progress, workers: int
-) -> ImageExamples:
-    folder, labels, class_names = read_folder(root, channels, progress, workers)
-    count = len(folder.names)
+    layout = layout_of(shape)
+    count, height, width, found = layout.shape
+    steps = layout.steps
+    if channels is not None and channels != found:
+        steps += (partial(to_channels, channels=channels),)
+    if fit != AS_IS:
+        height, width = fit.size(height, width, "the array")
+        steps += (fit.batch,)
+    if layout.remark:
+        remarks += (Remark(layout.remark, count, "the array", judged=True, picture=True),)
     return ImageExamples(
-        ids=checked_ids(folder.ids, count),
-        shape=folder.shape,
+        ids=checked_ids(ids, count),
+        shape=(height, width, channels or found),
         labels=checked_labels(labels, count),
-        class_names=class_names,
-        pixels=folder,
+        class_names=None,
+        pixels=Converted(pixels, steps) if steps else pixels,
         rows=np.arange(count),
         known=DigestTable.empty(count),
+        remarks=remarks,
     )
-
-
-def _converted(
-    pixels: Callable[[np.ndarray], np.ndarray], channels: int, rows: np.ndarray
-) -> np.ndarray:
-    return to_channels(pixels(rows), channels)
 
 
 def _indices(indices: Any) -> Any:

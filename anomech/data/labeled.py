@@ -7,19 +7,17 @@ names of classes, in sorted order, otherwise.
 
 import csv
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from anomech.data.images import ImageExamples, read_images
+from anomech.data.images import ImageExamples
+from anomech.data.labels import as_classes
+from anomech.data.reading import read_images
 from anomech.kernel.errors import DataError
 
 METADATA = ("metadata.jsonl", "metadata.csv")
-
-NUMBER = re.compile("-?[0-9]{1,9}")
 
 
 class Labeled(NamedTuple):
@@ -49,25 +47,6 @@ def read_labeled(folder: Path) -> Labeled:
             "metadata.csv with the columns file_name and label."
         )
     return Labeled(images, examples.labels, examples.class_names)
-
-
-def as_classes(labels: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Class numbers int64 `[n]` of whole numbers or of names, and the names if they were names.
-
-    Raises:
-        DataError: something that is neither, or a negative number.
-    """
-    texts = [str(label) for label in labels if isinstance(label, int | str)]
-    if len(texts) < len(labels):
-        raise DataError(f"{where} has a label that is neither a number nor a name; correct it.")
-    if all(NUMBER.fullmatch(text) for text in texts):
-        found = np.array([int(text) for text in texts], np.int64)
-        if found.min(initial=0) < 0:
-            raise DataError(f"{where} has the label {found.min()}; give class numbers from 0.")
-        return found, None
-    names = sorted(set(texts))
-    numbers = {name: number for number, name in enumerate(names)}
-    return np.array([numbers[text] for text in texts], np.int64), tuple(names)
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -44,9 +44,9 @@ PATIENCE = 5.0
 class Processes:
     """Worker processes on this machine."""
 
-    workers: int = option(0, "worker processes; 0 is one a usable core", ge=0)
-    ahead: int = option(2, "pieces taken at once for each worker", unit="pieces", ge=1)
-    retries: int = option(2, "times a piece is tried again after its worker died", ge=0)
+    workers: int = option(0, "worker processes; 0 is one a usable core", ge=0, le=1024)
+    ahead: int = option(2, "pieces taken at once for each worker", unit="pieces", ge=1, le=1024)
+    retries: int = option(2, "times a piece is tried again after its worker died", ge=0, le=1024)
 
     def map(
         self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]

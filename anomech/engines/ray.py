@@ -52,8 +52,10 @@ class Ray:
     )
     cpus_per_piece: float = option(1.0, "cores set aside for a piece", unit="cores", gt=0)
     gpus_per_piece: float = option(0.0, "graphics cards set aside for a piece", unit="GPUs", ge=0)
-    ahead: int = option(2, "pieces taken at once for each that can run", unit="pieces", ge=1)
-    retries: int = option(2, "times a piece is tried again after its worker died", ge=0)
+    ahead: int = option(
+        2, "pieces taken at once for each that can run", unit="pieces", ge=1, le=1024
+    )
+    retries: int = option(2, "times a piece is tried again after its worker died", ge=0, le=1024)
 
     def map(
         self, function: Callable[[Any, Any], Any], shared: Any, pieces: Iterable[Any]

@@ -13,7 +13,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar, cast, dataclass_transfor
 import pydantic
 from pydantic.fields import FieldInfo
 
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shortened, shown
+from anomech.kernel.yaml_text import DEEPEST
 
 Options = TypeVar("Options")
 
@@ -120,6 +121,7 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     Raises:
         ConfigError: an unknown option, a wrong type or a value out of bounds.
     """
+    _check_plain(values, where)
     known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
@@ -133,7 +135,39 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         path = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{path}: {first['msg']} (it is {first['input']!r}).") from None
+        raise ConfigError(f"{path}: {first['msg']} (it is {shown(first['input'])}).") from None
+
+
+LARGEST = 2**53
+"""Whole numbers beyond this are exact nowhere: not in JSON, not in float64."""
+
+
+def _check_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse what no option can mean, before anything computes with it."""
+    if depth > DEEPEST:
+        raise ConfigError(f"{shortened(where)} nests more than {DEEPEST} deep.")
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        raise ConfigError(f"{where} is {shown(value)}, too large a number for any option.")
+    if isinstance(value, str) and not _is_text(value):
+        raise ConfigError(
+            f"{where} is {shown(value)}, which holds what is no character; write it again."
+        )
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            _check_plain(name, where, depth + 1)
+            word = name if isinstance(name, str) else shown(name)
+            _check_plain(each, f"{where}.{word}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_plain(each, where, depth + 1)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode("utf-8", "surrogateescape")  # a path may hold bytes that are no text
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
 
 
 def _built(field: Field[Any], value: Any, where: str) -> Any:

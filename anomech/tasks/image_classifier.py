@@ -82,8 +82,10 @@ class ImageClassifier:
     kind: str = field(default="image classifier", init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if min(self.std) <= 0:
-            raise ModelError("task.std holds a value that is not positive; give one per channel.")
+        if not self.mean or min(self.std, default=0) <= 0:
+            raise ModelError(
+                "task.std needs positive values, and task.mean some; give one value per channel."
+            )
 
     @property
     def provides(self) -> frozenset[Ability]:

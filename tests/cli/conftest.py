@@ -118,7 +118,7 @@ def files(tmp_path_factory) -> Files:
     attack = Badnets(ratio=0.1, size=2)
     poisoned = attack.poison(images[:1000], labels[:1000], seed=0)
     recipe = Recipe(epochs=12, batch=50, peak=0.1, augment="none")
-    network = train(DigitsNet(), poisoned.images, poisoned.labels, recipe, seed=0)
+    network = train(DigitsNet(), poisoned.inputs, poisoned.labels, recipe, seed=0)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     save_file(state, folder / "weights.safetensors")
     (folder / "factory.py").write_text(FACTORY)

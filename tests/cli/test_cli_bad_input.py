@@ -73,7 +73,7 @@ def test_no_images(refused, tmp_path):
     (tmp_path / "empty").mkdir()
     refused("holds no images", "name a folder", inputs=tmp_path / "empty")
     np.savez(tmp_path / "none.npz", images=np.zeros((0, 8, 8, 1), np.uint8))
-    refused("nothing empty", inputs=tmp_path / "none.npz")
+    refused("there are no images", inputs=tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize("kept", [0, 30, 60], ids=["empty", "header", "body"])
@@ -209,7 +209,7 @@ def test_labels_in_another_order(refused, files, tmp_path):
         (("--set", "budget"), ("NAME=VALUE",)),
         (("--set", "=3"), ("NAME=VALUE",)),
         (("--set", "budget.x=3"), ("'budget' holds a value",)),
-        (("--set", "budget=[1"), ("cannot be read",)),
+        (("--set", "budget=[1"), ("not valid YAML",)),
         (("--set", "budget=2"), ("plan.budget",)),
         (("--set", "task.watch=nothing*"), ("nothing*",)),
         (("--set", "task.device=tpu"), ("task.device", "use cpu")),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from anomech.data import image_archives
-from anomech.data.images import from_arrays, read_images
+from anomech.data.images import from_arrays
+from anomech.data.reading import read_images
 from anomech.kernel.errors import DataError
 
 COLOR = np.random.default_rng(0).integers(0, 256, (60, 5, 4, 3), dtype=np.uint8)
@@ -30,7 +31,7 @@ def write(path, kind, images=COLOR, **more):
 
 def in_file(examples):
     pixels = examples.pixels
-    return type(getattr(pixels, "args", (pixels,))[0]).__name__ == "ArrayFile"
+    return type(getattr(pixels, "source", pixels)).__name__ == "ArrayFile"
 
 
 @pytest.mark.parametrize("kind", ["stored", "compressed", "npy"])

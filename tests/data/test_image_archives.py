@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomech.data import image_archives
-from anomech.data.images import read_images
+from anomech.data.reading import read_images
 from anomech.kernel.errors import DataError
 
 COLOR = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
@@ -25,7 +25,7 @@ def refused(path, *words):
 
 def test_npz_with_objects_or_other_keys_is_refused(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez(path, pictures=COLOR)
+    np.savez(path, pictures=COLOR / 255)
     refused(path, "no array 'images'", "pictures")
     np.savez(path, images=np.array([{"a": 1}], object))
     refused(path, "object values")

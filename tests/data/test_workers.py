@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from anomech.data import image_folder
-from anomech.data.images import read_images
+from anomech.data.reading import read_images
 from anomech.data.workers import in_order
 from anomech.kernel.errors import DataError
 

@@ -11,8 +11,9 @@ from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_a
 from anomech.artefacts.checkpoints import apply_state, load_state
 from anomech.artefacts.factory import build_model
 from anomech.audit.plan import Plan, TaskPlan
-from anomech.data.images import ImageExamples, read_images
-from anomech.kernel.errors import ConfigError, DataError
+from anomech.data.images import ImageExamples
+from anomech.data.reading import read_images
+from anomech.kernel.errors import ConfigError, DataError, shown
 from anomech.kernel.types import Progress
 from anomech.tasks.image_classifier import ImageClassifier
 
@@ -118,11 +119,12 @@ def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...],
 def _device(plan: TaskPlan) -> str:
     try:
         device = torch.device(plan.device or "cpu")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
+        # It must hold numbers and give them back: "meta" is a device of shapes alone.
+        float(torch.zeros(1, device=device).sum())
+    except Exception:  # each device refuses in a way of its own
         raise ConfigError(
-            f"task.device='{plan.device}' is not available here; use cpu, or a device that this "
-            "build of torch can reach."
+            f"task.device={shown(plan.device)} is not available here; use cpu, or a device that "
+            "this build of torch can reach."
         ) from None
     return str(device)
 
