@@ -16,7 +16,7 @@ from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.judge.verdicts import anchor_names, verdicts
 from anomech.audit.probing.asked import ask
-from anomech.audit.probing.verdicts import without_verdicts
+from anomech.audit.probing.verdicts import require_sound
 from anomech.calibration.conformal import require
 from anomech.calibration.excess import chance_of_excess
 from anomech.data.subset import in_pieces
@@ -70,7 +70,8 @@ class Auditor:
         Raises:
             ConfigError: no such detector or option.
             CapabilityError: the task cannot give what the detector needs.
-            Inconclusive: too few trusted examples for the budget.
+            Inconclusive: too few trusted examples for the budget, or a model without answers of
+                its own to each.
             DataError: the trusted examples have no labels, or do not fit the model.
         """
         detector = make_detector(self.detector, self.options)
@@ -87,6 +88,7 @@ class Auditor:
         )
         require(len(split.calibration), self.budget)
         noticed = ask(task, split)
+        require_sound(noticed)
         calibrated = calibrate(
             self.detector,
             detector,
@@ -97,7 +99,6 @@ class Auditor:
             seed=self.seed,
             progress=progress,
             covered=split.covered,
-            problems=without_verdicts(noticed),
         )
         findings = (*noticed, *calibrated.noticed)
         return FittedAuditor(task, split, calibrated, self.control, findings)

@@ -5,6 +5,7 @@ how large they are, and how images must lie in memory.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,20 +74,27 @@ class Sighting:
         return own if self.scale == 1 else own / self.scale
 
 
-def layout_of(call: Callable[[Layout], Any]) -> Layout:
+def layout_of(call: Callable[[Layout, int], Any], count: int) -> Layout:
     """How images must lie in memory: channels last is faster, and not every network takes it.
 
     Args:
-        call: runs the network on a few images in this layout.
+        call: runs the network on so many images in this layout.
+        count: images there are; one alone may lie otherwise than several.
 
     Raises:
         ModelError: the network cannot be run.
     """
     try:
-        call("channels_last")
+        call("channels_last", count)
     except ModelError:
-        call("contiguous")  # what this raises is what is wrong with the network
+        call("contiguous", count)  # what this raises is what is wrong with the network
         return "contiguous"
+    try:
+        call("channels_last", 1)
+    except ModelError:
+        with suppress(ModelError):  # it takes no image alone, which is found out elsewhere
+            call("contiguous", 1)
+            return "contiguous"
     return "channels_last"
 
 

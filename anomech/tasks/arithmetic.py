@@ -25,37 +25,49 @@ allocator can use again: it gives buffers of 32 MiB and more back to the system 
 LEAST_CACHED = 8
 
 
-def capacity(network: nn.Module, call: Callable[[], Any], memory: int, device: torch.device) -> int:
+def capacity(
+    network: nn.Module, call: Callable[[int], Any], memory: int, device: torch.device
+) -> int:
     """How many examples one pass should take, a power of two.
 
     Args:
         network: in evaluation mode.
-        call: runs it on one input.
+        call: runs it on so many inputs.
         memory: bytes that the activations of one pass may take, those kept for going backward
             included.
         device: where it runs.
     """
-    sizes: list[int] = []
-
-    def note(module: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            sizes.append(output.numel() * 4)
-
-    leaves = [module for module in network.modules() if not any(module.children())]
-    handles = [leaf.register_forward_hook(note) for leaf in leaves]
-    try:
-        with torch.no_grad():
-            call()
-    except ModelError:  # the pass itself will say what is wrong with the input
+    sizes = _sizes(network, call)
+    if not sizes:  # the pass itself will say what is wrong with the input
         return 1
-    finally:
-        for handle in handles:
-            handle.remove()
     # Functions between modules keep about as much as the modules themselves.
     most = memory // max(1, 2 * sum(sizes))
     if device.type == "cpu":
         most = min(most, max(LEAST_CACHED, CACHED // max(1, *sizes, 1)))
     return 2 ** (max(1, min(most, LARGEST)).bit_length() - 1)
+
+
+def _sizes(network: nn.Module, call: Callable[[int], Any]) -> list[int]:
+    """Bytes of each activation for one input; empty if the network takes none."""
+    for count in (1, 2):  # some networks take no input alone
+        sizes: list[int] = []
+
+        def note(module: nn.Module, inputs: Any, output: Any, sizes: list[int] = sizes) -> None:
+            if isinstance(output, Tensor):
+                sizes.append(output.numel() * 4)
+
+        leaves = [module for module in network.modules() if not any(module.children())]
+        handles = [leaf.register_forward_hook(note) for leaf in leaves]
+        try:
+            with torch.no_grad():
+                call(count)
+            return [size // count for size in sizes] or [1]
+        except ModelError:
+            continue
+        finally:
+            for handle in handles:
+                handle.remove()
+    return []
 
 
 def as_images(

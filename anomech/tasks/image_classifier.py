@@ -140,6 +140,7 @@ class ImageClassifier:
         kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
         if kind == "auto":
             kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+        if kind != "logits":
             fresh = replace(self, seen=self._sighted(few, kind))
         check_precision(fresh._looked_at, self.precision)
         log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
@@ -162,16 +163,7 @@ class ImageClassifier:
         """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
-        size = self.batch
-        if not size:
-            layout = "channels_last" if self._known is None else self._known.layout
-            one = laid(self._images(examples.load(np.arange(1))), layout)
-            size = capacity(
-                self.network,
-                lambda: self._call(self.network, {}, one),
-                self.memory,
-                self._device,
-            )
+        size = self.batch or self._capacity(examples)
         for start in range(0, len(examples), size):
             yield np.arange(start, min(start + size, len(examples)))
 
@@ -279,14 +271,21 @@ class ImageClassifier:
 
     def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
         """What these images show; they are channels-last."""
-        layout = layout_of(
-            lambda layout: [self._scores(some, layout) for some in (images, images[:1])]
-        )
+        layout = layout_of(lambda layout, count: self._scores(images[:count], layout), len(images))
         return sight(self.network, lambda: self._scores(images, layout), layout, kind)
 
     def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
         images = laid(images, layout or self._looked_at.layout)
         return scores_of(self._call(self.network, {}, images), len(images))
+
+    def _capacity(self, examples: Examples) -> int:
+        layout = "channels_last" if self._known is None else self._known.layout
+
+        def call(count: int) -> None:
+            images = self._images(examples.load(np.arange(min(count, len(examples)))))
+            self._call(self.network, {}, laid(images, layout))
+
+        return capacity(self.network, call, self.memory, self._device)
 
     def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
         """What `call` gives for each batch, together."""

@@ -141,7 +141,6 @@ def calibrate(
     seed: int,
     progress: Progress,
     covered: Tensor | None = None,
-    problems: tuple[str, ...] = (),
 ) -> Calibrated:
     """Fit a detector to the anchors and score the calibration examples.
 
@@ -155,12 +154,11 @@ def calibrate(
         seed: of everything random.
         progress: told about both.
         covered: groups of answers that enough anchors share; None is all.
-        problems: known before, with which every verdict is inconclusive.
     """
     fitted = detector.fit(anchors, seed=seed, progress=progress)
     reference = fitted.score(calibration, progress)
     noticed = _noticed(fitted, anchors, progress)
-    problems = (*problems, *fitted.health.problems, *without_verdicts(noticed))
+    problems = (*fitted.health.problems, *without_verdicts(noticed))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     if covered is not None:

@@ -10,7 +10,7 @@ from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.audit.probing.asked import ask
-from anomech.audit.probing.verdicts import without_verdicts
+from anomech.audit.probing.verdicts import require_sound
 from anomech.calibration.conformal import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
@@ -44,7 +44,8 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
 
     Raises:
         CapabilityError: the model cannot give what the lead needs.
-        Inconclusive: too few trusted examples for the budget.
+        Inconclusive: too few trusted examples for the budget, or a model without answers of
+            its own to each.
     """
     reference, task = loaded.reference, loaded.task
     require(round(len(reference) * (1 - plan.anchor_share)), plan.budget)
@@ -70,6 +71,7 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
     )
     require(len(split.calibration), plan.budget)
     noticed = ask(task, split)
+    require_sound(noticed)
     detectors, seconds = {}, {}
     for name, detector in usable.items():
         clock = time.monotonic()
@@ -84,7 +86,6 @@ def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = 
                 seed=plan.seed,
                 progress=progress,
                 covered=split.covered,
-                problems=without_verdicts(noticed),
             )
         except Inconclusive as error:
             if name == plan.lead:
