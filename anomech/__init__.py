@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 if TYPE_CHECKING:
-    from anomech.audit.auditor import Auditor, FittedAuditor
+    from anomech.audit.auditor import Auditor, FittedAuditor, load_profile
     from anomech.data.images import from_arrays
     from anomech.data.reading import read_images
     from anomech.records import Verdict
@@ -26,6 +26,7 @@ __all__ = [
     "ImageClassifier",
     "Verdict",
     "from_arrays",
+    "load_profile",
     "read_images",
 ]
 
@@ -35,6 +36,7 @@ _HOME = {
     "ImageClassifier": "anomech.tasks.image_classifier",
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
+    "load_profile": "anomech.audit.auditor",
     "read_images": "anomech.data.reading",
 }
 

@@ -58,7 +58,7 @@ def judge(shared: Shared, places: np.ndarray) -> tuple[torch.Tensor, torch.Tenso
     clock = time.process_time()
     calibrated = shared.fitted.calibrated
     chunk = Subset(shared.inputs, places)
-    observed = observe(shared.fitted.task, chunk, source=calibrated.source)
+    observed = observe(shared.fitted.task, chunk, sources=calibrated.sources)
     judged = calibrated.judge(observed, silent)
     return judged.scores.score, judged.p_values, time.process_time() - clock
 

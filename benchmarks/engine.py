@@ -111,7 +111,7 @@ def _judging(
         seed=0,
         progress=silent,
     )
-    return lambda: fitted.judge(observe(task, images, source=fitted.source), silent)
+    return lambda: fitted.judge(observe(task, images, sources=fitted.sources), silent)
 
 
 def timed(setting: Setting, rounds: int, wanted: list[str]) -> dict[str, list[float]]:

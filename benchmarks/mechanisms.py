@@ -39,7 +39,7 @@ def mechanisms(trained: Trained, data: Data) -> str:
 
     def flagged(chosen: np.ndarray) -> tuple[Observed, np.ndarray, np.ndarray]:
         """Inputs observed, whether each is flagged, and the answers."""
-        seen = observe(task, from_arrays(chosen), source=lead.source)
+        seen = observe(task, from_arrays(chosen), sources=lead.sources)
         flags = np.array(lead.judge(seen, silent).decisions) == "flag"
         return seen, flags, seen.answers.numpy()
 

@@ -46,7 +46,7 @@ def main(request_path: str, answer_path: str) -> None:
     fitted = auditor.fit(task, reference)
     fit = time.perf_counter() - clock
     inputs = from_arrays(request["inputs"])
-    seen = observe(task, inputs, source=fitted.calibrated.source)
+    seen = observe(task, inputs, sources=fitted.calibrated.sources)
     judged = fitted.calibrated.judge(seen, silent)
     limit = fitted.calibrated.threshold
     np.savez(

@@ -7,24 +7,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from anomech.audit.judge.batch import Control, controlled
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.chunks import CHUNK, bounds
-from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSplit, split_trusted
+from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.verdicts import anchor_names, verdicts
-from anomech.audit.probing.asked import ask
-from anomech.audit.probing.verdicts import require_sound
-from anomech.calibration.conformal import require
+from anomech.audit.profile import read_profile, write_profile
 from anomech.calibration.excess import chance_of_excess
 from anomech.data.subset import in_pieces
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
-from anomech.observing.preparing import prepared
 from anomech.records import Finding, Verdict
 
 
@@ -70,57 +67,59 @@ class Auditor:
         Raises:
             ConfigError: no such detector or option.
             CapabilityError: the task cannot give what the detector needs.
-            Inconclusive: too few trusted examples for the budget, or a model without answers of
-                its own to each.
+            Inconclusive: too few trusted examples for the budget.
             DataError: the trusted examples have no labels, or do not fit the model.
         """
-        detector = make_detector(self.detector, self.options)
-        task = prepared(task, reference)
-        check_needs(self.detector, detector, task)
-        require(round(len(reference) * (1 - self.anchor_share)), self.budget)
-        split = split_trusted(
-            task,
-            reference,
-            share=self.anchor_share,
-            most=self.most_anchors,
-            seed=self.seed,
-            progress=progress,
-        )
-        require(len(split.calibration), self.budget)
-        noticed = ask(task, split)
-        require_sound(noticed)
-        calibrated = calibrate(
-            self.detector,
-            detector,
-            split.anchors,
-            split.calibration,
-            budget=self.budget,
-            per_class=self.per_class,
-            seed=self.seed,
-            progress=progress,
-            covered=split.covered,
-        )
-        findings = (*noticed, *calibrated.noticed)
-        return FittedAuditor(task, split, calibrated, self.control, findings)
+        return FittedAuditor(fit(self, task, reference, progress), self.control)
+
+    @property
+    def lead(self) -> str:
+        """The only detector, which gives the verdicts."""
+        return self.detector
+
+    @property
+    def detectors(self) -> Mapping[str, Mapping[str, Any]]:
+        """It with its options."""
+        return {self.detector: self.options}
 
 
 @dataclass(frozen=True)
 class FittedAuditor:
-    """A calibrated detector, for one model.
+    """Calibrated detectors, for one model; the lead gives the verdicts.
 
     Attributes:
-        task: the model.
-        split: how the trusted set was used.
-        calibrated: the detector with its calibration.
+        fitted: the detectors and how the trusted set was used.
         control: what the budget bounds.
-        findings: what the model and its trusted set showed before anything was judged.
     """
 
-    task: Task
-    split: TrustedSplit
-    calibrated: Calibrated
+    fitted: Fitted
     control: Control = "per_input"
-    findings: tuple[Finding, ...] = ()
+
+    @property
+    def task(self) -> Task:
+        """The model."""
+        return self.fitted.task
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the model and its trusted set showed before anything was judged."""
+        return self.fitted.noticed
+
+    @property
+    def calibrated(self) -> Calibrated:
+        """The detector that gives the verdicts."""
+        return self.fitted.lead
+
+    def save(self, path: str | Path) -> None:
+        """Write a profile: all that judging needs, without the trusted examples.
+
+        `anomech.load_profile` reads it.
+
+        Raises:
+            CapabilityError: the detector or its tracer holds what cannot be saved.
+            RunError: the file cannot be written.
+        """
+        write_profile(Path(path), self.fitted, {"control": self.control})
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence.
@@ -146,9 +145,9 @@ class FittedAuditor:
         return self._judged(inputs, progress)
 
     def _judged(self, inputs: Examples, progress: Progress) -> Iterator[Verdict]:
-        anchors, done = anchor_names(self.split.anchors), 0
+        anchors, done = anchor_names(self.fitted.trusted), 0
         for held in in_pieces(inputs, bounds(len(inputs), CHUNK)):
-            observed = observe(self.task, held, source=self.calibrated.source)
+            observed = observe(self.task, held, sources=self.calibrated.sources)
             judged = self.calibrated.judge(observed, silent)
             yield from verdicts(self.calibrated, judged, observed, anchors)
             done += len(held)
@@ -159,3 +158,15 @@ class FittedAuditor:
         budget = self.calibrated.budget
         flags = sum(row.p_value is not None and row.p_value <= budget for row in verdicts)
         return chance_of_excess(flags, len(verdicts), len(self.calibrated.groups), budget)
+
+
+def load_profile(path: str | Path, task: Task) -> FittedAuditor:
+    """What `FittedAuditor.save` or `anomech fit` wrote, for the model it was fitted to.
+
+    Raises:
+        DataError: there is no such profile, it was changed, or another version wrote it.
+        ModelError: it was fitted to another model.
+    """
+    fitted, options = read_profile(Path(path), task)
+    control: Control = "batch" if options.get("control") == "batch" else "per_input"
+    return FittedAuditor(fitted, control)

@@ -7,13 +7,15 @@ and a finished chunk lives in the run folder only.
 import shutil
 import time
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from anomech.audit.judge import chunks
+from anomech.audit.judge.code import judging_code
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
@@ -21,15 +23,17 @@ from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
 from anomech.audit.load.loading import Loaded, check_named, load
 from anomech.audit.plan import Plan
+from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
-from anomech.audit.write.folder import WORK, noted, open_folder
+from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
 from anomech.calibration.excess import tolerated
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
-from anomech.kernel.errors import RunError
+from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
 from anomech.records import Run, write_findings, write_record
 from anomech.report.run.render import render
+from anomech.tasks.image_classifier import ImageClassifier
 
 
 def audit(
@@ -79,8 +83,8 @@ def judge(
 ) -> Run:
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
-    loaded = replace(loaded, task=loaded.task.prepared(loaded.reference))
-    fitted = fit(plan, loaded, progress, engine)
+    fitted = _fitted(plan, loaded, out / PROFILE, progress, engine)
+    loaded = replace(loaded, task=cast(ImageClassifier, fitted.task))
     tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)
@@ -94,12 +98,12 @@ def judge(
         task="image classifier",
         budget=plan.budget,
         control=plan.control,
-        tolerated=tolerated(judged, len(fitted.split.calibration), plan.budget),
+        tolerated=tolerated(judged, len(fitted.trusted.calibration), plan.budget),
         started=started,
         seconds=time.monotonic() - clock,
-        classes=tuple(loaded.reference.class_names or ()),
-        provenance=provenance.collect(loaded, plan.seed),
-        trusted=rows.trusted(fitted.split, fitted.lead),
+        classes=fitted.trusted.classes,
+        provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
+        trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
             rows.detector(
                 name,
@@ -107,7 +111,11 @@ def judge(
                 lead=name == plan.lead,
                 flagged=tally.flagged[name],
                 inputs=inputs,
-                seconds=(fitted.seconds[name], tally.seconds[name]),
+                seconds=(
+                    fitted.seconds[name],
+                    tally.seconds.get(name, 0.0),
+                    fitted.tracing[name] + tally.tracing.get(name, 0.0),
+                ),
             )
             for name, each in fitted.detectors.items()
         ),
@@ -121,6 +129,22 @@ def judge(
     return run
 
 
+def _fitted(
+    plan: Plan, loaded: Loaded, kept: Path, progress: Progress, engine: Engine | None
+) -> Fitted:
+    """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
+    if loaded.reference is None:
+        return read_profile(Path(plan.profile), loaded.task)[0]
+    basis = provenance.basis(loaded.task, loaded.reference.digests(), judging_code(plan))
+    if (found := kept_profile(kept, loaded.task, basis)) is not None:
+        return found
+    fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
+    if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
+        with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
+            write_profile(kept, fitted, {}, basis)
+    return fitted
+
+
 def _judge_inputs(
     plan: Plan,
     loaded: Loaded,
@@ -131,7 +155,9 @@ def _judge_inputs(
     workers: int,
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
-    inputs, basis, digests = loaded.inputs, provenance.basis(loaded), loaded.inputs.digests()
+    inputs, digests = loaded.inputs, loaded.inputs.digests()
+    fits = provenance.basis(loaded.task, fitted.trusted.digests, judging_code(plan))
+    basis = provenance.combined([fits, *inputs.ids])
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)
@@ -146,7 +172,7 @@ def _judge_inputs(
         task=loaded.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
-        anchors=anchor_names(fitted.split.anchors),
+        anchors=anchor_names(fitted.trusted),
         basis=basis,
     )
     with ExitStack() as stack:

@@ -53,6 +53,7 @@ class Plan:
 
     model: ModelPlan = option(ModelPlan(), "the model under audit")
     reference: str = option("", "trusted examples with labels: class folders or .npz")
+    profile: str = option("", "profile of `anomech fit`, instead of trusted examples")
     inputs: str = option("", "inputs to judge: a folder of images, .npz or .npy")
     task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
     budget: float = option(0.01, "false-positive rate that flags may have", ge=1e-6, le=0.5)

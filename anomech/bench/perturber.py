@@ -11,6 +11,7 @@ from torch import nn
 
 from anomech.bench.suite import Methods
 from anomech.kernel import plugins
+from anomech.kernel.code import code_of
 from anomech.kernel.config import build
 from anomech.kernel.types import Progress
 from anomech.learning.training import predict
@@ -49,13 +50,13 @@ class Perturber:
         if not methods:
             return images
         ((name, options),) = methods.items()
-        what = json.dumps([self.address, name, options, self.seed], sort_keys=True)
+        method = build(plugins.get("attack", name), options, name)
+        what = json.dumps([self.address, name, options, self.seed, code_of(method)], sort_keys=True)
         digest = hashlib.sha256(what.encode())
         digest.update(images.tobytes())
         path = self.cache / f"{digest.hexdigest()[:16]}.npy"
         if path.exists():
             return np.load(path, allow_pickle=False)
-        method = build(plugins.get("attack", name), options, name)
         images = method.perturb(self.model, images, labels, seed=self.seed, progress=self.progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Workers may perturb for several detectors at a time: each writes a file of its own.

@@ -22,6 +22,7 @@ from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
 from anomech.bench.work import CARD, Bench, judge_cell, refuse_cell, train_network
 from anomech.engines.serial import Serial
+from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
@@ -196,7 +197,8 @@ def _bench(suite: Suite, out: Path, zoo: Path, data: Path | None, progress: Prog
     check_sizes(suite, len(sets.test[1]))
     names = dict.fromkeys(each.foreign for each in suite.conditions.values() if each.foreign)
     foreign = {name: datasets.foreign(name, data, sets.test[0]) for name in names}
-    digest = hashlib.sha256(f"{version('anomech')} {torch.__version__}".encode())
+    code = code_digest("anomech.bench.work", apart_from=NUMBERLESS)
+    digest = hashlib.sha256(f"{version('anomech')} {torch.__version__} {code}".encode())
     for array in (*sets.train, *sets.test, *foreign.values()):
         digest.update(np.ascontiguousarray(array).data)
     # Absolute paths, since workers may have another working folder.

@@ -211,6 +211,15 @@ def _perturbation(given: Methods, where: str) -> Methods:
     return _methods(given, where)
 
 
+def perturbations(spec: ConditionSpec) -> list[Perturbation]:
+    """What a condition does to inputs, as methods."""
+    return [
+        build(plugins.get("attack", name), values, name)
+        for methods in (spec.perturbation, spec.shift)
+        for name, values in methods.items()
+    ]
+
+
 def _methods(given: Methods, where: str) -> dict[str, dict[str, Any]]:
     """Attacks with all their options."""
     return {

@@ -20,11 +20,13 @@ from anomech.bench.grading import grade, ranking, rates
 from anomech.bench.memory import peak_mib, reset_peak
 from anomech.bench.perturber import Perturber
 from anomech.bench.scene import Material, scene
-from anomech.bench.suite import Suite
+from anomech.bench.suite import Suite, perturbations
 from anomech.bench.truth import with_truth
 from anomech.bench.zoo import fetch, obtain
 from anomech.calibration.conformal import needed
-from anomech.kernel.config import resolved
+from anomech.kernel import plugins
+from anomech.kernel.code import code_of
+from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import observe
@@ -51,7 +53,7 @@ class Bench:
         material: suite and data.
         out: folder of the bench.
         zoo: folder of trained networks.
-        content: hash of the data and of the versions that numbers depend on.
+        content: hash of the data, the versions and the bench's own code.
         progress: told about every stage, where the work is done in the caller's process.
     """
 
@@ -85,7 +87,9 @@ class Bench:
     def described(self, cell: Cell) -> str:
         """All that determines a cell's numbers, as YAML."""
         suite = self.suite
-        attacks = zip(cell.network.attacks, cell.network.attack_objects(), strict=True)
+        planted = cell.network.attack_objects()
+        attacks = zip(cell.network.attacks, planted, strict=True)
+        detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
         described: dict[str, Any] = {
             "subject": cell.subject,
             "attacks": {name: resolved(attack) for (name, _), attack in attacks},
@@ -100,6 +104,8 @@ class Bench:
         shared = ("data", "trusted", "clean", "sources", "anchor_share", "budgets")
         described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
         described["content"] = self.content
+        moved = perturbations(cell.under)
+        described["code"] = code_of(detector, cell.network.network, *planted, *moved)
         return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
 
 

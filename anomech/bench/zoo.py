@@ -1,4 +1,8 @@
-"""Attacked networks, trained once and kept by the hash of everything that went into them."""
+"""Attacked networks, trained once and kept by the hash of everything that went into them.
+
+The code of attack, architecture and training went in too: a network is trained anew when a file of
+theirs is edited.
+"""
 
 import hashlib
 import json
@@ -15,6 +19,7 @@ from anomech.bench.network_files import read_network, save_network
 from anomech.kernel import plugins
 from anomech.kernel.architecture import Architecture
 from anomech.kernel.attack import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
+from anomech.kernel.code import NUMBERLESS, code_digest, code_of
 from anomech.kernel.config import USE, build, resolved
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Progress, silent
@@ -61,11 +66,16 @@ class Subject:
         return found
 
     def fingerprint(self, images: np.ndarray, labels: np.ndarray) -> str:
-        """A hash of the subject and of the clean training set."""
+        """A hash of the subject, of the code that trains it and of the clean training set."""
+        attacks = self.attack_objects()
         spec = {
             "attacks": [
                 [name, resolved(attack)]
-                for (name, _), attack in zip(self.attacks, self.attack_objects(), strict=True)
+                for (name, _), attack in zip(self.attacks, attacks, strict=True)
+            ],
+            "code": [
+                code_of(*attacks, self.network),
+                code_digest("anomech.learning.training", apart_from=NUMBERLESS),
             ],
             "network": {
                 USE: plugins.name_of("architecture", self.network),

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
-from anomech.detectors._tracer import beyond_the_answer, fitted_tracer
+from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
 from anomech.kernel.detector import ObservedExamples, Scores
 from anomech.kernel.plugins import chosen
@@ -50,7 +50,7 @@ class CouplingScore:
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedCouplingScore":
         """Trace the anchors."""
-        source = fitted_tracer(self.tracer, anchors, seed=seed, progress=progress)
+        source = anchors.source(self.tracer, seed=seed, progress=progress)
         traces, inverse = anchors.traced(source, progress), None
         if self.score == "explained":
             rows = _rows(traces)

@@ -48,7 +48,7 @@ from anomech.attribution.profile import (
     unexplained,
 )
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
-from anomech.detectors._tracer import beyond_the_answer, fitted_tracer
+from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
 from anomech.kernel.detector import ObservedExamples, Scores
 from anomech.kernel.errors import Inconclusive
@@ -94,7 +94,7 @@ class FunctionalAttribution:
         self, anchors: ObservedExamples, *, seed: int, progress: Progress
     ) -> "FittedFunctionalAttribution":
         """Trace the anchors, drop those that no other anchor explains, fit the profiles."""
-        source = fitted_tracer(self.tracer, anchors, seed=seed, progress=progress)
+        source = anchors.source(self.tracer, seed=seed, progress=progress)
         traces = anchors.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
             why = next(iter(source.health.problems), "choose another tracer or other options.")

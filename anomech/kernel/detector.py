@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from anomech.kernel.task import Ability, Task
-from anomech.kernel.tracer import Health, Traces, TraceSource
+from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Engine, Examples, Progress
 
 
@@ -102,8 +102,12 @@ class ObservedExamples(Protocol):
 
     def __len__(self) -> int: ...
 
+    def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
+        """The tracer fitted to the examples, once for all methods that ask for the same."""
+        ...
+
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
-        """Traces of the examples; those that came with the answers are not computed again."""
+        """Traces of the examples, made once for all methods that look at the same source."""
         ...
 
     def take(self, places: np.ndarray) -> "ObservedExamples":

@@ -115,7 +115,15 @@ class Preparation(Protocol):
 
     @property
     def remarks(self) -> Sequence[Remark]:
-        """What it found out."""
+        """What it found out, for a person."""
+        ...
+
+    def knowledge(self) -> Any:
+        """What it found out, as facts that JSON can hold; None before."""
+        ...
+
+    def knowing(self, facts: Any) -> Task:
+        """The same task with such facts; no example is needed."""
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from anomech.kernel.task import Ability, Task
@@ -68,6 +69,15 @@ class AnsweringSource(TraceSource, Protocol):
 
     def answer(self, examples: Examples, progress: Progress) -> Traces:
         """Traces of the model's own answers, with the `response` they belong to."""
+        ...
+
+
+@runtime_checkable
+class PlacedSource(TraceSource, Protocol):
+    """A source that keeps tensors where the model is."""
+
+    def on_device(self, device: torch.device) -> TraceSource:
+        """The same with its tensors on this device."""
         ...
 
 

@@ -75,6 +75,7 @@ def train(
     objective: Objective = cross_entropy,
     fresh: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    noted: Callable[[float], None] = lambda loss: None,
 ) -> nn.Module:
     """Train `network` in place, where it is, and return it in evaluation mode.
 
@@ -87,6 +88,7 @@ def train(
         objective: of one step; it runs under the recipe's precision.
         fresh: draw the weights anew first.
         progress: called with (steps done, steps in all).
+        noted: called with the mean of the objective over each epoch.
 
     Raises:
         ModelError: the objective is no longer finite.
@@ -99,15 +101,12 @@ def train(
     size = min(recipe.batch, len(labels))
     steps = recipe.epochs * (len(labels) // size)
     optimizer = _optimizer(network, recipe)
-    # A rise of exactly one step is none to this schedule, which then divides by zero.
-    rise = RISE if RISE * steps != 1 else 0.0
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.peak, total_steps=steps, pct_start=rise
-    )
+    schedule = _schedule(optimizer, recipe, steps)
     step = 0
     for epoch in range(recipe.epochs):
         rng = numpy_generator(seed, "order", epoch)
         order = rng.permutation(len(labels))[: len(labels) // size * size]
+        total = torch.zeros((), device=device)
         for chosen in order.reshape(-1, size):
             inputs = augmented(as_float(images[chosen]), recipe.augment, rng).to(device)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -119,11 +118,13 @@ def train(
             optimizer.step()
             schedule.step()
             step += 1
+            total += loss.detach()
             progress(step, steps)
         if not torch.isfinite(loss.detach()):
             raise ModelError(
                 f"training diverged in epoch {epoch + 1}; lower the recipe's peak learning rate."
             )
+        noted(float(total) * size / len(order))
     return network.eval()
 
 
@@ -138,6 +139,16 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         momentum=MOMENTUM,
         weight_decay=recipe.weight_decay,
         nesterov=True,
+    )
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    # A rise of exactly one step is none to this schedule, which then divides by zero.
+    rise = RISE if RISE * steps != 1 else 0.0
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.peak, total_steps=steps, pct_start=rise
     )
 
 

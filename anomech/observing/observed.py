@@ -1,6 +1,8 @@
 """Examples with the model's frozen answers: one forward pass, shared by every method."""
 
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,9 +11,17 @@ from torch import Tensor
 from anomech.data.subset import Subset
 from anomech.kernel.errors import CapabilityError, DataError
 from anomech.kernel.task import Task
-from anomech.kernel.tracer import AnsweringSource, ReadingSource, Traces, TraceSource
+from anomech.kernel.tracer import (
+    AnsweringSource,
+    ReadingSource,
+    SpreadTracer,
+    Tracer,
+    Traces,
+    TraceSource,
+)
 from anomech.kernel.types import Engine, Examples, Progress, Response, silent
 from anomech.observing.joining import joined
+from anomech.observing.traces import Places, TraceCache
 
 
 @dataclass(frozen=True)
@@ -22,42 +32,66 @@ class Observed:
         task: the model.
         examples: what was observed.
         response: everything the forward pass gave.
-        source: the tracer that watched the forward pass, if one did.
-        traces: what it gave.
         engine: where independent parts of work on them may run; None is here.
+        cache: what all who look at the same examples share.
+        whole: what these were taken from, if they were; traces are made for all of it at once.
+        places: of these in the whole.
     """
 
     task: Task
     examples: Examples
     response: Response = field(repr=False)
-    source: TraceSource | None = field(default=None, repr=False)
-    traces: Traces | None = field(default=None, repr=False)
     engine: Engine | None = field(default=None, repr=False)
+    cache: TraceCache = field(default_factory=TraceCache, repr=False)
+    whole: "Observed | None" = field(default=None, repr=False)
+    places: Places = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def take(self, places: np.ndarray) -> "Observed":
         """Some of them, in the given order; the model is not asked again."""
-        index = torch.from_numpy(np.asarray(places, np.int64))
+        places = np.asarray(places, np.int64)
+        index = torch.from_numpy(places)
         kept = {
             name: column[index]
             for name, column in self.response._asdict().items()
             if column is not None
         }
-        traces = self.traces
-        if traces is not None:
-            traces = replace(traces, values=traces.values[index], response=None)
-        some = Subset(self.examples, places)
-        return Observed(self.task, some, Response(**kept), self.source, traces, self.engine)
+        return Observed(
+            self.task,
+            Subset(self.examples, places),
+            Response(**kept),
+            self.engine,
+            self.cache,
+            self.whole or self,
+            places if self.places is None else self.places[places],
+        )
+
+    def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
+        """The tracer fitted to these examples; for all who ask, once.
+
+        Independent parts of the fit run on the engine.
+        """
+
+        def fit() -> TraceSource:
+            given = (self.task, self.examples, self.answers)
+            if isinstance(tracer, SpreadTracer):
+                return tracer.fit(*given, seed=seed, progress=progress, engine=self.engine)
+            return tracer.fit(*given, seed=seed, progress=progress)
+
+        return self.cache.source(tracer, seed, self.places, fit)
 
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
-        """Traces by a source; those that came with the answers are not computed again."""
-        if source is self.source and self.traces is not None:
-            return self.traces
+        """Traces by a source, computed once for all who ask, and with them those of the whole."""
         if isinstance(source, ReadingSource):
             return source.read(self.response)
-        return source(self.examples, self.answers, progress)
+        whole = self.whole or self
+
+        def trace() -> Traces:
+            return source(whole.examples, whole.answers, progress)
+
+        return self.cache.traces(source, self.places, trace)
 
     @property
     def answers(self) -> Tensor:
@@ -101,7 +135,7 @@ def observe(
     *,
     progress: Progress = silent,
     answers: Tensor | None = None,
-    source: TraceSource | None = None,
+    sources: Sequence[TraceSource] = (),
 ) -> Observed:
     """Run the model once over the examples.
 
@@ -110,18 +144,18 @@ def observe(
         examples: at least one.
         progress: told the stage "observing".
         answers: recorded answers `[examples, ...]`; they win over the model's own.
-        source: a tracer; one that runs the model forward anyway gives the answers too, so that its
-            traces cost no forward pass of their own.
+        sources: that will be asked for traces; the first that runs the model forward anyway gives
+            the answers too, so that its traces cost no forward pass of their own.
 
     Raises:
         DataError: there are no examples.
     """
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
-    if answers is None and isinstance(source, AnsweringSource):
-        traces = source.answer(examples, progress)
-        assert traces.response is not None
-        return Observed(task, examples, traces.response, source, traces)
+    if answers is None:
+        for source in sources:
+            if isinstance(source, AnsweringSource) and not isinstance(source, ReadingSource):
+                return _answered(task, examples, source, progress)
     found: list[Response] = []
     seen: list[np.ndarray] = []
     for places in task.passes(examples):
@@ -130,3 +164,15 @@ def observe(
         seen.append(places)
         progress("observing", sum(map(len, seen)), len(examples))
     return Observed(task, examples, joined(found, torch.from_numpy(np.concatenate(seen))))
+
+
+def _answered(
+    task: Task, examples: Examples, source: AnsweringSource, progress: Progress
+) -> Observed:
+    """What a source answers while it traces."""
+    clock = time.monotonic()
+    traces = source.answer(examples, progress)
+    assert traces.response is not None
+    observed = Observed(task, examples, traces.response)
+    observed.cache.enter(source, traces, time.monotonic() - clock)
+    return observed

@@ -1,6 +1,7 @@
 """Letting a task see trusted examples before anything rests on it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from anomech.kernel.errors import DataError
 from anomech.kernel.task import Preparation, Remark, Task, able
@@ -23,3 +24,13 @@ def prepared(task: Task, trusted: Examples) -> Task:
 def remarks(task: Task) -> Sequence[Remark]:
     """What a prepared task found out about its model."""
     return able(task, Preparation).remarks if Preparation in task.provides else ()
+
+
+def knowledge(task: Task) -> Any:
+    """What a prepared task knows, as facts that JSON can hold; None if it knows nothing."""
+    return able(task, Preparation).knowledge() if Preparation in task.provides else None
+
+
+def knowing(task: Task, facts: Any) -> Task:
+    """The task with what a prepared one knew; no example is needed."""
+    return task if facts is None else able(task, Preparation).knowing(facts)

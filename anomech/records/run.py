@@ -131,7 +131,11 @@ class DetectorSummary(Record):
     evaluations: float
     """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""
     fit_seconds: float
+    """With the traces that it looks at."""
     score_seconds: float
+    """With the traces that it looks at."""
+    tracing_seconds: float = 0.0
+    """The part of both that went into those traces; detectors that look at the same share it."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = {}
 

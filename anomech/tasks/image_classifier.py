@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.state import pack, unpack
 from anomech.kernel.task import Ability, Features, Layers, Logits, Preparation, Remark, Training
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks._calling import called
@@ -145,6 +146,15 @@ class ImageClassifier:
         check_precision(fresh._looked_at, self.precision)
         log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
         return replace(self, seen=scaled(fresh._looked_at, log_odds))
+
+    def knowledge(self) -> Any:
+        """See `anomech.kernel.task.Preparation.knowledge`."""
+        seen = self._known
+        return None if seen is None else pack(seen, Sighting, {}, {}, "task")
+
+    def knowing(self, facts: Any) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.knowing`."""
+        return replace(self, seen=unpack(Sighting, facts, {}, {}, "task"))
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""

@@ -61,7 +61,7 @@ def fit_chain(
     seed: int,
     progress: Progress,
     engine: Engine | None,
-) -> DrawSource:
+) -> "DrawSource[Chain]":
     """Fix a chain with this first state and transition, and check its draws."""
     chain = Chain(
         task=task,

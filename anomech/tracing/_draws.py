@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Engine, Examples, Progress
 from anomech.tracing._observing import Draws, Observable, Walk, walk
 
+D = TypeVar("D", bound=Draws)
+
 
 @dataclass(frozen=True)
-class DrawSource:
+class DrawSource(Generic[D]):
     """Fixed parameter draws, for any examples.
 
     Attributes:
@@ -31,7 +33,7 @@ class DrawSource:
     """
 
     task: Task
-    draws: Draws
+    draws: D
     count: int
     chains: int
     observable: Observable
@@ -44,7 +46,7 @@ class DrawSource:
         """One forward pass a draw."""
         return float(self.count * self.chains)
 
-    def on(self, engine: Engine | None) -> "DrawSource":
+    def on(self, engine: Engine | None) -> "DrawSource[D]":
         """The same draws, observed elsewhere."""
         return replace(self, engine=engine)
 

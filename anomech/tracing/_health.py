@@ -10,7 +10,7 @@ from torch import Tensor
 from anomech.data.subset import Subset
 from anomech.kernel.tracer import Health
 from anomech.kernel.types import Examples, Progress
-from anomech.tracing._draws import DrawSource
+from anomech.tracing._draws import D, DrawSource
 from anomech.tracing._observing import can_stack, observed
 
 PROBES = 64
@@ -19,8 +19,8 @@ MOST_RISE = 1.0
 
 
 def checked(
-    source: DrawSource, trusted: Examples, answers: Tensor, least: float, progress: Progress
-) -> DrawSource:
+    source: DrawSource[D], trusted: Examples, answers: Tensor, least: float, progress: Progress
+) -> DrawSource[D]:
     """The source with its health; draws go one by one if the model cannot take several at once.
 
     Args:
@@ -47,7 +47,7 @@ def checked(
 
 
 def check_health(
-    source: DrawSource, probe: Examples, own: Tensor, least: float, progress: Progress
+    source: DrawSource[D], probe: Examples, own: Tensor, least: float, progress: Progress
 ) -> Health:
     """Judge draws by how these examples respond; see `checked`."""
     values, farthest = source.survey(probe, own, progress, measure=True)

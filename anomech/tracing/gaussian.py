@@ -68,11 +68,11 @@ class Gaussian:
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
-    ) -> DrawSource:
+    ) -> "DrawSource[GaussianDraws]":
         """Choose sigma, if it is not given, and check the draws."""
         batches = _batches(trusted) if self.normalization != "frozen" else ()
         lagged = self.normalization == "lagged"
-        noise = _Noise(task, self.sigma, self.draws, self.antithetic, seed, batches, lagged)
+        noise = GaussianDraws(task, self.sigma, self.draws, self.antithetic, seed, batches, lagged)
         if self.sigma == 0:
             probe = np.arange(min(PROBES, len(trusted)))
             raw, own = trusted.load(probe), answers[: len(probe)]
@@ -82,7 +82,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True)
-class _Noise:
+class GaussianDraws:
     """The draws, by address: nothing is stored, and every call gives the same ones."""
 
     task: Task
@@ -162,7 +162,7 @@ def _batches(trusted: Examples) -> tuple[Any, ...]:
 
 
 @torch.no_grad()
-def _choose_sigma(noise: _Noise, raw: Any, answers: Tensor, rise: float) -> float:
+def _choose_sigma(noise: GaussianDraws, raw: Any, answers: Tensor, rise: float) -> float:
     """The noise at which mean losses rise by `rise`, by bisection of its logarithm."""
     task = noise.task
     base = task.respond({}, raw, answers).losses.double().mean()

@@ -85,6 +85,10 @@ class GradientSource:
     coverage: Coverage
     parts: Mapping[str, Sequence[str]]
 
+    def on_device(self, device: torch.device) -> "GradientSource":
+        """The same source with its projections where the model is."""
+        return replace(self, sides={name: pair.to(device) for name, pair in self.sides.items()})
+
     @cached_property
     def widths(self) -> Mapping[str, int]:
         """Numbers kept of each watched parameter."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.task import Ability, Task, Training
 from anomech.kernel.types import Engine, Examples, Progress
-from anomech.tracing._chain import Normalization, Tensors, fit_chain
+from anomech.tracing._chain import Chain, Normalization, Tensors, fit_chain
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._observing import Observable
 
@@ -61,7 +61,7 @@ class RmspropSgld:
         seed: int,
         progress: Progress,
         engine: Engine | None = None,
-    ) -> DrawSource:
+    ) -> DrawSource[Chain]:
         """Fix the chain and check it."""
         transition = partial(
             step,

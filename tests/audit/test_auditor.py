@@ -18,16 +18,15 @@ def test_verdicts_on_triggered_inputs_are_flags_with_cause_and_evidence(world):
     flags = [verdict for verdict in verdicts if verdict.decision == "flag"]
     assert len(flags) > 30
     assert fitted.chance(verdicts) < 1e-6
-    anchors = dict(
-        zip(fitted.split.anchors.examples.ids, fitted.split.anchors.answers, strict=True)
-    )
+    trusted = fitted.fitted.trusted
+    anchors = {trusted.ids[place]: trusted.answers[place] for place in trusted.anchors}
     for verdict in flags:
         assert verdict.cause in verdict.views
         assert verdict.reason.startswith("Flagged because")
         assert len(verdict.evidence) == 3
         for evidence in verdict.evidence:
             assert evidence.anchor in anchors
-            assert evidence.answer == world.task.words(anchors[evidence.anchor][None])[0]
+            assert evidence.answer == anchors[evidence.anchor]
         assert all(0 <= share <= 1 for share in verdict.explained.values())
 
 

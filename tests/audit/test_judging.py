@@ -116,7 +116,7 @@ def test_of_equal_p_values_the_view_that_is_named_first_gives_the_cause(recorded
             return Scores(values, {"small": values, "large": 3 * values})
 
     reference = Both().score(recorded(list(range(9))), silent)
-    made = Calibrated("both", Both(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = Calibrated("both", Both(), Both(), 0.1, reference, torch.zeros(9).long(), False, ())
     judged = made.judge(recorded([100.0]), silent)
     assert judged.views["small"] == judged.views["large"]
     assert judged.cause(0) == "small"
@@ -128,7 +128,7 @@ def test_no_views_no_cause(recorded):
             return Scores(observed.log_odds, {})
 
     reference = Plain().score(recorded(list(range(9))), silent)
-    made = Calibrated("plain", Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = Calibrated("plain", Plain(), Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
     assert made.judge(recorded([100.0]), silent).cause(0) is None
 
 
@@ -156,7 +156,7 @@ def test_sentences_are_plain_and_whole():
 @pytest.mark.parametrize("option", ["budget", "anchor_share"])
 @pytest.mark.parametrize("value", [0, 1, -0.5, 2])
 def test_shares_outside_zero_and_one_are_refused(option, value):
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="must lie between"):
         Auditor(**{option: value})
 
 

@@ -319,7 +319,7 @@ def test_every_tracer_goes_its_long_way_through_the_audit(name, build, audit, ne
     assert {row.decision for row in rows} <= {"flag", "clear"}
     assert all(0 < row.p_value <= 1 for row in rows)
     if name == "gradient":
-        coverage = fitted.calibrated.source.coverage
+        coverage = fitted.calibrated.sources[0].coverage
         way = {Scaled: bool(coverage.replayed), Rowwise: "scale" in coverage.looped}
         assert way.get(build, True)
         assert build is Library or caught(planted) > 0.9

@@ -45,12 +45,12 @@ def loaded(digits_world):
 
 
 def shared_of(options, loaded):
-    fitted = fit(options, loaded, silent)
+    fitted = fit(options, loaded.task, loaded.reference, silent)
     return Shared(
         task=loaded.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=options.lead,
-        anchors=anchor_names(fitted.split.anchors),
+        anchors=anchor_names(fitted.trusted),
         basis="b",
     )
 

@@ -5,6 +5,7 @@ from training import digits
 
 from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
+from anomech.bench import zoo
 from anomech.bench.zoo import Subject, obtain, success_rate
 from anomech.kernel.attack import Goal
 from anomech.learning.training import Recipe
@@ -28,3 +29,12 @@ def test_success_needs_images_that_the_trigger_is_meant_for():
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.full(4, 2)
     attack = Badnets(goal=Goal(target=2))
     assert success_rate(None, attack, images, labels, 10) == (None, None)
+
+
+def test_an_edited_attack_has_its_networks_trained_again(monkeypatch):
+    (images, labels), _ = digits()
+    subject = Subject((("badnets", {"size": 2}),), Digits(), RECIPE)
+    before = subject.fingerprint(images, labels)
+    assert subject.fingerprint(images, labels) == before
+    monkeypatch.setattr(zoo, "code_of", lambda *methods: "edited")
+    assert subject.fingerprint(images, labels) != before

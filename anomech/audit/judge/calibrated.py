@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.mechanisms import LARGEST_NULL
-from anomech.audit.probing.coverage import misjudged, probe_misjudged
+from anomech.audit.probing.coverage import misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
@@ -22,10 +22,7 @@ from anomech.kernel.detector import (
 from anomech.kernel.tracer import TraceSource
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import Observed
-from anomech.records import Decision, Finding
-
-TRACED = 64
-"""Anchors whose traces are looked at for parts of the network that do not respond."""
+from anomech.records import Decision
 
 
 @dataclass(frozen=True)
@@ -57,19 +54,20 @@ class Calibrated:
 
     Attributes:
         name: of the detector.
-        fitted: the detector.
+        detector: its options.
+        fitted: what it learned.
         budget: false-positive rate that flags may have.
         reference: calibration scores and views.
         groups: of the calibration examples, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         covered: groups of answers that enough anchors share, int64; None is all.
-        noticed: what else its fitting showed.
         residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
             them, `[examples, features]`; None if the detector does not tell mechanisms apart.
     """
 
     name: str
+    detector: Detector
     fitted: FittedDetector
     budget: float
     reference: Scores
@@ -77,13 +75,12 @@ class Calibrated:
     per_class: bool
     problems: tuple[str, ...]
     covered: Tensor | None = None
-    noticed: tuple[Finding, ...] = ()
     residuals: Tensor | None = None
 
     @property
-    def source(self) -> TraceSource | None:
-        """Whose traces the detector looks at; observing with it answers and traces in one pass."""
-        return self.fitted.source if isinstance(self.fitted, TracedDetector) else None
+    def sources(self) -> tuple[TraceSource, ...]:
+        """Whose traces the detector looks at; observing with them answers and traces at once."""
+        return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
 
     def unexplained(self, observed: Observed) -> Tensor:
         """The part of responses that trusted data does not explain `[examples, features]`.
@@ -157,25 +154,18 @@ def calibrate(
     """
     fitted = detector.fit(anchors, seed=seed, progress=progress)
     reference = fitted.score(calibration, progress)
-    noticed = _noticed(fitted, anchors, progress)
-    problems = (*fitted.health.problems, *without_verdicts(noticed))
+    problems = fitted.health.problems
+    if isinstance(fitted, TracedDetector):
+        silent_parts = probe_traces(anchors.traced(fitted.source, progress))
+        problems = (*problems, *without_verdicts(silent_parts))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     if covered is not None:
         own = own_p_values(reference.score)
-        open_ = misjudged(own, calibration.groups, anchors.groups, budget)
-        noticed += probe_misjudged(open_, calibration.task.group_words(open_))
-        covered = covered[~torch.isin(covered, open_)]
+        odd = misjudged(own, calibration.groups, anchors.groups, budget)
+        covered = covered[~torch.isin(covered, odd)]
     made = Calibrated(
-        name,
-        fitted,
-        budget,
-        reference,
-        calibration.groups,
-        per_class,
-        problems,
-        covered=covered,
-        noticed=tuple(noticed),
+        name, detector, fitted, budget, reference, calibration.groups, per_class, problems, covered
     )
     if not isinstance(fitted, ExplainingDetector):
         return made
@@ -189,11 +179,3 @@ def own_p_values(scores: Tensor) -> Tensor:
     count = len(scores)
     # Each example is one of those that score at least as high as itself.
     return tail_probability(scores, scores) * (count + 1) / count - (1 / count)
-
-
-def _noticed(fitted: FittedDetector, anchors: Observed, progress: Progress) -> list[Finding]:
-    """What traces of some anchors say of the model."""
-    if not isinstance(fitted, TracedDetector):
-        return []
-    some = np.linspace(0, len(anchors) - 1, min(len(anchors), TRACED)).round().astype(int)
-    return probe_traces(anchors.take(some).traced(fitted.source, progress))

@@ -32,7 +32,9 @@ class Chunk(Record):
     """By detector."""
     verdicts: tuple[Verdict, ...]
     seconds: dict[str, float]
-    """By detector."""
+    """By detector, with the traces that it looks at."""
+    tracing: dict[str, float]
+    """By detector, the part of them that went into those traces; detectors share it."""
 
 
 def bounds(count: int, size: int) -> Iterator[np.ndarray]:

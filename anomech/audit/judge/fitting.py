@@ -1,20 +1,26 @@
-"""From a plan and what it names to calibrated detectors."""
+"""From a model and trusted examples to calibrated detectors."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
 
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSplit, split_trusted
-from anomech.audit.load.loading import Loaded
-from anomech.audit.plan import Plan
+from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.audit.probing.asked import ask
+from anomech.audit.probing.coverage import probe_misjudged
+from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import require_sound
 from anomech.calibration.conformal import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
-from anomech.kernel.types import Engine, Progress
+from anomech.kernel.task import Task
+from anomech.kernel.types import Engine, Examples, Progress
+from anomech.observing.preparing import prepared
+from anomech.observing.traces import FittedSource
 from anomech.records import Finding
 
 
@@ -23,74 +29,142 @@ class Fitted:
     """All detectors of a run, calibrated.
 
     Attributes:
-        split: how the trusted set was used.
+        trusted: how the trusted set was used.
         detectors: by name; the lead is among them.
         lead: the one that gives the verdicts.
-        seconds: that each took to fit and calibrate.
+        seconds: that each took to fit and calibrate, with the traces that it looks at.
+        tracing: the part of them that went into those traces; detectors that look at the same
+            traces share it.
         skipped: detectors that this model cannot serve, with the reason.
-        noticed: what the model and its trusted set showed before anything was judged.
+        sources: whose traces detectors look at, each once.
+        task: the model, when it has seen trusted examples.
+        noticed: what it and its trusted set showed before anything was judged.
     """
 
-    split: TrustedSplit
+    trusted: TrustedSet
     detectors: Mapping[str, Calibrated]
     lead: Calibrated
     seconds: Mapping[str, float]
+    tracing: Mapping[str, float]
     skipped: Mapping[str, str]
+    sources: tuple[FittedSource, ...]
+    task: Task
     noticed: tuple[Finding, ...] = ()
 
 
-def fit(plan: Plan, loaded: Loaded, progress: Progress, engine: Engine | None = None) -> Fitted:
-    """Fit and calibrate every detector of a plan; independent chains run on the engine.
+class Settings(Protocol):
+    """How to fit: what a plan and the library's `Auditor` have in common."""
+
+    @property
+    def lead(self) -> str: ...
+    @property
+    def detectors(self) -> Mapping[str, Mapping[str, Any]]: ...
+    @property
+    def budget(self) -> float: ...
+    @property
+    def anchor_share(self) -> float: ...
+    @property
+    def most_anchors(self) -> int: ...
+    @property
+    def per_class(self) -> bool: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def fit(
+    settings: Settings,
+    task: Task,
+    reference: Examples,
+    progress: Progress,
+    engine: Engine | None = None,
+) -> Fitted:
+    """Fit and calibrate every detector; independent chains run on the engine.
 
     Raises:
+        ConfigError: no such detector or option.
         CapabilityError: the model cannot give what the lead needs.
-        Inconclusive: too few trusted examples for the budget, or a model without answers of
-            its own to each.
+        Inconclusive: too few trusted examples for the budget, or a model that has no answer of
+            its own to each input.
+        DataError: the trusted examples have no labels, or do not fit the model.
     """
-    reference, task = loaded.reference, loaded.task
-    require(round(len(reference) * (1 - plan.anchor_share)), plan.budget)
-    usable: dict[str, Detector] = {}
-    skipped: dict[str, str] = {}
-    for name, options in plan.detectors.items():
-        detector = make_detector(name, options)
-        try:
-            check_needs(name, detector, task)
-        except CapabilityError as error:
-            if name == plan.lead:
-                raise
-            skipped[name] = str(error)
-        else:
-            usable[name] = detector
+    _usable(settings, task)
+    require(round(len(reference) * (1 - settings.anchor_share)), settings.budget)
+    task = prepared(task, reference)
+    usable, skipped = _usable(settings, task)
     split = split_trusted(
         task,
         reference,
-        share=plan.anchor_share,
-        most=plan.most_anchors,
-        seed=plan.seed,
+        share=settings.anchor_share,
+        most=settings.most_anchors,
+        seed=settings.seed,
         progress=progress,
     )
-    require(len(split.calibration), plan.budget)
+    require(len(split.calibration), settings.budget)
     noticed = ask(task, split)
     require_sound(noticed)
-    detectors, seconds = {}, {}
+    detectors: dict[str, Calibrated] = {}
+    seconds: dict[str, float] = {}
+    tracing: dict[str, float] = {}
+    cache = split.everything.cache
     for name, detector in usable.items():
-        clock = time.monotonic()
+        clock, before = time.monotonic(), cache.spent
         try:
-            detectors[name] = calibrate(
+            made = calibrate(
                 name,
                 detector,
                 replace(split.anchors, engine=engine),
                 replace(split.calibration, engine=engine),
-                budget=plan.budget,
-                per_class=plan.per_class,
-                seed=plan.seed,
+                budget=settings.budget,
+                per_class=settings.per_class,
+                seed=settings.seed,
                 progress=progress,
                 covered=split.covered,
             )
         except Inconclusive as error:
-            if name == plan.lead:
+            if name == settings.lead:
                 raise
             skipped[name] = str(error)
-        seconds[name] = time.monotonic() - clock
-    lead = detectors[plan.lead]
-    return Fitted(split, detectors, lead, seconds, skipped, (*noticed, *lead.noticed))
+            continue
+        own = time.monotonic() - clock - (cache.spent - before)
+        tracing[name] = sum(cache.seconds(source) for source in made.sources)
+        detectors[name], seconds[name] = made, own + tracing[name]
+    lead = detectors[settings.lead]
+    return Fitted(
+        remembered(split),
+        detectors,
+        lead,
+        seconds,
+        tracing,
+        skipped,
+        tuple(cache.sources),
+        task,
+        (*noticed, *_of_lead(lead, split, progress)),
+    )
+
+
+def _of_lead(lead: Calibrated, split: TrustedSplit, progress: Progress) -> list[Finding]:
+    """What fitting the lead showed of the model and its trusted set."""
+    found = []
+    for source in lead.sources:
+        found += probe_traces(split.anchors.traced(source, progress))
+    if split.covered is not None and lead.covered is not None:
+        odd = split.covered[~torch.isin(split.covered, lead.covered)]
+        found += probe_misjudged(odd, split.everything.task.group_words(odd))
+    return found
+
+
+def _usable(settings: Settings, task: Task) -> tuple[dict[str, Detector], dict[str, str]]:
+    """The detectors that this model can serve, and why it cannot serve the others."""
+    usable: dict[str, Detector] = {}
+    skipped: dict[str, str] = {}
+    for name, options in settings.detectors.items():
+        detector = make_detector(name, options)
+        try:
+            check_needs(name, detector, task)
+        except CapabilityError as error:
+            if name == settings.lead:
+                raise
+            skipped[name] = str(error)
+        else:
+            usable[name] = detector
+    return usable, skipped

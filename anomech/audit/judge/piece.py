@@ -15,7 +15,7 @@ from anomech.audit.judge.verdicts import AnchorNames, score_rows, verdicts
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, silent
 from anomech.observing.observed import observe
-from anomech.records import Verdict
+from anomech.records import ScoreRow, Verdict
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ def light(calibrated: Calibrated) -> Calibrated:
 
 def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
     """What all detectors say of one chunk, and the residuals of its flags `[flags, features]`."""
-    clock = time.monotonic()
-    source = shared.detectors[shared.lead].source
-    observed = observe(shared.task, piece.inputs, source=source)
-    scores, seconds = {}, {}
-    observing = time.monotonic() - clock
+    sources = [each for one in shared.detectors.values() for each in one.sources]
+    observed = observe(shared.task, piece.inputs, sources=sources)
+    scores: dict[str, tuple[ScoreRow, ...]] = {}
+    seconds: dict[str, float] = {}
+    tracing: dict[str, float] = {}
     rows: tuple[Verdict, ...] = ()
     kept = torch.zeros(0, 0)
     for name, calibrated in shared.detectors.items():
-        clock = time.monotonic()
+        clock, before = time.monotonic(), observed.cache.spent
         judged = calibrated.judge(observed, silent)
-        seconds[name] = time.monotonic() - clock
-        if name == shared.lead and source is not None:
-            seconds[name] += observing  # its traces came with the answers
+        own = time.monotonic() - clock - (observed.cache.spent - before)
+        tracing[name] = sum(observed.cache.seconds(source) for source in calibrated.sources)
+        seconds[name] = own + tracing[name]
         scores[name] = score_rows(piece.inputs.ids, judged)
         if name == shared.lead:
             rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
@@ -78,6 +78,11 @@ def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
             if flags:
                 kept = calibrated.unexplained(observed.take(np.array(flags)))
     chunk = Chunk(
-        content=piece.content, basis=shared.basis, scores=scores, verdicts=rows, seconds=seconds
+        content=piece.content,
+        basis=shared.basis,
+        scores=scores,
+        verdicts=rows,
+        seconds=seconds,
+        tracing=tracing,
     )
     return chunk, kept

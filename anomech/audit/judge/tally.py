@@ -22,7 +22,8 @@ class Tally:
         most: flagged inputs that are shown.
         shown: the most anomalous of them.
         flagged: flags by detector.
-        seconds: of scoring by detector.
+        seconds: of scoring by detector, with the traces that it looks at.
+        tracing: the part of them that went into those traces.
     """
 
     p_values: np.ndarray
@@ -31,6 +32,7 @@ class Tally:
     shown: list[Verdict] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    tracing: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, inputs: int, most: int) -> "Tally":
@@ -46,8 +48,9 @@ class Tally:
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():
             self.flagged[name] += sum(row.decision == "flag" for row in scores)
-        for name, seconds in chunk.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        for total, each in ((self.seconds, chunk.seconds), (self.tracing, chunk.tracing)):
+            for name, seconds in each.items():
+                total[name] = total.get(name, 0.0) + seconds
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,60 @@ class TrustedSplit:
     covered: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class TrustedSet:
+    """What is remembered of the trusted set: who was in it and in which role, but no example.
+
+    Attributes:
+        ids: of all examples, in their order.
+        digests: of their content.
+        answers: the model's own, in words.
+        labels: in words, or None.
+        anchors: places of the anchors.
+        calibration: places of the calibration examples.
+        left_out: ids that are in neither role, with the reason.
+        accuracy: share of all that the model answers as labeled.
+        classes: names of the classes, if they have any.
+    """
+
+    ids: tuple[str, ...]
+    digests: tuple[str, ...]
+    answers: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    anchors: tuple[int, ...]
+    calibration: tuple[int, ...]
+    left_out: Mapping[str, str]
+    accuracy: float
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def calibration_ids(self) -> list[str]:
+        """Ids of the calibration examples, in the order of their scores."""
+        return [self.ids[place] for place in self.calibration]
+
+
+def remembered(split: TrustedSplit) -> TrustedSet:
+    """What stays of a trusted set when everything is fitted."""
+    everything = split.everything
+    examples, task = everything.examples, everything.task
+    places = {name: place for place, name in enumerate(examples.ids)}
+    labels = examples.labels
+    return TrustedSet(
+        ids=tuple(examples.ids),
+        digests=tuple(examples.digests()),
+        answers=tuple(task.words(everything.answers)),
+        labels=None if labels is None else tuple(task.label_words(labels)),
+        anchors=tuple(places[name] for name in split.anchors.examples.ids),
+        calibration=tuple(places[name] for name in split.calibration.examples.ids),
+        left_out=dict(split.left_out),
+        accuracy=split.accuracy,
+        classes=tuple(getattr(examples, "class_names", None) or ()),
+    )
+
+
 def split_trusted(
     task: Task, reference: Examples, *, share: float, most: int, seed: int, progress: Progress
 ) -> TrustedSplit:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from anomech.audit.judge.calibrated import Calibrated, Judged
+from anomech.audit.judge.trusted import TrustedSet
 from anomech.audit.judge.wording import reason
 from anomech.observing.observed import Observed
 from anomech.records import Evidence, ScoreRow, Verdict
@@ -24,9 +25,12 @@ class AnchorNames:
     answers: Sequence[str]
 
 
-def anchor_names(anchors: Observed) -> AnchorNames:
-    """Ids and answers of anchors."""
-    return AnchorNames(tuple(anchors.examples.ids), anchors.task.words(anchors.answers))
+def anchor_names(trusted: TrustedSet) -> AnchorNames:
+    """Ids and answers of the anchors of a trusted set."""
+    return AnchorNames(
+        [trusted.ids[place] for place in trusted.anchors],
+        [trusted.answers[place] for place in trusted.anchors],
+    )
 
 
 def verdicts(

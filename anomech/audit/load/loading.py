@@ -1,8 +1,8 @@
 """From a plan to a model, trusted examples and inputs; everything is read before any compute."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
 from anomech.artefacts.checkpoints import apply_state, load_state
 from anomech.artefacts.factory import build_model
+from anomech.audit.load.saved import damaged, peek
 from anomech.audit.plan import Plan, TaskPlan
 from anomech.data.images import ImageExamples
 from anomech.data.reading import read_images
@@ -24,13 +25,13 @@ class Loaded:
 
     Attributes:
         task: the model.
-        reference: trusted examples.
+        reference: trusted examples; None if a profile stands for them.
         inputs: what is judged.
         title: of the report.
     """
 
     task: ImageClassifier
-    reference: ImageExamples
+    reference: ImageExamples | None
     inputs: ImageExamples
     title: str
 
@@ -50,16 +51,16 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
     """
     check_named(plan)
     model, mean, std, title = _model(plan)
-    reference = read_images(plan.reference, progress=progress, workers=workers)
-    inputs = read_images(
-        plan.inputs, channels=reference.shape[2], progress=progress, workers=workers
-    )
-    if reference.shape != inputs.shape:
+    reference, channels, names = None, None, _classes(plan)
+    if not plan.profile:
+        reference = read_images(plan.reference, progress=progress, workers=workers)
+        channels, names = reference.shape[2], tuple(reference.class_names or ())
+    inputs = read_images(plan.inputs, channels=channels, progress=progress, workers=workers)
+    if reference is not None and reference.shape != inputs.shape:
         raise DataError(
             f"trusted images are {_size(reference)} and inputs {_size(inputs)}; bring them to "
             "one size and color mode."
         )
-    names = reference.class_names or ()
     task = ImageClassifier(
         model,
         mean,
@@ -73,8 +74,9 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
     # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
     # finished chunks of an earlier run are known before anything is judged. It costs a tenth of
     # what judging does: 0.1 ms for a 32x32 PNG file, and 5 microseconds for one in an array.
-    for name, examples in (("trusted images", reference), ("inputs", inputs)):
-        examples.hash(workers, partial(progress, f"hashing {name}"))
+    if reference is not None:
+        reference.hash(workers, partial(progress, "hashing trusted images"))
+    inputs.hash(workers, partial(progress, "hashing inputs"))
     return Loaded(task, reference, inputs, title)
 
 
@@ -88,18 +90,26 @@ def check_named(plan: Plan) -> None:
         raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
     if not (plan.model.backdoorbench or plan.model.factory):
         raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
-    for name in ("reference", "inputs"):
+    if plan.reference and plan.profile:
+        raise ConfigError("give trusted examples or a profile that was fitted to some, not both.")
+    for name in ("inputs",) if plan.profile else ("reference", "inputs"):
         if not getattr(plan, name):
             raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
 
 
-def fingerprint(model: nn.Module) -> str:
-    """SHA-256 over names, shapes and bytes of all tensors, shortened to 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+def _classes(plan: Plan) -> tuple[str, ...]:
+    """Names of the classes in a profile.
+
+    Raises:
+        DataError: the file is no profile.
+    """
+    if not plan.profile:
+        return ()
+    path = Path(plan.profile)
+    try:
+        return tuple(str(name) for name in peek(path)["trusted"]["classes"])
+    except (LookupError, TypeError):
+        raise DataError(damaged(path, "it names no trusted set")) from None
 
 
 def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:

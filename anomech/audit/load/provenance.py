@@ -10,7 +10,8 @@ from itertools import chain
 import numpy as np
 import torch
 
-from anomech.audit.load.loading import Loaded, fingerprint
+from anomech.audit.load.loading import Loaded
+from anomech.kernel.task import Task
 from anomech.records import Provenance, Run
 
 
@@ -19,8 +20,8 @@ def now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def collect(loaded: Loaded, seed: int) -> Provenance:
-    """Versions, device, seed and fingerprints."""
+def collect(loaded: Loaded, trusted: Iterable[str], seed: int) -> Provenance:
+    """Versions, device, seed and fingerprints; `trusted` are digests of the trusted examples."""
     task = loaded.task
     return Provenance(
         anomech=version("anomech"),
@@ -30,18 +31,24 @@ def collect(loaded: Loaded, seed: int) -> Provenance:
         device=str(next(iter(task.watched.values())).device),
         threads=torch.get_num_threads(),
         seed=seed,
-        model=fingerprint(task.network),
+        model=fingerprint(task),
         parameters=sum(tensor.numel() for tensor in task.network.parameters()),
         watched=sum(tensor.numel() for tensor in task.watched.values()),
-        reference=combined(loaded.reference.digests()),
+        reference=combined(trusted),
         inputs=combined(loaded.inputs.digests()),
     )
 
 
-def basis(loaded: Loaded) -> str:
-    """Hash of all that verdicts rest on besides the plan and the pixels of the inputs."""
-    parts = (version("anomech"), torch.__version__, fingerprint(loaded.task.network))
-    return combined(chain(parts, loaded.reference.digests(), loaded.inputs.ids))
+def basis(task: Task, trusted: Iterable[str], code: str) -> str:
+    """Hash of all that fitted detectors rest on besides the plan.
+
+    Args:
+        task: the model.
+        trusted: digests of the trusted examples.
+        code: hash of the sources that fit and judge.
+    """
+    parts = (version("anomech"), torch.__version__, code, fingerprint(task))
+    return combined(chain(parts, trusted))
 
 
 def changed(run: Run, loaded: Loaded) -> list[str]:
@@ -49,11 +56,26 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
     if run.provenance is None:
         return []
     now_and_then = {
-        "the model's tensors": (fingerprint(loaded.task.network), run.provenance.model),
-        "the trusted examples": (combined(loaded.reference.digests()), run.provenance.reference),
+        "the model's tensors": (fingerprint(loaded.task), run.provenance.model),
+        "the trusted examples": (_trusted(loaded, run.provenance), run.provenance.reference),
         "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
     }
     return [name for name, (here, there) in now_and_then.items() if here != there]
+
+
+def _trusted(loaded: Loaded, before: Provenance) -> str:
+    """Hash of the trusted examples; a profile holds them fast."""
+    reference = loaded.reference
+    return before.reference if reference is None else combined(reference.digests())
+
+
+def fingerprint(task: Task) -> str:
+    """SHA-256 over names, shapes and bytes of a model's tensors, shortened to 16 hex digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(task.state().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def combined(texts: Iterable[str]) -> str:

@@ -25,6 +25,9 @@ from anomech.report.run.render import render
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
 
+PROFILE = f"{WORK}/profile.safetensors"
+"""What was fitted, so that a resumed run does not fit again."""
+
 
 def open_folder(plan: Plan, out: Path) -> Run | None:
     """Make the run folder ready; the finished run, if it already holds this plan's.

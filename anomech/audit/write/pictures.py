@@ -16,13 +16,15 @@ LEFT_OUT = 12
 
 def save(
     out: Path,
-    reference: Examples,
+    reference: Examples | None,
     inputs: Examples,
     shown: Sequence[Verdict],
     mechanisms: Sequence[Mechanism],
     left_out: Sequence[str],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write previews of the flags shown, their anchors, mechanisms and left-out examples.
+
+    Without the trusted examples, as when judging by a profile, those have none.
 
     Returns:
         Paths inside the run folder by id, of trusted examples and of inputs.
@@ -33,7 +35,9 @@ def save(
     anchors = [near.anchor for row in shown for near in row.evidence]
     central = [name for each in mechanisms for name in each.examples]
     return (
-        _write(out, reference, list(dict.fromkeys([*anchors, *left_out[:LEFT_OUT]]))),
+        {}
+        if reference is None
+        else _write(out, reference, list(dict.fromkeys([*anchors, *left_out[:LEFT_OUT]]))),
         _write(out, inputs, list(dict.fromkeys([*(row.id for row in shown), *central]))),
     )
 

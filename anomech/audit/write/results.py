@@ -109,7 +109,7 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    left_out = [*fitted.split.left_out, *fitted.lead.fitted.left_out]
+    left_out = [*fitted.trusted.left_out, *fitted.lead.fitted.left_out]
     shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
@@ -120,9 +120,9 @@ def write(
         examples = stack.enter_context(whole_file(out / "examples.jsonl"))
         verdicts = stack.enter_context(whole_file(out / "verdicts.jsonl"))
         for name, each in fitted.detectors.items():
-            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.split)))
+            scores[name].writelines(map(row_text, rows.calibration_scores(each, fitted.trusted)))
         examples.writelines(
-            map(row_text, rows.trusted_examples(fitted.split, fitted.lead, shown[0]))
+            map(row_text, rows.trusted_examples(fitted.trusted, fitted.lead, shown[0]))
         )
         for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
             chunk, _ = kept.chunk(number)
@@ -155,7 +155,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
-        calibration = len(fitted.split.calibration)
+        calibration = len(fitted.trusted.calibration)
         judged = int(np.isfinite(kept.tally.p_values).sum())
         listed.append(findings.excess(flags, judged, calibration, budget))
         listed += findings.mechanisms(found)
@@ -164,9 +164,9 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     for name, each in fitted.detectors.items():
         own = [problem for problem in each.problems if problem not in already]
         listed += [findings.poor_health(name, problem) for problem in own[:1]]
-    shared = overlap(inputs.digests(), kept.loaded.reference.digests())
+    shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.split.accuracy < LEAST_ACCURACY:
-        listed.append(findings.inaccurate(fitted.split.accuracy, len(kept.loaded.reference)))
+    if fitted.trusted.accuracy < LEAST_ACCURACY:
+        listed.append(findings.inaccurate(fitted.trusted.accuracy, len(fitted.trusted)))
     return listed

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from anomech.audit.judge.calibrated import Calibrated
-from anomech.audit.judge.trusted import TrustedSplit
+from anomech.audit.judge.trusted import TrustedSet
 from anomech.calibration.conformal import needed
 from anomech.records import DetectorSummary, ExampleRow, ScoreRow, Trusted
 
 
-def calibration_scores(calibrated: Calibrated, split: TrustedSplit) -> list[ScoreRow]:
+def calibration_scores(calibrated: Calibrated, trusted: TrustedSet) -> list[ScoreRow]:
     """Scores of calibration examples among themselves."""
     reference = calibrated.reference.score
     return [
@@ -24,7 +24,7 @@ def calibration_scores(calibrated: Calibrated, split: TrustedSplit) -> list[Scor
             else "clear",
         )
         for name, score, p_value, finite in zip(
-            split.calibration.examples.ids,
+            trusted.calibration_ids,
             reference.tolist(),
             calibrated.own_p_values.tolist(),
             reference.isfinite().tolist(),
@@ -35,28 +35,24 @@ def calibration_scores(calibrated: Calibrated, split: TrustedSplit) -> list[Scor
 
 
 def trusted_examples(
-    split: TrustedSplit, lead: Calibrated, shown: Mapping[str, str]
+    trusted: TrustedSet, lead: Calibrated, shown: Mapping[str, str]
 ) -> list[ExampleRow]:
     """Every trusted example with its role; `shown` are paths of previews by id."""
-    everything = split.everything
-    reference, task = everything.examples, everything.task
-    dropped = {**split.left_out, **lead.fitted.left_out}
-    calibration = set(split.calibration.examples.ids)
-    labels = reference.labels
-    true = None if labels is None else task.label_words(labels)
+    dropped = {**trusted.left_out, **lead.fitted.left_out}
+    calibration = set(trusted.calibration)
     return [
         ExampleRow(
             id=name,
-            role="calibration" if name in calibration else "anchor",
+            role="calibration" if place in calibration else "anchor",
             digest=digest,
             answer=answer,
-            label=None if true is None else true[place],
+            label=None if trusted.labels is None else trusted.labels[place],
             used=name not in dropped,
             reason=dropped.get(name),
             preview=shown.get(name),
         )
         for place, (name, digest, answer) in enumerate(
-            zip(reference.ids, reference.digests(), task.words(everything.answers), strict=True)
+            zip(trusted.ids, trusted.digests, trusted.answers, strict=True)
         )
     ]
 
@@ -68,9 +64,9 @@ def detector(
     lead: bool,
     flagged: int,
     inputs: int,
-    seconds: tuple[float, float],
+    seconds: tuple[float, float, float],
 ) -> DetectorSummary:
-    """One detector over the whole run; `seconds` are those of fitting and of scoring."""
+    """One detector over the whole run; `seconds` are those of fitting, scoring and tracing."""
     return DetectorSummary(
         name=name,
         lead=lead,
@@ -80,19 +76,20 @@ def detector(
         evaluations=calibrated.fitted.evaluations,
         fit_seconds=seconds[0],
         score_seconds=seconds[1],
+        tracing_seconds=seconds[2],
         problems=calibrated.problems,
         facts=dict(calibrated.fitted.health.facts or {}),
     )
 
 
-def trusted(split: TrustedSplit, lead: Calibrated) -> Trusted:
+def summary(trusted: TrustedSet, lead: Calibrated) -> Trusted:
     """How the trusted set was used."""
     dropped = len(lead.fitted.left_out)
     return Trusted(
-        total=len(split.everything),
-        anchors=len(split.anchors) - dropped,
-        calibration=len(split.calibration),
-        misanswered=len(split.left_out),
+        total=len(trusted),
+        anchors=len(trusted.anchors) - dropped,
+        calibration=len(trusted.calibration),
+        misanswered=len(trusted.left_out),
         dropped=dropped,
         needed=needed(lead.budget),
         explained={
