@@ -16,6 +16,7 @@ from anomech.kernel import plugins
 from anomech.kernel.config import build, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError, shortened, shown
 from anomech.kernel.yaml_text import read_yaml, read_yaml_file
+from anomech.tasks._outputs import Outputs
 from anomech.tasks.arithmetic import Precision
 
 LEAD = "functional_attribution"
@@ -44,6 +45,12 @@ class TaskPlan:
     )
     memory: int = option(
         1024, "activations of one pass may take so much; passes are as large", unit="MiB", ge=1
+    )
+    outputs: Outputs = option(
+        "auto", "what the model gives; auto tells logits from probabilities by trusted examples"
+    )
+    pass_timeout: float = option(
+        0.0, "what one forward pass may take; 0 is no limit", unit="seconds", ge=0
     )
 
 

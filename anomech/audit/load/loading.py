@@ -70,6 +70,8 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
         class_names=names,
         precision=plan.task.precision,
         memory=plan.task.memory * 2**20,
+        outputs=plan.task.outputs,
+        pass_timeout=plan.task.pass_timeout,
     )
     # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
     # finished chunks of an earlier run are known before anything is judged. It costs a tenth of
