@@ -56,7 +56,9 @@ def mechanisms(trained: Trained, data: Data) -> str:
         residuals.append(lead.unexplained(stamped.take(found)))
         truth += [place] * len(found)
     residuals.append(lead.unexplained(seen.take(np.flatnonzero(false))))
-    clusters = find_mechanisms(torch.cat(residuals), lead.residuals)
+    clusters = find_mechanisms(
+        torch.cat(residuals), lead.residuals, calibration=len(lead.groups), budget=BUDGET
+    )
     sizes = [int((clusters.labels == label).sum()) for label in range(len(clusters.cohesion))]
     triggered, normal = clusters.labels[: len(truth)], clusters.labels[len(truth) :]
     told.append(f"{len(sizes)} {'mechanism' if len(sizes) == 1 else 'mechanisms'} of sizes {sizes}")

@@ -18,6 +18,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.kernel.errors import Inconclusive
+from anomech.kernel.randomness import torch_generator
 
 SHRINK = 10.0
 """A group's center counts as much as this many examples of the common center."""
@@ -28,6 +29,9 @@ WINDOW = 0.1
 
 POOLED = 0.1
 """Share of the variance over all confidences that is mixed into each scale."""
+
+FOLDS = 5
+"""Parts of a cross-fit."""
 
 FLOOR = 1e-12
 NORMAL_90 = 1.2815515655446004
@@ -166,6 +170,29 @@ def fit_density(values: Tensor, groups: Tensor, log_odds: Tensor) -> Density:
     return Density(usual, precision, fit_tail(_distance(standardized, precision)))
 
 
+def crossfit_density(values: Tensor, groups: Tensor, log_odds: Tensor) -> tuple[Density, Tensor]:
+    """Fit to trusted statistics as `fit_density` does, with the tail of examples it has not seen.
+
+    An example lies nearer to what was fitted to it than others do, so a tail of the distances of
+    the fitted examples takes others for more surprising than they are. Here each example's distance
+    is by a fit to the other `FOLDS - 1` parts.
+
+    Returns:
+        The fit to all, and each example's surprise when it was held out `[n]`, nats.
+    """
+    part = _folds(len(values))
+    distance = torch.empty(len(values), dtype=torch.float64)
+    for fold in range(FOLDS):
+        out = part == fold
+        if bool(out.any()):
+            others = fit_density(values[~out], groups[~out], log_odds[~out])
+            held = others.usual.standardized(values[out], groups[out], log_odds[out])
+            distance[out] = _distance(held, others.precision)
+    everything = fit_density(values, groups, log_odds)
+    tail = fit_tail(distance)
+    return Density(everything.usual, everything.precision, tail), tail.surprise(distance)
+
+
 def fit_tail(values: Tensor) -> Tail:
     """Fit to trusted values `[n]`, float64, positive."""
     levels = torch.tensor([0.5, 0.9], dtype=torch.float64)
@@ -190,6 +217,12 @@ def require_finite(values: Tensor) -> Tensor:
 def one_sided(values: Tensor) -> Tensor:
     """`-log P(at least this high)` of standardized values under a normal, nats."""
     return -torch.special.log_ndtr(-values)
+
+
+def _folds(count: int) -> Tensor:
+    """The part of each example, int64 `[count]`, at random: they may come class by class."""
+    order = torch.randperm(count, generator=torch_generator(0, "folds", count))
+    return order % FOLDS
 
 
 def _distance(standardized: Tensor, precision: Tensor) -> Tensor:

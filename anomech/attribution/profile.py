@@ -148,12 +148,14 @@ def profile_of_anchors(anchors: Anchors) -> Tensor:
     for part, (coupling, norms) in zip(
         anchors.parts.values(), _cosines(anchors.rows, anchors.rows, places), strict=True
     ):
+        squared = coupling.diagonal().clone()
         coupling.fill_diagonal_(torch.nan)
         own = torch.zeros(len(coupling), dtype=torch.float64)
         for place, inverse in part.by_group.values():
-            own[place] = explained_without_self(inverse, anchors.ridge)
+            own[place] = explained_without_self(inverse, anchors.ridge, squared[place])
         columns += _couplings(coupling, anchors.groups, anchors.groups)
-        columns += [explained_without_self(part.inverse, anchors.ridge), own, log_length(norms)]
+        whole = explained_without_self(part.inverse, anchors.ridge, squared)
+        columns += [whole, own, log_length(norms)]
     return torch.stack([column.double() for column in columns], dim=1)
 
 

@@ -65,10 +65,16 @@ def explained(coupling: Tensor, inverse: Tensor) -> Tensor:
     return ((coupling @ inverse.to(coupling.dtype)) * coupling).sum(dim=1)
 
 
-def explained_without_self(inverse: Tensor, ridge: float) -> Tensor:
+def explained_without_self(inverse: Tensor, ridge: float, squared: Tensor) -> Tensor:
     """Explained fraction of each anchor by all other anchors, in closed form, `[anchors]`.
 
     The inverse's diagonal holds one over the Schur complement of each anchor:
-    `1 / G_ii = 1 + lambda - rho_i` for unit rows.
+    `1 / G_ii = K_ii + lambda - rho_i`, with `K_ii` 1 for unit rows and 0 for a row of zeros, of
+    which nothing is explained.
+
+    Args:
+        inverse: from `span_inverse` `[anchors, anchors]`.
+        ridge: lambda.
+        squared: `K_ii`, the squared lengths of the rows `[anchors]`.
     """
-    return 1 + ridge - 1 / inverse.diagonal()
+    return squared.double() + ridge - 1 / inverse.diagonal()

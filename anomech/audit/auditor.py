@@ -5,6 +5,7 @@
 ...     print(verdict.id, verdict.decision, verdict.cause, verdict.p_value)
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.verdicts import anchor_names, verdicts
 from anomech.audit.profile import read_profile, write_profile
-from anomech.calibration.excess import chance_of_excess
+from anomech.calibration.excess import chance_of_excess, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
@@ -157,7 +158,10 @@ class FittedAuditor:
         """How likely so many inputs pass the budget if every input is normal."""
         budget = self.calibrated.budget
         flags = sum(row.p_value is not None and row.p_value <= budget for row in verdicts)
-        return chance_of_excess(flags, len(verdicts), len(self.calibrated.groups), budget)
+        sizes = self.calibrated.strata.sizes
+        judged = Counter(row.stratum or 0 for row in verdicts)
+        counts = [judged[stratum] for stratum in range(len(sizes))]
+        return chance_of_excess(flags, traffic_of(sizes, counts), budget)
 
 
 def load_profile(path: str | Path, task: Task) -> FittedAuditor:

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from anomech.audit.judge import chunks
 from anomech.audit.judge.code import judging_code
 from anomech.audit.judge.fitting import Fitted, fit
@@ -21,12 +19,12 @@ from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
 from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
-from anomech.audit.load.loading import Loaded, check_named, load
-from anomech.audit.plan import Plan
+from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
+from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
 from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
-from anomech.calibration.excess import tolerated
+from anomech.calibration.excess import tolerated, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
@@ -72,6 +70,35 @@ def audit(
         return judge(plan, loaded, out, progress, engine=engine, workers=workers)
 
 
+def fit_profile(
+    plan: Plan,
+    path: Path,
+    progress: Progress,
+    *,
+    engine: Engine | None = None,
+    workers: int = 0,
+) -> Fitted:
+    """Fit a plan's detectors to its trusted examples and write them as a profile.
+
+    Args:
+        plan: resolved; it need not name inputs.
+        path: of the profile.
+        progress: told about every stage.
+        engine: where independent chains run; None is here.
+        workers: processes that decode image files ahead; 0 decodes here.
+
+    Raises:
+        Inconclusive: too few trusted examples for the budget.
+        CapabilityError: a detector cannot be fitted, or what it learns cannot be saved.
+        RunError: the file cannot be written.
+        AnomechError: bad input.
+    """
+    task, reference, _ = load_trusted(plan, progress, workers)
+    fitted = fit(plan, task, reference, progress, engine)
+    write_profile(path, fitted, fitting_options(plan))
+    return fitted
+
+
 def judge(
     plan: Plan,
     loaded: Loaded,
@@ -91,14 +118,17 @@ def judge(
     mechanisms, numbers = results.mechanisms(kept)
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
-    inputs, judged = len(loaded.inputs), int(np.isfinite(tally.p_values).sum())
+    inputs = len(loaded.inputs)
+    traffic = traffic_of(fitted.lead.strata.sizes, tally.strata)
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
         task="image classifier",
         budget=plan.budget,
         control=plan.control,
-        tolerated=tolerated(judged, len(fitted.trusted.calibration), plan.budget),
+        tolerated=tolerated(traffic, plan.budget),
+        rate=rows.rate(traffic, plan.budget),
+        causes=rows.causes(fitted.lead),
         started=started,
         seconds=time.monotonic() - clock,
         classes=fitted.trusted.classes,

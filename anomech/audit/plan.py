@@ -192,6 +192,21 @@ def commented() -> str:
     return "\n".join(lines) + "\n"
 
 
+# What a plan may say that no fitted detector rests on.
+NOT_FITTED = ("model", "reference", "profile", "inputs", "control", "chunk", "gallery")
+NOT_FITTED_IN_TASK = ("device", "memory")
+
+
+def fitting_options(plan: Plan) -> dict[str, Any]:
+    """The options that fitted detectors rest on: what a profile remembers of its plan.
+
+    Paths are not among them; they mean nothing elsewhere and tell of whoever fitted it.
+    """
+    values = {name: each for name, each in resolved(plan).items() if name not in NOT_FITTED}
+    task = values["task"].items()
+    return {**values, "task": {k: each for k, each in task if k not in NOT_FITTED_IN_TASK}}
+
+
 def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """Dotted names of options in which two plans differ."""
     left, right = _flat(first), _flat(second)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from anomech.calibration.strata import Strata, pooled, stratify
 from anomech.kernel.errors import Inconclusive
 
 
@@ -21,25 +22,31 @@ class Calibration:
 
     Attributes:
         scores: `[n]`; higher is more anomalous.
-        groups: int64 `[n]` for p-values within a group, or None to pool.
-        least: examples a group must have; smaller groups use the pool.
+        groups: int64 `[n]` for p-values within strata of classes, or None to pool.
+        least: examples a stratum must have; see `anomech.calibration.strata`.
     """
 
     scores: Tensor
     groups: Tensor | None = None
     least: int = 0
 
+    @property
+    def strata(self) -> Strata:
+        """Which classes are judged by which examples."""
+        if self.groups is None:
+            return pooled(len(self.scores))
+        return stratify(self.groups, self.least)
+
     def p_values(self, scores: Tensor, groups: Tensor | None = None) -> Tensor:
         """p-values `[queries]` of scores `[queries]`, float64 in (0, 1]."""
-        pooled = tail_probability(self.scores, scores)
         if self.groups is None or groups is None:
-            return pooled
-        result = pooled.clone()
-        for group in groups.unique().tolist():
-            members = self.scores[self.groups == group]
-            if len(members) >= self.least:
-                chosen = groups == group
-                result[chosen] = tail_probability(members, scores[chosen])
+            return tail_probability(self.scores, scores)
+        strata = self.strata
+        mine, theirs = strata.of(self.groups), strata.of(groups)
+        result = torch.ones(len(scores), dtype=torch.float64)
+        for stratum in theirs.unique().tolist():
+            chosen = theirs == stratum
+            result[chosen] = tail_probability(self.scores[mine == stratum], scores[chosen])
         return result
 
 

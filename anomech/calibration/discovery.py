@@ -1,5 +1,7 @@
 """False-discovery control: which flags of a whole batch to believe at once."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,3 +20,20 @@ def benjamini_hochberg(p_values: Tensor) -> Tensor:
     result = torch.empty(count, dtype=torch.float64)
     result[order] = adjusted
     return result
+
+
+def fewest_flags(inputs: int, calibration: int, level: float) -> int:
+    """How many inputs must look as unusual as can be before any of them is flagged.
+
+    No p-value is below `1 / (calibration + 1)`. If k inputs have it, their q-value is `inputs / (k
+    (calibration + 1))`, so with fewer than `inputs / (level (calibration + 1))` of them the
+    procedure flags none, however unusual they are.
+    """
+    least = math.ceil(inputs / (level * (calibration + 1)))
+    # Compared as q-values are, to the last bit.
+    smallest = 1 / (calibration + 1)
+    while least > 1 and smallest * inputs / (least - 1) <= level:
+        least -= 1
+    while smallest * inputs / least > level:
+        least += 1
+    return least

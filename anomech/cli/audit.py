@@ -70,6 +70,14 @@ def audit(
             rich_help_panel=WHAT,
         ),
     ] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Profile that `anomech fit` wrote, instead of trusted examples.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
     inputs: Annotated[
         str,
         typer.Option(
@@ -184,6 +192,7 @@ def audit(
         "model.weights": weights,
         "model.backdoorbench": backdoorbench,
         "reference": reference,
+        "profile": profile,
         "inputs": inputs,
         "budget": budget,
         "seed": seed,
@@ -195,7 +204,7 @@ def audit(
         given["task.pass_timeout"] = pass_timeout
     if fast:
         given |= {f"{FLAGSHIP}.tracer": "last_layer"}
-    resolved = _plan(plan, given, detector or [], settings or [])
+    resolved = plan_of(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
     chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
@@ -224,17 +233,21 @@ def _spare_processors() -> int:
     return min(4, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
 
 
-def _plan(
+def plan_of(
     file: Path | None,
     given: dict[str, Any],
     detectors: Sequence[str],
     settings: Sequence[str],
 ) -> "Plan":
-    """The plan file or the defaults, then the options, then --set."""
+    """The plan file, the plan of the profile or the defaults; then the options, then --set."""
     from anomech.audit.plan import BASELINES, Plan, assign, from_mapping, put, read_plan
     from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
+    if "profile" in given and not file:
+        from anomech.audit.load.saved import peek
+
+        values |= peek(Path(given["profile"]))["plan"]
     # A model on the command line replaces one of the other kind in the plan file.
     if "model.backdoorbench" not in given and "model.factory" in given:
         given = {"model.backdoorbench": "", **given}

@@ -13,8 +13,8 @@ from anomech.attribution.density import (
     Centers,
     Density,
     Tail,
+    crossfit_density,
     fit_centers,
-    fit_density,
     fit_tail,
     one_sided,
     require_finite,
@@ -95,12 +95,11 @@ def fit_familiarity(anchors: ObservedExamples) -> tuple[Familiarity, Tensor] | N
     rows = unit(anchors.features)
     near = neighbor_distance(rows, rows, skip_self=True)
     values = _statistics(near, anchors)
-    density = fit_density(values, anchors.groups, anchors.log_odds)
+    density, unusual = crossfit_density(values, anchors.groups, anchors.log_odds)
     classes, away = fit_classes(rows, anchors.groups)
     strange = _strange(away, anchors)
     centers = fit_centers(strange, _any_answer(strange))
     tail = fit_tail(_strangeness(centers, strange))
-    unusual = density.surprise(values, anchors.groups, anchors.log_odds)
     return Familiarity(rows, density, classes, centers, tail), unusual
 
 

@@ -32,8 +32,8 @@ from anomech.attribution.density import (
     Density,
     Tail,
     Usual,
+    crossfit_density,
     fit_centers,
-    fit_density,
     fit_tail,
     fit_usual,
     one_sided,
@@ -47,20 +47,16 @@ from anomech.attribution.profile import (
     profile_of_anchors,
     unexplained,
 )
+from anomech.detectors._causes import CONFIDENCE, OTHER_CLASS, UNEXPLAINED, UNFAMILIAR
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples, Scores
+from anomech.kernel.detector import Cause, ObservedExamples, Scores
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.plugins import chosen
 from anomech.kernel.task import Ability, Logits
 from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Progress
-
-UNEXPLAINED = "unexplained mechanism"
-OTHER_CLASS = "mechanism of another class"
-UNFAMILIAR = "unfamiliar input"
-CONFIDENCE = "implausible confidence"
 
 PIVOT = 5.0
 SLOPE = 2.0
@@ -124,8 +120,8 @@ class FunctionalAttribution:
         densities, total = {}, torch.zeros(len(groups), dtype=torch.float64)
         for part, block in _blocks(span, statistics).items():
             values = torch.cat([block, context], dim=1)
-            densities[part] = fit_density(values, groups, log_odds)
-            total += densities[part].surprise(values, groups, log_odds)
+            densities[part], surprise = crossfit_density(values, groups, log_odds)
+            total += surprise
         familiarity = None
         if (fitted := fit_familiarity(anchors)) is not None:
             familiarity, unusual = fitted
@@ -176,6 +172,11 @@ class FittedFunctionalAttribution:
     def health(self) -> Health:
         """That of the traces."""
         return self.source.health
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What its views stand for."""
+        return UNEXPLAINED, OTHER_CLASS, UNFAMILIAR, CONFIDENCE
 
     @property
     def evaluations(self) -> float:
@@ -232,10 +233,10 @@ class FittedFunctionalAttribution:
             unfamiliar = one_sided(over_parts("size"))
         surprise = self.confidence.standardized(log_odds[:, None], groups)[:, 0]
         return {
-            UNEXPLAINED: one_sided(-over_parts(*SUPPORT)),
-            OTHER_CLASS: one_sided(over_parts("other")),
-            UNFAMILIAR: unfamiliar,
-            CONFIDENCE: one_sided(surprise.abs()),
+            UNEXPLAINED.name: one_sided(-over_parts(*SUPPORT)),
+            OTHER_CLASS.name: one_sided(over_parts("other")),
+            UNFAMILIAR.name: unfamiliar,
+            CONFIDENCE.name: one_sided(surprise.abs()),
         }
 
 

@@ -13,13 +13,28 @@ from anomech.kernel.types import Engine, Examples, Progress
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why an input may be flagged, as its detector declares it for people.
+
+    Attributes:
+        name: in a few words, such as "unfamiliar input"; a view of the same name stands for it.
+        because: what follows "Flagged because", without a full stop.
+        advice: what to do about such inputs, in a sentence.
+    """
+
+    name: str
+    because: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Scores:
     """How anomalous a detector finds examples. Higher is more anomalous, everywhere.
 
     Attributes:
         score: the ranking, float64 `[examples]`.
-        views: parts of the judgment by the cause they stand for, float64 `[examples]` each;
-            they name the cause of a flag. In order of precedence where p-values are equal.
+        views: parts of the judgment by the name of the cause they stand for, float64 `[examples]`
+            each; they tell the cause of a flag.
         nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
         couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
         explained: explained fraction by part of the network, `[examples]` each; may be empty.
@@ -59,6 +74,16 @@ class TracedDetector(Protocol):
 
     @property
     def source(self) -> TraceSource: ...
+
+
+@runtime_checkable
+class CausalDetector(Protocol):
+    """A fitted detector that can say why, by the views of its scores."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """One for each view, by name."""
+        ...
 
 
 @runtime_checkable

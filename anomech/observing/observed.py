@@ -152,6 +152,7 @@ def observe(
     """
     if not len(examples):
         raise DataError("there is no example to observe; give at least one.")
+    clock = time.monotonic()
     if answers is None:
         for source in sources:
             if isinstance(source, AnsweringSource) and not isinstance(source, ReadingSource):
@@ -163,7 +164,11 @@ def observe(
         found.append(task.respond({}, examples.load(places), given))
         seen.append(places)
         progress("observing", sum(map(len, seen)), len(examples))
-    return Observed(task, examples, joined(found, torch.from_numpy(np.concatenate(seen))))
+    observed = Observed(task, examples, joined(found, torch.from_numpy(np.concatenate(seen))))
+    for source in sources:
+        if isinstance(source, ReadingSource):  # these passes were its own
+            observed.cache.took(source, time.monotonic() - clock)
+    return observed
 
 
 def _answered(

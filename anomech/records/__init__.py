@@ -14,10 +14,12 @@ from anomech.records.files import (
 )
 from anomech.records.run import (
     SCHEMA_VERSION,
+    CauseNote,
     Decision,
     DetectorSummary,
     Evidence,
     ExampleRow,
+    FalseFlagRate,
     Finding,
     Mechanism,
     Provenance,
@@ -33,10 +35,12 @@ from anomech.records.run import (
 
 __all__ = [
     "SCHEMA_VERSION",
+    "CauseNote",
     "Decision",
     "DetectorSummary",
     "Evidence",
     "ExampleRow",
+    "FalseFlagRate",
     "Finding",
     "Mechanism",
     "Provenance",

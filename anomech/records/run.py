@@ -73,10 +73,11 @@ class Verdict(Record):
     (Benjamini-Hochberg over all inputs)."""
     decision: Decision
     cause: str | None = None
-    """Of a flag: "unexplained mechanism", "mechanism of another class", "unfamiliar input" or
-    "implausible confidence"."""
+    """Of a flag: one of those in the top record, if the detector declares any."""
     views: dict[str, float] = {}
     """The p-value of each view, by cause."""
+    stratum: int | None = None
+    """Where p-values are within classes: which of them judged it, 0 for all small ones together."""
     reason: str
     """One plain sentence."""
     mechanism: int | None = None
@@ -173,6 +174,28 @@ class Provenance(Record):
     inputs: str
 
 
+class CauseNote(Record):
+    """What a flag may be due to, as the detector declares it."""
+
+    name: str
+    because: str
+    """What follows "Flagged because"."""
+    advice: str
+    """What to do about such inputs."""
+
+
+class FalseFlagRate(Record):
+    """The share of normal inputs that is flagged: this trusted set's own, as far as it is known."""
+
+    mean: float
+    """Over trusted sets of this size; at most the budget."""
+    spread: float
+    """Standard deviation over them."""
+    low: float
+    high: float
+    """Ends of the interval at 95 %."""
+
+
 class Truth(Record):
     """How detection did where the truth is known (demo and bench only)."""
 
@@ -198,6 +221,10 @@ class Run(Record):
     tolerated: int | None = None
     """Flags at the budget that chance gives in all but one of a thousand runs, if every input is
     normal."""
+    rate: FalseFlagRate | None = None
+    """How often normal inputs are flagged in truth, at the budget."""
+    causes: tuple[CauseNote, ...] = ()
+    """What flags may be due to, as the lead declares it."""
     started: str
     """UTC, ISO 8601."""
     seconds: float

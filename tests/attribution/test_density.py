@@ -8,6 +8,7 @@ from scipy.stats import norm
 from anomech.attribution.density import (
     SHRINK,
     Levels,
+    crossfit_density,
     fit_centers,
     fit_density,
     fit_usual,
@@ -125,3 +126,33 @@ def test_constant_statistics_give_finite_surprises():
     values[:, 1] = 3.0
     density = fit_density(values, groups, log_odds)
     assert torch.isfinite(density.surprise(values, groups, log_odds)).all()
+
+
+def test_held_out_examples_are_as_surprising_as_the_tail_says_only_if_it_is_cross_fitted():
+    """Of 150 examples with ten statistics, `P(surprise > 5)` is `exp(-5)`, which is 0.67 %."""
+    rates = {"in sample": 0.0, "cross-fitted": 0.0}
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        values = torch.from_numpy(rng.normal(size=(3150, 10)))
+        groups, log_odds = torch.arange(3150) % 5, torch.from_numpy(rng.uniform(0, 10, 3150))
+        known, new = slice(0, 150), slice(150, None)
+        fits = {
+            "in sample": fit_density(values[known], groups[known], log_odds[known]),
+            "cross-fitted": crossfit_density(values[known], groups[known], log_odds[known])[0],
+        }
+        for name, density in fits.items():
+            told = density.surprise(values[new], groups[new], log_odds[new])
+            rates[name] += float((told > 5).double().mean()) / 20
+    assert rates["in sample"] > 0.02
+    assert rates["cross-fitted"] < 0.012
+
+
+def test_cross_fitted_surprises_are_those_of_examples_held_out():
+    values, groups, log_odds = world(300)
+    density, held = crossfit_density(values, groups, log_odds)
+    seen = density.surprise(values, groups, log_odds)
+    assert held.shape == (300,)
+    assert bool(held.isfinite().all())
+    assert float(held.mean()) > float(seen.mean())
+    again = crossfit_density(values, groups, log_odds)[1]
+    assert torch.equal(held, again)

@@ -106,7 +106,9 @@ def test_explained_without_self_is_leave_one_out(group):
     rows, groups = responses(COUNT)
     rows = rows if group is None else rows[groups == group]
     anchors = unit(torch.from_numpy(rows))
-    found = explained_without_self(span_inverse(anchors @ anchors.T, RIDGE), RIDGE)
+    found = explained_without_self(
+        span_inverse(anchors @ anchors.T, RIDGE), RIDGE, anchors.square().sum(dim=1)
+    )
     expected = [
         ridge_share(np.delete(rows, place, axis=0), rows[place]) for place in range(len(rows))
     ]
@@ -192,3 +194,15 @@ def test_the_order_of_the_anchors_does_not_matter():
         for places in (np.arange(COUNT), order)
     )
     torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
+
+
+def test_of_a_row_of_zeros_nothing_is_explained_by_the_others():
+    rows = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+    rows[3] = 0
+    gram = unit(rows) @ unit(rows).T
+    found = explained_without_self(span_inverse(gram, RIDGE), RIDGE, gram.diagonal())
+    assert found[3].item() == pytest.approx(0, abs=1e-9)
+    assert bool((found[[0, 1, 2, 4, 5, 6, 7]] > 0.1).all())
+    spans = fit_anchors(Traces(rows, {"all": slice(0, 5)}, False), torch.zeros(8).long(), RIDGE)
+    place = spans.names.index("explained / whole network")
+    assert profile_of_anchors(spans)[3, place].item() == pytest.approx(0, abs=1e-6)

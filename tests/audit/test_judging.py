@@ -8,7 +8,7 @@ import torch
 
 from anomech.audit.auditor import Auditor
 from anomech.audit.judge.calibrated import Calibrated, calibrate
-from anomech.audit.judge.wording import BECAUSE, reason
+from anomech.audit.judge.wording import USUAL, reason
 from anomech.data.subset import Subset
 from anomech.kernel.detector import Scores
 from anomech.kernel.errors import ConfigError, DataError
@@ -109,17 +109,24 @@ def test_the_cause_is_the_view_with_the_smallest_p_value(calibrated, recorded):
     assert [judged.cause(place) for place in range(3)] == ["high", "low", "high"]
 
 
-def test_of_equal_p_values_the_view_that_is_named_first_gives_the_cause(recorded):
-    class Both(Given):
-        def score(self, observed, progress):
-            values = observed.log_odds
-            return Scores(values, {"small": values, "large": 3 * values})
+def test_of_equal_p_values_the_more_surprising_view_gives_the_cause(recorded):
+    """Whatever their order, and whatever scale each of them has."""
 
-    reference = Both().score(recorded(list(range(9))), silent)
-    made = Calibrated("both", Both(), Both(), 0.1, reference, torch.zeros(9).long(), False, ())
-    judged = made.judge(recorded([100.0]), silent)
-    assert judged.views["small"] == judged.views["large"]
-    assert judged.cause(0) == "small"
+    class Two(Given):
+        def score(self, observed, progress):
+            values, size = observed.log_odds, len(observed.log_odds)
+            spread = torch.arange(size, dtype=torch.float64)
+            strange = torch.where(values > 50, values, spread)
+            return Scores(values, {"first": 100 * values, "second": strange})
+
+    reference = Two().score(recorded([float(place % 20) for place in range(40)]), silent)
+    made = Calibrated("two", Two(), Two(), 0.1, reference, torch.zeros(40).long(), False, ())
+    judged = made.judge(recorded([60.0]), silent)
+    assert judged.views["first"] == judged.views["second"] == 1 / 41
+    assert judged.cause(0) == "first"
+    judged = made.judge(recorded([1e4, 19.5]), silent)
+    assert judged.cause(1) == "first"
+    assert judged.surprises["first"][0] > judged.surprises["first"][1]
 
 
 def test_no_views_no_cause(recorded):
@@ -133,24 +140,31 @@ def test_no_views_no_cause(recorded):
 
 
 def test_p_values_within_a_class_where_it_is_large_enough(calibrated, recorded):
-    calibration = recorded([*range(20), *range(100, 120), 7.0], [0] * 20 + [1] * 20 + [2])
-    queries = recorded([50.0, 50.0, 50.0], [0, 1, 2])
-    pooled = calibrated(calibration).judge(queries, silent).p_values
-    within = calibrated(calibration, per_class=True).judge(queries, silent).p_values
-    assert pooled.tolist() == [21 / 42] * 3
-    assert within.tolist() == [1 / 21, 1.0, 21 / 42]
+    small = [200.0 + place for place in range(9)]
+    calibration = recorded(
+        [*range(20), *range(100, 120), *small], [0] * 20 + [1] * 20 + [2] * 5 + [3] * 4
+    )
+    queries = recorded([50.0, 50.0, 205.5], [0, 1, 2])
+    pooled = calibrated(calibration).judge(queries, silent)
+    made = calibrated(calibration, per_class=True)
+    within = made.judge(queries, silent)
+    assert pooled.p_values.tolist() == [30 / 50, 30 / 50, 4 / 50]
+    assert pooled.strata.tolist() == [0, 0, 0]
+    assert within.p_values.tolist() == [1 / 21, 1.0, 4 / 10]
+    assert within.strata.tolist() == [1, 2, 0]
+    assert made.strata.sizes == (9, 20, 20)
+    own = made.own_p_values[torch.tensor([19, 20, 48])]
+    torch.testing.assert_close(own, torch.tensor([1 / 20, 1.0, 1 / 9]).double())
 
 
 def test_sentences_are_plain_and_whole():
-    for cause in (*BECAUSE, None, "something new"):
-        text = reason("flag", p_value=0.004, budget=0.01, cause=cause)
-        assert text.startswith("Flagged because")
+    for because in ("", "it looks odd"):
+        text = reason("flag", p_value=0.004, budget=0.01, because=because)
+        assert text.startswith(f"Flagged because {because or USUAL};")
         assert "0.40%" in text
-    assert "12.0%" in reason("clear", p_value=0.12, budget=0.01, cause=None)
-    assert "too little evidence" in reason("inconclusive", p_value=1.0, budget=0.01, cause=None)
-    assert "not a finite number" in reason(
-        "inconclusive", p_value=1.0, budget=0.01, cause=None, finite=False
-    )
+    assert "12.0%" in reason("clear", p_value=0.12, budget=0.01)
+    assert "too little evidence" in reason("inconclusive", p_value=1.0, budget=0.01)
+    assert "not a finite number" in reason("inconclusive", p_value=1.0, budget=0.01, finite=False)
 
 
 @pytest.mark.parametrize("option", ["budget", "anchor_share"])

@@ -112,15 +112,16 @@ def test_the_sums_of_floats_do_not_matter():
     assert tail_probability(torch.arange(9.0), torch.tensor([100.0])).item() > budget
 
 
-def test_groups_have_their_own_p_values_where_they_are_large_enough():
-    scores = torch.cat([torch.arange(10.0), torch.arange(100.0, 120.0), torch.tensor([500.0])])
-    groups = torch.cat([torch.zeros(10), torch.ones(20), torch.full((1,), 2)]).long()
+def test_classes_have_their_own_p_values_where_they_are_large_enough_and_small_ones_share():
+    scores = torch.cat([torch.arange(10.0), torch.arange(100.0, 120.0), torch.arange(500.0, 511.0)])
+    sizes = [(0, 10), (1, 20), (2, 6), (3, 5)]
+    groups = torch.cat([torch.full((size,), group) for group, size in sizes])
     calibration = Calibration(scores, groups, least=10)
-    queries = torch.tensor([50.0, 50.0, 50.0, 50.0])
-    found = calibration.p_values(queries, torch.tensor([0, 1, 2, 7]))
-    pooled = naive(scores.tolist(), 50.0)
-    assert found.tolist() == [1 / 11, 1.0, pooled, pooled]
-    assert Calibration(scores).p_values(queries).tolist() == [pooled] * 4
+    queries = torch.tensor([50.0, 50.0, 505.0, 505.0, 505.0])
+    found = calibration.p_values(queries, torch.tensor([0, 1, 2, 3, 7]))
+    shared = naive(scores[30:].tolist(), 505.0)
+    assert found.tolist() == [1 / 11, 1.0, shared, shared, shared]
+    assert Calibration(scores).p_values(queries[:1]).tolist() == [naive(scores.tolist(), 50.0)]
 
 
 def test_group_p_values_hold_the_level_in_each_group():
@@ -139,3 +140,20 @@ def test_group_p_values_hold_the_level_in_each_group():
 
 def test_nothing_to_judge_gives_nothing():
     assert tail_probability(torch.arange(3.0), torch.zeros(0)).shape == (0,)
+
+
+def test_the_rate_keeps_the_budget_when_some_classes_are_small():
+    """Small classes have high scores: judged by all examples they would exceed the budget."""
+    rng, budget, rates = np.random.default_rng(0), 0.05, []
+    shares, lift = np.array([0.35, 0.3, 0.2, 0.05, 0.05, 0.05]), np.array([0, 0, 0, 2, 2.5, 3.0])
+    for _ in range(150):
+        groups = rng.choice(6, 200, p=shares)
+        queries = rng.choice(6, 2000, p=shares)
+        scores = torch.from_numpy(rng.normal(size=200) + lift[groups])
+        asked = torch.from_numpy(rng.normal(size=2000) + lift[queries])
+        calibration = Calibration(scores, torch.from_numpy(groups), needed(budget))
+        p = calibration.p_values(asked, torch.from_numpy(queries))
+        rates.append(float((p <= budget).double().mean()))
+    error = np.std(rates) / len(rates) ** 0.5
+    assert np.mean(rates) < budget + 3 * error
+    assert np.mean(rates) > 0.6 * budget

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomech.calibration.conformal import tail_probability
-from anomech.calibration.discovery import benjamini_hochberg
+from anomech.calibration.discovery import benjamini_hochberg, fewest_flags
 
 
 def rejected(p_values, level):
@@ -41,3 +41,13 @@ def test_conformal_p_values_keep_the_false_discovery_rate():
         flags = benjamini_hochberg(tail_probability(reference, queries)) <= 0.2
         rates.append(float(flags[:80].sum()) / max(1, int(flags.sum())))
     assert np.mean(rates) < 0.2 + 3 * np.std(rates) / len(rates) ** 0.5
+
+
+@given(st.integers(1, 3000), st.integers(1, 400), st.sampled_from([0.01, 0.05, 0.1, 0.3]))
+def test_fewer_than_the_fewest_are_never_flagged_and_so_many_are(inputs, calibration, level):
+    fewest = fewest_flags(inputs, calibration, level)
+    for count, flagged in ((fewest - 1, False), (fewest, True)):
+        if 0 < count <= inputs:
+            p_values = torch.ones(inputs, dtype=torch.float64)
+            p_values[:count] = 1 / (calibration + 1)
+            assert bool(benjamini_hochberg(p_values)[0] <= level) is flagged

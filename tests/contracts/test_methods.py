@@ -18,7 +18,7 @@ from anomech.audit.judge.trusted import split_trusted
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.config import build
-from anomech.kernel.detector import ExplainingDetector
+from anomech.kernel.detector import CausalDetector, ExplainingDetector
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Training, missing
 from anomech.kernel.types import silent
@@ -195,6 +195,8 @@ class TestDetectors:
             assert int(scores.nearest.max()) < len(anchors)
             assert (scores.couplings.abs() <= 1).all()
             assert (scores.couplings.diff(dim=1) <= 0).all()
+        named = fitted.causes if isinstance(fitted, CausalDetector) else ()
+        assert {cause.name for cause in named} == set(scores.views)
         if isinstance(fitted, ExplainingDetector):
             unexplained = fitted.unexplained(queries(world)[0], silent)
             assert len(unexplained) == QUERIES

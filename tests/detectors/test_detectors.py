@@ -12,14 +12,9 @@ from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.audit.judge.detectors import make_detector
 from anomech.data.subset import Subset
 from anomech.detectors import functional_attribution
+from anomech.detectors._causes import CONFIDENCE, OTHER_CLASS, UNEXPLAINED, UNFAMILIAR
 from anomech.detectors._familiarity import fit_classes, neighbor_distance
-from anomech.detectors.functional_attribution import (
-    CONFIDENCE,
-    OTHER_CLASS,
-    UNEXPLAINED,
-    UNFAMILIAR,
-    FunctionalAttribution,
-)
+from anomech.detectors.functional_attribution import FunctionalAttribution
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Features, Layers, Logits
 from anomech.kernel.tracer import Health, Traces
@@ -188,7 +183,9 @@ def test_the_flagship_adds_the_surprises_of_all_parts_and_weighs_the_rare_more(f
     found = flagship.score(queries, silent)
     assert list(flagship.densities) == ["whole network", "body", "head"]
     assert list(found.explained) == ["whole network", "body", "head"]
-    assert set(found.views) == {UNEXPLAINED, OTHER_CLASS, UNFAMILIAR, CONFIDENCE}
+    causes = (UNEXPLAINED, OTHER_CLASS, UNFAMILIAR, CONFIDENCE)
+    assert flagship.causes == causes
+    assert set(found.views) == {cause.name for cause in causes}
     traces = FixedTracer()(queries.examples, None, None)
     statistics = profile(flagship.span, traces, queries.groups).statistics
     energy = queries.logits.logsumexp(dim=1)
@@ -204,7 +201,7 @@ def test_the_flagship_adds_the_surprises_of_all_parts_and_weighs_the_rare_more(f
     assert bool((mechanism > unfamiliar).any())
     assert bool((mechanism < unfamiliar).any())
     torch.testing.assert_close(found.score, torch.maximum(mechanism, unfamiliar))
-    torch.testing.assert_close(found.views[UNFAMILIAR], unfamiliar)
+    torch.testing.assert_close(found.views[UNFAMILIAR.name], unfamiliar)
 
 
 def test_an_input_far_from_trusted_features_is_unfamiliar(flagship, queries):
@@ -216,7 +213,7 @@ def test_an_input_far_from_trusted_features_is_unfamiliar(flagship, queries):
     )
     near, strange = (flagship.score(each, silent) for each in (queries, far))
     assert bool((strange.score > near.score.max()).all())
-    assert bool((strange.views[UNFAMILIAR] > near.views[UNFAMILIAR].max()).all())
+    assert bool((strange.views[UNFAMILIAR.name] > near.views[UNFAMILIAR.name].max()).all())
 
 
 def test_the_nearest_anchors_are_the_most_coupled_and_residuals_what_is_left(flagship, queries):
@@ -262,13 +259,13 @@ def test_each_view_answers_to_its_own_cause(flagship, queries, examples_of):
 
     values = queries.examples.values
     strange = changed(np.tile([0, 0, 0, 1.0, -1.0, 1.0], (30, 1)) * 4)
-    assert (strange[UNEXPLAINED] > base[UNEXPLAINED]).double().mean() > 0.9
+    assert (strange[UNEXPLAINED.name] > base[UNEXPLAINED.name]).double().mean() > 0.9
     turned = changed(np.roll(values[:, :3], 1, axis=1) @ np.eye(3, 6))
-    assert (turned[OTHER_CLASS] > base[OTHER_CLASS]).double().mean() > 0.9
+    assert (turned[OTHER_CLASS.name] > base[OTHER_CLASS.name]).double().mean() > 0.9
     sure = changed(log_odds=queries.log_odds + 60)
-    assert (sure[CONFIDENCE] > base[CONFIDENCE] + 3).all()
+    assert (sure[CONFIDENCE.name] > base[CONFIDENCE.name] + 3).all()
     far = torch.from_numpy(np.tile([0.0, 0, 0, 9, -9, 9], (30, 1)))
-    assert (changed(features=far)[UNFAMILIAR] > base[UNFAMILIAR]).double().mean() > 0.9
+    assert (changed(features=far)[UNFAMILIAR.name] > base[UNFAMILIAR.name]).double().mean() > 0.9
 
 
 @pytest.mark.parametrize("score", ["mean", "best_class", "own_class", "nearest", "explained"])

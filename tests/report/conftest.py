@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from anomech import records
-from anomech.calibration.excess import tolerated
+from anomech.calibration.excess import Traffic, tolerated
 
 PARTS = ("stem", "stage1", "stage2", "stage3", "head")
 CAUSES = ("unexplained mechanism", "mechanism of another class", "unfamiliar input")
@@ -87,7 +87,7 @@ class Maker:
             title="Digits classifier, release 3",
             task="image classifier, 10 classes",
             budget=self.budget,
-            tolerated=tolerated(self.inputs, self.anchors, self.budget),
+            tolerated=tolerated([Traffic(self.inputs, self.anchors)], self.budget),
             started="2026-03-02T09:14:55Z",
             seconds=83.2,
             classes=tuple(str(digit) for digit in range(10)),

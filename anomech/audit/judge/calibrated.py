@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attribution.mechanisms import LARGEST_NULL
+from anomech.attribution.mechanisms import most_anomalous
 from anomech.audit.probing.coverage import misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import without_verdicts
-from anomech.calibration.conformal import Calibration, needed, tail_probability, threshold
+from anomech.calibration.conformal import Calibration, needed, threshold
+from anomech.calibration.strata import Strata
+from anomech.calibration.tails import fit_smooth_tail
 from anomech.kernel.detector import (
+    CausalDetector,
+    Cause,
     Detector,
     ExplainingDetector,
     FittedDetector,
@@ -33,19 +36,28 @@ class Judged:
         scores: as the detector gave them.
         p_values: float64 `[examples]`; 1 where the score is not finite.
         views: p-values by cause, float64 `[examples]` each.
+        surprises: the same as `-log p`, extrapolated beyond the calibration examples, so that
+            views can be told apart where p-values cannot; float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
         covered: whether trusted examples share the answer; the others have no score.
+        strata: which calibration examples judged each example, int64 `[examples]`.
     """
 
     scores: Scores
     p_values: Tensor
     views: Mapping[str, Tensor]
+    surprises: Mapping[str, Tensor]
     decisions: list[Decision]
     covered: Tensor
+    strata: Tensor
 
     def cause(self, example: int) -> str | None:
-        """The view with the smallest p-value; of equal ones the first that the detector names."""
-        return min(self.views, key=lambda name: float(self.views[name][example]), default=None)
+        """The view with the smallest p-value; of equal ones the most surprising."""
+
+        def order(name: str) -> tuple[float, float]:
+            return float(self.views[name][example]), -float(self.surprises[name][example])
+
+        return min(self.views, key=order, default=None)
 
 
 @dataclass(frozen=True)
@@ -62,8 +74,9 @@ class Calibrated:
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         covered: groups of answers that enough anchors share, int64; None is all.
-        residuals: the unexplained part of calibration examples' responses, of at most 2,000 of
-            them, `[examples, features]`; None if the detector does not tell mechanisms apart.
+        residuals: the unexplained part of calibration examples' responses, the most anomalous
+            first, of at most 2,000, `[examples, features]`; None if the detector does not tell
+            mechanisms apart.
     """
 
     name: str
@@ -82,6 +95,16 @@ class Calibrated:
         """Whose traces the detector looks at; observing with them answers and traces at once."""
         return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
 
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What flags may be due to, as the detector declares it."""
+        return self.fitted.causes if isinstance(self.fitted, CausalDetector) else ()
+
+    @property
+    def strata(self) -> Strata:
+        """Which classes are judged by which calibration examples."""
+        return self._calibration(self.reference.score).strata
+
     def unexplained(self, observed: Observed) -> Tensor:
         """The part of responses that trusted data does not explain `[examples, features]`.
 
@@ -99,7 +122,11 @@ class Calibrated:
     @property
     def own_p_values(self) -> Tensor:
         """p-values of the calibration examples among themselves, `[calibration]`."""
-        return own_p_values(self.reference.score)
+        scores, strata = self.reference.score, self.strata
+        count = torch.tensor(strata.sizes)[strata.of(self.groups)]
+        # Each example is one of those that score at least as high as itself.
+        p_values = self._calibration(scores).p_values(scores, self.groups)
+        return p_values * (count + 1) / count - (1 / count)
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
@@ -115,11 +142,17 @@ class Calibrated:
             name: self._calibration(self.reference.views[name]).p_values(view, groups)
             for name, view in scores.views.items()
         }
+        surprises = {
+            name: fit_smooth_tail(self.reference.views[name]).surprise(view)
+            for name, view in scores.views.items()
+        }
         decisions: list[Decision] = [
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, decisions, covered)
+        return Judged(
+            scores, p_values, views, surprises, decisions, covered, self.strata.of(groups)
+        )
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -160,22 +193,13 @@ def calibrate(
         problems = (*problems, *without_verdicts(silent_parts))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
-    if covered is not None:
-        own = own_p_values(reference.score)
-        odd = misjudged(own, calibration.groups, anchors.groups, budget)
-        covered = covered[~torch.isin(covered, odd)]
     made = Calibrated(
         name, detector, fitted, budget, reference, calibration.groups, per_class, problems, covered
     )
+    if covered is not None:
+        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
+        made = replace(made, covered=covered[~torch.isin(covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made
-    thinned = np.linspace(0, len(calibration) - 1, min(len(calibration), LARGEST_NULL))
-    some = calibration.take(thinned.round().astype(int))
+    some = calibration.take(most_anomalous(reference.score))
     return replace(made, residuals=fitted.unexplained(some, progress))
-
-
-def own_p_values(scores: Tensor) -> Tensor:
-    """p-values of examples `[n]` among themselves."""
-    count = len(scores)
-    # Each example is one of those that score at least as high as itself.
-    return tail_probability(scores, scores) * (count + 1) / count - (1 / count)

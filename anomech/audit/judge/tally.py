@@ -21,6 +21,7 @@ class Tally:
         flags: inputs that the lead flags by themselves, bool `[inputs]`.
         most: flagged inputs that are shown.
         shown: the most anomalous of them.
+        strata: inputs that each stratum of calibration examples judged, by its number.
         flagged: flags by detector.
         seconds: of scoring by detector, with the traces that it looks at.
         tracing: the part of them that went into those traces.
@@ -30,6 +31,7 @@ class Tally:
     flags: np.ndarray
     most: int
     shown: list[Verdict] = field(default_factory=list)
+    strata: list[int] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     tracing: dict[str, float] = field(default_factory=dict)
@@ -44,6 +46,12 @@ class Tally:
         rows = chunk.verdicts
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
+        for row in rows:
+            if row.p_value is None:
+                continue
+            stratum = row.stratum or 0
+            self.strata.extend([0] * (stratum + 1 - len(self.strata)))
+            self.strata[stratum] += 1
         flagged = [row for row in rows if row.decision == "flag"]
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():

@@ -38,11 +38,13 @@ def verdicts(
 ) -> list[Verdict]:
     """Records of what was judged."""
     answers = observed.task.words(observed.answers)
+    causes = {each.name: each for each in calibrated.causes}
     rows = []
     for place, example in enumerate(observed.examples.ids):
         decision, p_value = judged.decisions[place], float(judged.p_values[place])
         finite = bool(torch.isfinite(judged.scores.score[place]))
         cause = judged.cause(place) if decision == "flag" else None
+        because = causes[cause].because if cause in causes else ""
         rows.append(
             Verdict(
                 id=example,
@@ -52,11 +54,12 @@ def verdicts(
                 decision=decision,
                 cause=cause,
                 views={name: float(view[place]) for name, view in judged.views.items()},
+                stratum=int(judged.strata[place]) if calibrated.per_class else None,
                 reason=reason(
                     decision,
                     p_value=p_value,
                     budget=calibrated.budget,
-                    cause=cause,
+                    because=because,
                     problems=calibrated.problems,
                     finite=finite,
                     covered=bool(judged.covered[place]),

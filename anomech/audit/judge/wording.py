@@ -1,20 +1,9 @@
 """One plain sentence for a verdict."""
 
-from anomech.detectors.functional_attribution import (
-    CONFIDENCE,
-    OTHER_CLASS,
-    UNEXPLAINED,
-    UNFAMILIAR,
-)
 from anomech.records import Decision
 
-BECAUSE = {
-    UNEXPLAINED: "trusted examples with the same answer explain too little of how this answer "
-    "comes about",
-    OTHER_CLASS: "the answer comes about as trusted examples of another class do",
-    UNFAMILIAR: "the input is unlike anything trusted",
-    CONFIDENCE: "the model is surer or less sure of its answer than it is of trusted examples",
-}
+USUAL = "its score is beyond those of trusted examples"
+"""Said of a flag whose detector declares no causes."""
 
 
 def reason(
@@ -22,12 +11,22 @@ def reason(
     *,
     p_value: float,
     budget: float,
-    cause: str | None,
+    because: str = "",
     problems: tuple[str, ...] = (),
     finite: bool = True,
     covered: bool = True,
 ) -> str:
-    """Why this decision, for someone who is no researcher."""
+    """Why this decision, for someone who is no researcher.
+
+    Args:
+        decision: made.
+        p_value: of the input.
+        budget: of the run.
+        because: what the detector says of the cause of a flag; empty for nothing.
+        problems: of the detector.
+        finite: whether there is a score.
+        covered: whether enough trusted examples share the answer.
+    """
     if not covered:
         return "No verdict: too few trusted examples have this answer."
     if not finite:
@@ -38,5 +37,7 @@ def reason(
         return (
             f"{p_value:.1%} of normal inputs look at least this unusual; the budget is {budget:g}."
         )
-    because = BECAUSE.get(cause or "", "its score is beyond those of trusted examples")
-    return f"Flagged because {because}; at most {p_value:.2%} of normal inputs look this unusual."
+    return (
+        f"Flagged because {because or USUAL}; at most {p_value:.2%} of normal inputs look this "
+        "unusual."
+    )

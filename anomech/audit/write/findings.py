@@ -1,18 +1,28 @@
 """What a person should know of a run, as findings with stable codes."""
 
+import math
 from collections.abc import Sequence
 
-from anomech.calibration.excess import LEVEL, chance_of_excess, tolerated
+from anomech.calibration.excess import LEVEL, Traffic, chance_of_excess, tolerated
 from anomech.records import Finding, Mechanism
 
 
-def excess(flags: int, inputs: int, calibration: int, budget: float) -> Finding:
-    """The model-level rule: more flags than chance gives, by the exact beta-binomial bound."""
-    limit = tolerated(inputs, calibration, budget)
-    chance = chance_of_excess(flags, inputs, calibration, budget)
+def excess(flags: int, traffic: Sequence[Traffic], budget: float) -> Finding:
+    """The model-level rule: more flags than chance gives, by the exact beta-binomial bound.
+
+    Args:
+        flags: inputs that pass the budget.
+        traffic: inputs and calibration examples of each stratum.
+        budget: of the run.
+    """
+    limit = tolerated(traffic, budget)
+    chance = chance_of_excess(flags, traffic, budget)
+    inputs = sum(each.inputs for each in traffic)
+    calibrated = " and ".join(str(each.calibration) for each in traffic[:3])
+    more = " and more" if len(traffic) > 3 else ""
     rule = (
-        f"With {calibration} calibration examples and a budget of {budget:.2%}, up to {limit} of "
-        f"{inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
+        f"With {calibrated}{more} calibration examples and a budget of {budget:.2%}, up to {limit} "
+        f"of {inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
     )
     if flags > limit:
         return Finding(
@@ -29,6 +39,21 @@ def excess(flags: int, inputs: int, calibration: int, budget: float) -> Finding:
         title="No more flags than chance gives",
         detail=f"{rule} There are {flags}.",
         action="Nothing is needed; single flagged inputs may still deserve a look.",
+    )
+
+
+def blind(fewest: int, inputs: int, calibration: int, budget: float) -> Finding:
+    """False-discovery control that can flag nothing unless much is unusual at once."""
+    return Finding(
+        code="batch-blind",
+        severity="medium",
+        title=f"Fewer than {fewest} anomalous inputs among {inputs} cannot be flagged",
+        detail=f"With control 'batch' and {calibration} calibration examples no p-value is below "
+        f"1/{calibration + 1}, so at a budget of {budget:.2%} {fewest} of the {inputs} inputs must "
+        "have this smallest one before any is flagged. Fewer are cleared, however unusual they "
+        "are.",
+        action=f"Use control 'per_input', or give more trusted examples: with "
+        f"{math.ceil(inputs / budget) - 1} for calibration a single input could be flagged.",
     )
 
 

@@ -13,16 +13,23 @@ SHOWN = 12
 
 
 def group(
-    flagged: Sequence[Verdict], residuals: Tensor, trusted: Tensor
+    flagged: Sequence[Verdict],
+    residuals: Tensor,
+    trusted: Tensor,
+    *,
+    calibration: int,
+    budget: float,
 ) -> tuple[list[Mechanism], dict[str, int]]:
     """Mechanisms, numbered from 1 by size, and the number of each flagged input that has one.
 
     Args:
         flagged: verdicts of flagged inputs.
         residuals: their unexplained responses, in the same order.
-        trusted: the same of calibration examples.
+        trusted: the same of calibration examples, the most anomalous first.
+        calibration: how many calibration examples these are the most anomalous of.
+        budget: share of normal inputs that are flagged.
     """
-    clusters = find_mechanisms(residuals, trusted)
+    clusters = find_mechanisms(residuals, trusted, calibration=calibration, budget=budget)
     found = []
     for label, cohesion in enumerate(clusters.cohesion):
         members = np.flatnonzero(clusters.labels == label)

@@ -17,6 +17,8 @@ from anomech.audit.plan import Plan
 from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
+from anomech.calibration.discovery import fewest_flags
+from anomech.calibration.excess import traffic_of
 from anomech.data.splits import overlap
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Progress
@@ -70,7 +72,13 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
     if trusted is None or not len(places):
         return [], {}
     residuals = trusted.new_empty(len(places), trusted.shape[1])
-    return grouping.group(_flagged(kept, places, residuals), residuals, trusted)
+    return grouping.group(
+        _flagged(kept, places, residuals),
+        residuals,
+        trusted,
+        calibration=len(kept.fitted.trusted.calibration),
+        budget=kept.plan.budget,
+    )
 
 
 def compared(kept: Kept) -> int | None:
@@ -155,9 +163,12 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
+        traffic = traffic_of(fitted.lead.strata.sizes, kept.tally.strata)
+        listed.append(findings.excess(flags, traffic, budget))
         calibration = len(fitted.trusted.calibration)
-        judged = int(np.isfinite(kept.tally.p_values).sum())
-        listed.append(findings.excess(flags, judged, calibration, budget))
+        fewest = fewest_flags(len(inputs), calibration, budget)
+        if kept.plan.control == "batch" and fewest > 1:
+            listed.append(findings.blind(fewest, len(inputs), calibration, budget))
         listed += findings.mechanisms(found)
     listed += fitted.noticed
     already = without_verdicts(fitted.noticed)

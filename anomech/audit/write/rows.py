@@ -1,11 +1,20 @@
 """Rows of the run folder from what was fitted and judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.trusted import TrustedSet
 from anomech.calibration.conformal import needed
-from anomech.records import DetectorSummary, ExampleRow, ScoreRow, Trusted
+from anomech.calibration.excess import Traffic
+from anomech.calibration.rate import false_rate
+from anomech.records import (
+    CauseNote,
+    DetectorSummary,
+    ExampleRow,
+    FalseFlagRate,
+    ScoreRow,
+    Trusted,
+)
 
 
 def calibration_scores(calibrated: Calibrated, trusted: TrustedSet) -> list[ScoreRow]:
@@ -97,4 +106,16 @@ def summary(trusted: TrustedSet, lead: Calibrated) -> Trusted:
             for part, values in (lead.reference.explained or {}).items()
             if bool(values.isfinite().any())
         },
+    )
+
+
+def rate(traffic: Sequence[Traffic], budget: float) -> FalseFlagRate:
+    """How often normal inputs like these are flagged in truth."""
+    return FalseFlagRate(**false_rate(traffic, budget)._asdict())
+
+
+def causes(lead: Calibrated) -> tuple[CauseNote, ...]:
+    """What flags may be due to."""
+    return tuple(
+        CauseNote(name=each.name, because=each.because, advice=each.advice) for each in lead.causes
     )
