@@ -14,7 +14,8 @@ from anomech.audit.probing.asked import ask
 from anomech.audit.probing.coverage import probe_misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import require_sound
-from anomech.calibration.conformal import require
+from anomech.calibration.conformal import needed
+from anomech.calibration.sufficiency import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.task import Task
@@ -88,7 +89,7 @@ def fit(
         DataError: the trusted examples have no labels, or do not fit the model.
     """
     _usable(settings, task)
-    require(round(len(reference) * (1 - settings.anchor_share)), settings.budget)
+    require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)
     task = prepared(task, reference)
     usable, skipped = _usable(settings, task)
     split = split_trusted(
@@ -99,9 +100,14 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    require(len(split.calibration), settings.budget)
     noticed = ask(task, split)
     require_sound(noticed)
+    if len(split.calibration) < needed(settings.budget):
+        raise Inconclusive(
+            f"of the trusted examples only {len(split.calibration)} can calibrate, and a budget of "
+            f"{settings.budget:g} needs {needed(settings.budget)}: the others have answers that "
+            "too few of them share; give more of every class."
+        )
     detectors: dict[str, Calibrated] = {}
     seconds: dict[str, float] = {}
     tracing: dict[str, float] = {}
