@@ -70,22 +70,18 @@ def _sizes(network: nn.Module, call: Callable[[int], Any]) -> list[int]:
     return []
 
 
-def as_images(
-    batch: np.ndarray, mean: Sequence[float], std: Sequence[float], device: torch.device
-) -> Tensor:
-    """Normalized images float32 `[batch, c, h, w]`, whose channels are last in memory.
+def pixels(batch: np.ndarray, device: torch.device) -> Tensor:
+    """Images uint8 `[batch, h, w, c]` as float32 `[batch, c, h, w]` in [0, 1], channels last."""
+    images = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
+    return images.permute(0, 3, 1, 2).float() / 255
 
-    Args:
-        batch: uint8 `[batch, h, w, c]`.
-        mean: per channel, subtracted from images in [0, 1].
-        std: per channel, divided by afterwards.
-        device: where they go.
+
+def normalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images `[batch, c, h, w]` less `mean`, divided by `std`, each one value or one a channel.
 
     Raises:
         DataError: the normalization is for another number of channels.
     """
-    images = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
-    images = images.permute(0, 3, 1, 2).float() / 255
     channels = images.shape[1]
     if len(mean) not in (1, channels) or len(std) not in (1, channels):
         raise DataError(
@@ -94,8 +90,8 @@ def as_images(
         )
     if tuple(mean) == (0.0,) and tuple(std) == (1.0,):
         return images
-    shift = torch.tensor(mean, device=device).view(1, -1, 1, 1)
-    return (images - shift) / torch.tensor(std, device=device).view(1, -1, 1, 1)
+    shift = torch.tensor(mean, device=images.device).view(1, -1, 1, 1)
+    return (images - shift) / torch.tensor(std, device=images.device).view(1, -1, 1, 1)
 
 
 def laid(images: Tensor, layout: Layout) -> Tensor:

@@ -14,7 +14,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.state import pack, unpack
-from anomech.kernel.task import Ability, Features, Layers, Logits, Preparation, Remark, Training
+from anomech.kernel.task import (
+    Ability,
+    Activations,
+    DifferentiableInputs,
+    Features,
+    Layers,
+    Logits,
+    Preparation,
+    Remark,
+    Training,
+)
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks._calling import called
 from anomech.tasks._catching import watched_head
@@ -37,7 +47,8 @@ from anomech.tasks._sighting import (
     spread_over,
 )
 from anomech.tasks._twin import converted, twin
-from anomech.tasks.arithmetic import Layout, Precision, as_images, capacity, laid
+from anomech.tasks.arithmetic import Layout, Precision, capacity, laid, normalized, pixels
+from anomech.tasks.openings import opened, openings
 from anomech.tasks.watching import watched_parameters
 
 FEW, MANY = 8, 256
@@ -91,7 +102,7 @@ class ImageClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {Preparation, Logits, Layers}
+        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
         seen = self._known
         if seen is None or seen.head is not None:
             given.add(Features)
@@ -191,11 +202,8 @@ class ImageClassifier:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
-        logits, features = self._logits(self.network, overlay, batch)
-        if not overlay:  # of other parameters, who moved them judges
-            check_finite(logits)
-        answers = None if answers is None else answers.to(logits.device)
-        return response_of(logits, features, answers, alone=self._looked_at.kind in LABELS)
+        _, response = self._run(overlay, self._images(batch), answers)
+        return response
 
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
@@ -227,7 +235,7 @@ class ImageClassifier:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
         buffers = self._buffers(overlay)
-        logits, _ = self._logits(self._training, {**overlay, **buffers}, batch)
+        logits, _ = self._logits(self._training, {**overlay, **buffers}, self._images(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
@@ -236,8 +244,43 @@ class ImageClassifier:
             return {}
         buffers = self._buffers(overlay)
         with torch.no_grad():
-            self._logits(self._recalibrating, {**overlay, **buffers}, batch)
+            self._logits(self._recalibrating, {**overlay, **buffers}, self._images(batch))
         return buffers
+
+    def embed(self, batch: Any) -> Tensor:
+        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
+        return pixels(batch, self._device)
+
+    def respond_at(
+        self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
+    ) -> Response:
+        """See `anomech.kernel.task.DifferentiableInputs.respond_at`; logits can be followed too."""
+        logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
+        return response._replace(logits=logits)
+
+    def project(self, points: Tensor) -> Tensor:
+        """Pixels cut to [0, 1]."""
+        return points.clamp(0, 1)
+
+    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
+        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
+        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+    def points(self) -> Sequence[str]:
+        """See `anomech.kernel.task.Activations.points`."""
+        return openings(self.network)
+
+    def respond_with(
+        self,
+        overlay: Overlay,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """See `anomech.kernel.task.Activations.respond_with`."""
+        with opened(self.network, changes):
+            return self.respond(overlay, batch, answers)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -302,12 +345,12 @@ class ImageClassifier:
         return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
 
     def _logits(
-        self, network: nn.Module, overlay: Overlay, batch: np.ndarray
+        self, network: nn.Module, overlay: Overlay, images: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
-        images = self._images(batch)
         if self._known is None:
-            glance = self._sighted(images[:FEW], "logits")
+            with torch.no_grad():
+                glance = self._sighted(images[:FEW].detach(), "logits")
             check_precision(glance, self.precision)
             vars(self)["_glance"] = glance
         seen = self._looked_at
@@ -318,8 +361,19 @@ class ImageClassifier:
         features = None if caught.features is None else caught.features.detach().float()
         return seen.logits(scores, caught), features
 
+    def _run(
+        self, overlay: Overlay, images: Tensor, answers: Tensor | None
+    ) -> tuple[Tensor, Response]:
+        """Logits that can be followed back, and the response, to normalized images."""
+        logits, features = self._logits(self.network, overlay, images)
+        if not overlay:  # of other parameters, who moved them judges
+            check_finite(logits)
+        answers = None if answers is None else answers.to(logits.device)
+        alone = self._looked_at.kind in LABELS
+        return logits, response_of(logits, features, answers, alone=alone)
+
     def _images(self, batch: np.ndarray) -> Tensor:
-        return as_images(batch, self.mean, self.std, self._device)
+        return normalized(pixels(batch, self._device), self.mean, self.std)
 
     def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
         return called(network, overlay, images, self.pass_timeout)
