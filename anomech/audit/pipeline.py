@@ -93,7 +93,7 @@ def fit_profile(
     """
     task, reference, _ = load_trusted(plan, progress, workers)
     fitted = fit(plan, task, reference, progress, engine)
-    write_profile(path, fitted, task, fitting_options(plan))
+    write_profile(path, fitted, fitting_options(plan))
     return fitted
 
 
@@ -120,7 +120,7 @@ def judge(
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
-        task=loaded.task.kind,
+        task=fitted.task.kind,
         budget=plan.budget,
         control=plan.control,
         tolerated=tolerated(traffic, plan.budget),
@@ -129,7 +129,7 @@ def judge(
         started=started,
         seconds=time.monotonic() - clock,
         classes=fitted.trusted.about.get("classes", ()),
-        provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
+        provenance=provenance.collect(loaded, fitted.task, fitted.trusted.digests, plan.seed),
         trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
             rows.detector(
@@ -168,7 +168,7 @@ def _fitted(
     fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
-            write_profile(kept, fitted, loaded.task, {}, basis, loaded.model)
+            write_profile(kept, fitted, {}, basis, loaded.model)
     return fitted
 
 
@@ -196,7 +196,7 @@ def _judge_inputs(
         done += len(places)
         progress("judging inputs", done, len(inputs))
     shared = Shared(
-        task=loaded.task,
+        task=fitted.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
         anchors=anchor_names(fitted.trusted),

@@ -24,23 +24,19 @@ from anomech.kernel.state import Links, fitted_kind, pack, unpack
 from anomech.kernel.task import Task
 from anomech.kernel.tracer import PlacedSource, Tracer, TraceSource
 from anomech.kernel.types import Engine
+from anomech.observing.preparing import knowing, knowledge
 from anomech.observing.traces import FittedSource
+from anomech.records import Finding
 
 
 def write_profile(
-    path: Path,
-    fitted: Fitted,
-    task: Task,
-    plan: Mapping[str, Any],
-    basis: str = "",
-    model: str = "",
+    path: Path, fitted: Fitted, plan: Mapping[str, Any], basis: str = "", model: str = ""
 ) -> None:
     """Write a profile, whole or not at all.
 
     Args:
         path: of the file.
         fitted: what it holds.
-        task: the model that it was fitted to.
         plan: options that it was fitted with, in the form of a plan.
         basis: hash of what it rests on, for whoever keeps it to come back to.
         model: fingerprint of the model; empty takes it, which reads all of its tensors.
@@ -52,10 +48,10 @@ def write_profile(
     """
     tensors: dict[str, Tensor] = {}
     facts = {
-        "model": model or fingerprint(task),
+        "model": model or fingerprint(fitted.task),
         "basis": basis,
         "plan": dict(plan),
-        **_packed(fitted, task, tensors),
+        **_packed(fitted, tensors),
     }
     write_saved(path, facts, tensors)
 
@@ -103,11 +99,13 @@ def kept_profile(path: Path, task: Task, basis: str, model: str = "") -> Fitted 
         return None  # it is fitted again, which also mends the file
 
 
-def _packed(fitted: Fitted, task: Task, tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
     sources = [each.source for each in fitted.sources]
-    links: Links = {Task: [task], Engine: []}
+    links: Links = {Task: [fitted.task], Engine: []}
     seen: Links = {**links, TraceSource: sources}
     return {
+        "task": knowledge(fitted.task),
+        "noticed": [each.model_dump() for each in fitted.noticed],
         "sources": [
             {
                 "tracer": {USE: plugins.name_of("tracer", each.tracer), **resolved(each.tracer)},
@@ -141,6 +139,7 @@ def _packed(fitted: Fitted, task: Task, tensors: dict[str, Tensor]) -> dict[str,
 
 
 def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor]) -> Fitted:
+    task = knowing(task, facts["task"])
     links: Links = {Task: [task], Engine: []}
     device = next(iter(task.watched.values())).device
     sources = []
@@ -168,6 +167,8 @@ def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor
         tracing={name: float(each) for name, each in facts["tracing"].items()},
         skipped={str(name): str(why) for name, why in facts["skipped"].items()},
         sources=tuple(sources),
+        task=task,
+        noticed=tuple(Finding(**each) for each in facts["noticed"]),
     )
 
 

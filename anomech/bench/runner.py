@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from anomech.audit.load.provenance import now
-from anomech.bench import datasets, tables
+from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
 from anomech.bench.scene import Material, check_sizes
@@ -28,6 +28,8 @@ from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
 from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
+from anomech.report.board.markdown import markdown
+from anomech.report.board.spreadsheet import comma_separated
 
 TOP = "bench.json"
 
@@ -35,7 +37,7 @@ Piece = TypeVar("Piece")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finished:
     """What a bench came to.
 
     Attributes:
@@ -59,7 +61,7 @@ def run_suite(
     engine: Engine | None = None,
     progress: Progress = silent,
     told: Callable[[Scorecard], None] = lambda card: None,
-) -> Outcome:
+) -> Finished:
     """Run a suite's cells, or those that are missing, and write its folder.
 
     A cell is not run again unless its part of the suite, the data or the version of this package
@@ -270,7 +272,7 @@ def _mapped(
         yield from zip(some, results, strict=True)
 
 
-def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: bool) -> Outcome:
+def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: bool) -> Finished:
     """Write the top record and all tables from the cards that are there."""
     found = [(cell, card) for cell in everything if (card := bench.card(cell))]
     judged = [cell for cell, card in found if card.status == "done"]
@@ -288,9 +290,9 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
         }
     )
     write_record(out / TOP, run)
-    write_text(out / "leaderboard.md", tables.markdown(run, cards, suite.budgets))
-    write_text(out / "leaderboard.csv", tables.comma_separated(cards))
-    return Outcome(run, cards, render_leaderboard(out).name)
+    write_text(out / "leaderboard.md", markdown(run, cards, suite.budgets))
+    write_text(out / "leaderboard.csv", comma_separated(cards))
+    return Finished(run, cards, render_leaderboard(out).name)
 
 
 def _versions() -> dict[str, str]:
