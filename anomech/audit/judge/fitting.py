@@ -100,7 +100,7 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    noticed = ask(task, split)
+    noticed = ask(split.everything, split.covered)
     require_sound(noticed)
     if len(split.calibration) < needed(settings.budget):
         raise Inconclusive(
