@@ -46,6 +46,7 @@ def write_profile(path: Path, fitted: Fitted, plan: Mapping[str, Any], basis: st
     tensors: dict[str, Tensor] = {}
     facts = {
         "model": fingerprint(fitted.task),
+        "watched": list(fitted.task.watched),
         "basis": basis,
         "plan": dict(plan),
         **_packed(fitted, tensors),
@@ -59,13 +60,19 @@ def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
     Raises:
         DataError: there is no such file, it is no profile, it was changed, or another version of
             this package wrote it.
-        ModelError: it was fitted to another model.
+        ModelError: it was fitted to another model, or to other parameters of it.
     """
     facts, tensors = read_saved(path)
     if facts["model"] != fingerprint(task):
         raise ModelError(
             f"{path.name} was fitted to another model than this one (their tensors differ); fit "
             "one with `anomech fit`."
+        )
+    task = knowing(task, facts.get("task"))
+    if facts.get("watched") != list(task.watched):
+        raise ModelError(
+            f"{path.name} was fitted while other parameters of the model were watched; watch the "
+            "same ones, or fit one with `anomech fit`."
         )
     try:
         return _unpacked(facts, task, tensors), facts["plan"]
@@ -130,7 +137,6 @@ def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor]) -> Fitted:
-    task = knowing(task, facts["task"])
     links: Links = {Task: [task], Engine: []}
     device = next(iter(task.watched.values())).device
     sources = []
