@@ -49,6 +49,7 @@ def write_profile(
     tensors: dict[str, Tensor] = {}
     facts = {
         "model": model or fingerprint(fitted.task),
+        "watched": list(fitted.task.watched),
         "basis": basis,
         "plan": dict(plan),
         **_packed(fitted, tensors),
@@ -67,13 +68,19 @@ def read_profile(path: Path, task: Task, model: str = "") -> tuple[Fitted, dict[
     Raises:
         DataError: there is no such file, it is no profile, it was changed, or another version of
             this package wrote it.
-        ModelError: it was fitted to another model.
+        ModelError: it was fitted to another model, or to other parameters of it.
     """
     facts, tensors = read_saved(path)
     if facts["model"] != (model or fingerprint(task)):
         raise ModelError(
             f"{path.name} was fitted to another model than this one (their tensors differ); fit "
             "one with `anomech fit`."
+        )
+    task = knowing(task, facts.get("task"))
+    if facts.get("watched") != list(task.watched):
+        raise ModelError(
+            f"{path.name} was fitted while other parameters of the model were watched; watch the "
+            "same ones, or fit one with `anomech fit`."
         )
     try:
         return _unpacked(facts, task, tensors), facts["plan"]
@@ -139,7 +146,6 @@ def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor]) -> Fitted:
-    task = knowing(task, facts["task"])
     links: Links = {Task: [task], Engine: []}
     device = next(iter(task.watched.values())).device
     sources = []

@@ -1,8 +1,6 @@
 """Running a suite: first its networks, then its cells, each once; what is done stays done."""
 
 import hashlib
-import platform
-import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext, suppress
@@ -18,9 +16,11 @@ from anomech.audit.load.provenance import now
 from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
+from anomech.bench.machine import hardware, versions
+from anomech.bench.places import CARD, Bench
 from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
-from anomech.bench.work import CARD, Bench, judge_case, refuse_cell, train_network
+from anomech.bench.work import judge_case, refuse_cell, train_network
 from anomech.engines.serial import Serial
 from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
@@ -158,8 +158,8 @@ def _ledger(
         cells=len(everything),
         done=0,
         failed=0,
-        versions=_versions(),
-        hardware=_hardware(suite.device),
+        versions=versions(),
+        hardware=hardware(suite.device),
     )
     cards = ((cell.id, bench.card(cell)) for cell in everything)
     return _Ledger(bench.out, run, clock, {name: card.status for name, card in cards if card})
@@ -293,20 +293,3 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
     write_text(out / "leaderboard.md", markdown(run, cards, suite.budgets))
     write_text(out / "leaderboard.csv", comma_separated(cards))
     return Finished(run, cards, render_leaderboard(out).name)
-
-
-def _versions() -> dict[str, str]:
-    libraries = {name: version(name) for name in ("anomech", "numpy", "scipy", "scikit-learn")}
-    return {**libraries, "torch": torch.__version__, "python": platform.python_version()}
-
-
-def _hardware(device: str) -> str:
-    """Processor and, if the suite runs there, graphics card; no host names."""
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        model = found[1] if found else model
-    words = f"{model}, {torch.get_num_threads()} threads"
-    if device.startswith("cuda") and torch.cuda.is_available():
-        words += f", {torch.cuda.get_device_name(device)}"
-    return words

@@ -25,7 +25,7 @@ from odd_networks import (
 )
 from torch import nn
 
-from anomech.audit.auditor import Auditor
+from anomech.audit.auditor import Auditor, load_profile
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError, Inconclusive, ModelError
@@ -344,3 +344,16 @@ def library(digits_world):
             loss.backward()
             steps.step()
     return model.eval()
+
+
+@pytest.mark.parametrize("watch", ["all", "last"])
+def test_a_profile_remembers_what_the_model_was_seen_to_be(
+    watch, audit, net, tmp_path, digits_world
+):
+    model = Answering(net, lambda logits: logits.softmax(1))
+    fitted, clean, _ = audit(model, watch=watch)
+    fitted.save(tmp_path / "profile.safetensors")
+    again = load_profile(tmp_path / "profile.safetensors", ImageClassifier(model, watch=watch))
+    assert again.task.seen == fitted.task.seen
+    assert again.findings == fitted.findings
+    assert again.score(Subset(digits_world.clean, np.arange(80))) == clean

@@ -100,7 +100,7 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    noticed = ask(task, split)
+    noticed = ask(split.everything, split.covered)
     require_sound(noticed)
     if len(split.calibration) < needed(settings.budget):
         raise Inconclusive(
@@ -108,6 +108,30 @@ def fit(
             f"{settings.budget:g} needs {needed(settings.budget)}: the others have answers that "
             "too few of them share; give more of every class."
         )
+    detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
+    lead = detectors[settings.lead]
+    return Fitted(
+        trusted=remembered(split),
+        detectors=detectors,
+        lead=lead,
+        seconds=seconds,
+        tracing=tracing,
+        skipped=skipped,
+        sources=tuple(split.everything.cache.sources),
+        task=task,
+        noticed=(*noticed, *_of_lead(lead, split, progress)),
+    )
+
+
+def _calibrated(
+    settings: Settings,
+    usable: Mapping[str, Detector],
+    split: TrustedSplit,
+    skipped: dict[str, str],
+    progress: Progress,
+    engine: Engine | None,
+) -> tuple[dict[str, Calibrated], dict[str, float], dict[str, float]]:
+    """Detectors, their seconds and the part of these that went into traces; adds to `skipped`."""
     detectors: dict[str, Calibrated] = {}
     seconds: dict[str, float] = {}
     tracing: dict[str, float] = {}
@@ -134,18 +158,7 @@ def fit(
         own = time.monotonic() - clock - (cache.spent - before)
         tracing[name] = sum(cache.seconds(source) for source in made.sources)
         detectors[name], seconds[name] = made, own + tracing[name]
-    lead = detectors[settings.lead]
-    return Fitted(
-        remembered(split),
-        detectors,
-        lead,
-        seconds,
-        tracing,
-        skipped,
-        tuple(cache.sources),
-        task,
-        (*noticed, *_of_lead(lead, split, progress)),
-    )
+    return detectors, seconds, tracing
 
 
 def _of_lead(lead: Calibrated, split: TrustedSplit, progress: Progress) -> list[Finding]:
