@@ -14,6 +14,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.attribution.usual import Context, Usual, fit_usual
+from anomech.kernel.errors import Inconclusive
 
 FLOOR = 1e-12
 NORMAL_90 = 1.2815515655446004
@@ -58,7 +59,7 @@ class Density:
 def fit_density(values: Tensor, at: Context) -> Density:
     """Fit to trusted statistics `[n, d]`, float64."""
     usual = fit_usual(values, at)
-    standardized = usual.standardized(values, at)
+    standardized = require_finite(usual.standardized(values, at))
     shrunk = LedoitWolf(assume_centered=True).fit(standardized.numpy())
     precision = torch.from_numpy(shrunk.precision_)
     return Density(usual, precision, fit_tail(_distance(standardized, precision)))
@@ -69,6 +70,20 @@ def fit_tail(values: Tensor) -> Tail:
     levels = torch.tensor([0.5, 0.9], dtype=torch.float64)
     middle, high = torch.quantile(values.clamp_min(FLOOR).log(), levels).tolist()
     return Tail(middle, max((high - middle) / NORMAL_90, 1e-6))
+
+
+def require_finite(values: Tensor) -> Tensor:
+    """The values, if all are numbers; absurdly large weights overflow in products of responses.
+
+    Raises:
+        Inconclusive: some are not finite.
+    """
+    if bool(torch.isfinite(values).all()):
+        return values
+    raise Inconclusive(
+        "statistics of trusted examples are not finite numbers, so nothing can be compared with "
+        "them; look for weights of an absurd size in the model."
+    )
 
 
 def one_sided(values: Tensor) -> Tensor:

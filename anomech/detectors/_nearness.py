@@ -7,7 +7,7 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.attribution.couplings import unit
-from anomech.attribution.density import FLOOR
+from anomech.attribution.density import FLOOR, require_finite
 from anomech.attribution.usual import SHRINK
 from anomech.kernel.detector import ObservedExamples
 
@@ -83,7 +83,7 @@ def _fit_means(rows: Tensor, groups: Tensor, shrink: float) -> Means:
     # dimensions it lies much nearer to what was fitted to it than anything else does.
     out = 1.0 if shrink else 0.0
     others = (sums[place] - out * rows + shrink * common) / (counts[place] - out + shrink)
-    shrunk = LedoitWolf(assume_centered=True).fit((rows - others).numpy())
+    shrunk = LedoitWolf(assume_centered=True).fit(require_finite(rows - others).numpy())
     return Means(kinds, means, common, torch.from_numpy(shrunk.precision_))
 
 

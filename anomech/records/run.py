@@ -66,8 +66,8 @@ class Verdict(Record):
 
     id: str
     answer: str
-    score: float | None
-    p_value: float | None
+    score: float | None = None
+    p_value: float | None = None
     q_value: float | None = None
     """Share of false flags to expect if this input and all more anomalous ones are flagged
     (Benjamini-Hochberg over all inputs)."""
@@ -130,7 +130,7 @@ class DetectorSummary(Record):
     inputs: int
     calibration: int
     """Trusted examples that its p-values rest on."""
-    threshold: float | None
+    threshold: float | None = None
     evaluations: float
     """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""
     fit_seconds: float

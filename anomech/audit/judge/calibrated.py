@@ -8,6 +8,9 @@ from torch import Tensor
 
 from anomech.attribution.mechanisms import most_anomalous
 from anomech.audit.judge.trusted import TrustedSplit
+from anomech.audit.probing.coverage import misjudged
+from anomech.audit.probing.traces import probe as probe_traces
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
@@ -38,6 +41,7 @@ class Judged:
         surprises: the same as `-log p`, extrapolated beyond the calibration examples, so that
             views can be told apart where p-values cannot; float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
+        covered: whether trusted examples share the answer; the others have no score.
         strata: which calibration examples judged each example, int64 `[examples]`.
     """
 
@@ -46,6 +50,7 @@ class Judged:
     views: Mapping[str, Tensor]
     surprises: Mapping[str, Tensor]
     decisions: list[Decision]
+    covered: Tensor
     strata: Tensor
 
     def cause(self, example: int) -> str | None:
@@ -72,6 +77,7 @@ class Calibrated:
         teachers: places of the examples among which `Scores.nearest` counts, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
+        covered: groups of answers that enough anchors share, int64; None is all.
         residuals: the unexplained part of calibration examples' responses, the most anomalous
             first, of at most 2,000, `[examples, features]`; None if the detector does not tell
             mechanisms apart.
@@ -87,6 +93,7 @@ class Calibrated:
     teachers: Tensor
     per_class: bool
     problems: tuple[str, ...]
+    covered: Tensor | None = None
     residuals: Tensor | None = None
 
     @property
@@ -130,6 +137,10 @@ class Calibrated:
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
         scores, groups = self.fitted.score(observed, progress), observed.groups
+        covered = torch.ones(len(groups), dtype=torch.bool)
+        if self.covered is not None:
+            covered = torch.isin(groups, self.covered)
+            scores = replace(scores, score=torch.where(covered, scores.score, torch.nan))
         finite = torch.isfinite(scores.score)
         known = torch.where(finite, scores.score, -torch.inf)
         p_values = self._calibration(self.reference.score).p_values(known, groups)
@@ -145,7 +156,9 @@ class Calibrated:
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, surprises, decisions, self.strata.of(groups))
+        return Judged(
+            scores, p_values, views, surprises, decisions, covered, self.strata.of(groups)
+        )
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -167,18 +180,31 @@ def calibrate(
 
     A detector that holds out by itself learns from all and calibrates on all; any other learns
     from the anchors and calibrates on the rest.
+
+    Args:
+        name: of the detector.
+        detector: with its options.
+        split: the trusted set.
+        budget: false-positive rate that flags may have.
+        per_class: whether p-values are within a class where it has enough examples.
+        seed: of everything random.
+        progress: told about both.
     """
     if isinstance(detector, HeldOutDetector):
-        everything = torch.arange(len(split.everything))
-        anchors, examples, calibration = everything, everything, split.everything
+        examples = teachers = split.judged
+        anchors = calibration = split.everything.take(examples.numpy())
         fitted, reference = detector.fit_held_out(
-            calibration, split.right, seed=seed, progress=progress
+            calibration, split.right[examples], seed=seed, progress=progress
         )
     else:
-        anchors, examples, calibration = split.anchor_places, split.rest, split.calibration
-        fitted = detector.fit(split.anchors, seed=seed, progress=progress)
+        examples, teachers = split.rest, split.anchor_places
+        anchors, calibration = split.anchors, split.calibration
+        fitted = detector.fit(anchors, seed=seed, progress=progress)
         reference = fitted.score(calibration, progress)
     problems = fitted.health.problems
+    if isinstance(fitted, TracedDetector):
+        silent_parts = probe_traces(anchors.traced(fitted.source, progress))
+        problems = (*problems, *without_verdicts(silent_parts))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     made = Calibrated(
@@ -189,10 +215,14 @@ def calibrate(
         reference=reference,
         groups=calibration.groups,
         examples=examples,
-        teachers=anchors,
+        teachers=teachers,
         per_class=per_class,
         problems=problems,
+        covered=split.covered,
     )
+    if split.covered is not None:
+        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
+        made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made
     some = calibration.take(most_anomalous(reference.score))

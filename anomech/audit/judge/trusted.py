@@ -7,13 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.audit.probing.coverage import covered
+from anomech.audit.probing.order import probe as probe_order
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
-from anomech.kernel.types import Engine, Examples, Progress
+from anomech.kernel.types import About, Engine, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
+UNCOVERED = "too few trusted examples have its answer"
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,12 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        right: whether each is answered as labeled, bool `[n]`.
+        right: whether each is answered as labeled, bool `[n]`; all are if there are no labels.
+        labeled: whether there are labels.
         anchor_places: of the anchors, int64.
         rest: places of the calibration examples, int64.
+        judged: places of all whose answers are covered, int64.
+        covered: groups of answers that enough anchors share, ascending int64; None is all.
     """
 
     anchors: Observed
@@ -36,13 +42,16 @@ class TrustedSplit:
     left_out: Mapping[str, str]
     everything: Observed
     right: Tensor
+    labeled: bool
     anchor_places: Tensor
     rest: Tensor
+    judged: Tensor
+    covered: Tensor | None = None
 
     @property
-    def accuracy(self) -> float:
-        """Share of the trusted set that the model answers as labeled."""
-        return float(self.right.double().mean())
+    def accuracy(self) -> float | None:
+        """Share of it that the model answers as labeled; None if there are no labels."""
+        return float(self.right.double().mean()) if self.labeled else None
 
     def on(self, engine: Engine | None) -> "TrustedSplit":
         """The same, with independent parts of work on an engine."""
@@ -67,7 +76,7 @@ class TrustedSet:
         calibration: places of the calibration examples.
         left_out: ids that are in neither role, with the reason.
         misanswered: places of all that the model does not answer as labeled.
-        classes: names of the classes, if they have any.
+        about: what the task remembers of them for inputs to come.
     """
 
     ids: tuple[str, ...]
@@ -78,15 +87,15 @@ class TrustedSet:
     calibration: tuple[int, ...]
     left_out: Mapping[str, str]
     misanswered: tuple[int, ...]
-    classes: tuple[str, ...] = ()
+    about: About
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def accuracy(self) -> float:
-        """Share of all that the model answers as labeled."""
-        return 1 - len(self.misanswered) / len(self.ids)
+    def accuracy(self) -> float | None:
+        """Share of all that the model answers as labeled; None if there are no labels."""
+        return None if self.labels is None else 1 - len(self.misanswered) / len(self.ids)
 
 
 def remembered(split: TrustedSplit) -> TrustedSet:
@@ -104,7 +113,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         calibration=tuple(places[name] for name in split.calibration.examples.ids),
         left_out=dict(split.left_out),
         misanswered=tuple(torch.nonzero(~split.right)[:, 0].tolist()),
-        classes=tuple(getattr(examples, "class_names", None) or ()),
+        about=about(examples),
     )
 
 
@@ -115,45 +124,65 @@ def split_trusted(
 
     Args:
         task: the model.
-        reference: trusted examples with labels.
-        share: of each class that goes to the anchors.
+        reference: trusted examples; without labels the model's own answers to them are trusted.
+        share: of each kind of answer that goes to the anchors.
         most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
 
     Raises:
-        DataError: the trusted set has no labels, or labels the model cannot give.
-        Inconclusive: the model answers almost no trusted example as labeled.
+        DataError: the trusted set has labels that the model cannot give.
+        Inconclusive: the model answers few trusted examples as labeled.
     """
-    labels = reference.labels
-    if labels is None:
-        raise DataError(
-            "the trusted set has no labels; give a folder with one sub-folder per class, or an "
-            ".npz with 'labels'."
-        )
-    observed = observe(task, reference, progress=progress)
-    _check_labels(observed, labels)
-    right = task.agrees(observed.answers, labels).numpy()
-    keys = labels if labels.ndim == 1 else observed.groups.numpy()
+    observed, labels = observe(task, reference, progress=progress), reference.labels
+    right, keys = np.ones(len(reference), bool), observed.groups.numpy()
+    if labels is not None:
+        _check_labels(observed, labels)
+        _check_order(observed, labels)
+        right = task.agrees(observed.answers, labels).numpy()
+        keys = labels if labels.ndim == 1 else keys
     share = min(share, most / len(reference))
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:
         raise Inconclusive(
             f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
-            "labeled, too few to learn from; check that the labels follow the order of the "
-            "model's classes and that the normalization is right."
+            "labeled, too few to learn from; check that they belong to this model and reach it as "
+            "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
+    known, covers = None, np.ones(len(reference), bool)
+    if Logits in task.provides:
+        known = covered(observed.groups[torch.from_numpy(anchors)])
+        covers = torch.isin(observed.groups, known).numpy()
+        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not covers[i]}
+        anchors, calibration = anchors[covers[anchors]], calibration[covers[calibration]]
+        if not len(anchors):
+            raise Inconclusive(
+                "no class has enough trusted examples to learn from; give at least six of each "
+                "class that is to be judged."
+            )
     return TrustedSplit(
-        observed.take(anchors),
-        observed.take(calibration),
-        left_out,
-        observed,
-        torch.from_numpy(right),
-        torch.from_numpy(anchors),
-        torch.from_numpy(calibration),
+        anchors=observed.take(anchors),
+        calibration=observed.take(calibration),
+        left_out=left_out,
+        everything=observed,
+        right=torch.from_numpy(right),
+        labeled=labels is not None,
+        anchor_places=torch.from_numpy(anchors),
+        rest=torch.from_numpy(calibration),
+        judged=torch.from_numpy(np.flatnonzero(covers)),
+        covered=known,
     )
+
+
+def _check_order(observed: Observed, labels: np.ndarray) -> None:
+    """Refuse labels that do not belong to the answers of a classifier."""
+    if Logits not in observed.task.provides or labels.ndim != 1:
+        return
+    names = observed.task.label_words(np.arange(observed.logits.shape[1]))
+    for found in probe_order(observed.groups.numpy(), labels, names):
+        raise Inconclusive(f"{found.title}. {found.detail} {found.action}")
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:

@@ -60,6 +60,7 @@ def verdicts(
                     because=because,
                     problems=calibrated.problems,
                     finite=finite,
+                    covered=bool(judged.covered[place]),
                 ),
                 evidence=_evidence(judged, place, calibrated.teachers, anchors) if finite else (),
                 explained={
