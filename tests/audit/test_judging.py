@@ -92,8 +92,10 @@ def calibrated(recorded):
             left_out={},
             everything=calibration,
             right=torch.ones(len(calibration), dtype=torch.bool),
+            labeled=True,
             anchor_places=everyone[:0],
             rest=everyone,
+            judged=everyone,
         )
         return calibrate("given", method, split, **options)
 
