@@ -254,7 +254,8 @@ def _staged(bench: Bench, cell: Cell) -> Staged:
         cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
     )
     address = cell.network.fingerprint(*sets.train)
-    perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
+    attacked = ImageClassifier(model, device=suite.device)
+    perturber = Perturber(attacked, address, cell.seed, bench.zoo / "perturbed", bench.progress)
     made = scene(bench.material, cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
     title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"

@@ -1,7 +1,7 @@
 """An image classifier: batches are uint8 images, answers are class indices."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,23 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.kernel.errors import DataError, ModelError, answered
-from anomech.kernel.task import Ability, Features, Layers, Logits, Training
+from anomech.kernel.task import (
+    Ability,
+    Activations,
+    DifferentiableInputs,
+    Features,
+    Layers,
+    Logits,
+    Training,
+)
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks.arithmetic import Precision, capacity, watched_head
+from anomech.tasks.openings import opened, openings
 from anomech.tasks.watching import watched_parameters
+
+PROVIDES: frozenset[Ability] = frozenset(
+    {Logits, Features, Layers, Training, DifferentiableInputs, Activations}
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +62,7 @@ class ImageClassifier:
     memory: int = 2**30
     batch: int = 0
     kind: str = field(default="image classifier", init=False, repr=False)
-    provides: frozenset[Ability] = field(
-        default=frozenset({Logits, Features, Layers, Training}), init=False, repr=False
-    )
+    provides: frozenset[Ability] = field(default=PROVIDES, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.mean or min(self.std, default=0) <= 0:
@@ -109,15 +120,8 @@ class ImageClassifier:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
-        images = self._prepare(batch)
-        with watched_head(self.network, self.precision, self._device) as caught:
-            logits = self._call(self.network, overlay, images)
-        logits = _checked(logits, len(images))
-        if not overlay:  # of other parameters, who moved them judges
-            _check_finite(logits)
-        features = caught[-1].detach().float() if caught else logits.detach()
-        answers = None if answers is None else answers.to(logits.device)
-        return _response(logits, features, answers)
+        _, response = self._run(overlay, self._prepare(batch), answers)
+        return response
 
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
@@ -161,6 +165,55 @@ class ImageClassifier:
             self._call(self._recalibrating, {**overlay, **buffers}, self._prepare(batch))
         return buffers
 
+    def embed(self, batch: Any) -> Tensor:
+        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
+        images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+        return images.permute(0, 3, 1, 2).float() / 255  # stays channels-last in memory
+
+    def respond_at(
+        self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
+    ) -> Response:
+        """See `anomech.kernel.task.DifferentiableInputs.respond_at`; logits can be followed too."""
+        logits, response = self._run(overlay, self._normalized(points), answers)
+        return response._replace(logits=logits)
+
+    def project(self, points: Tensor) -> Tensor:
+        """Pixels cut to [0, 1]."""
+        return points.clamp(0, 1)
+
+    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
+        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
+        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+    def points(self) -> Sequence[str]:
+        """See `anomech.kernel.task.Activations.points`."""
+        return openings(self.network)
+
+    def respond_with(
+        self,
+        overlay: Overlay,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """See `anomech.kernel.task.Activations.respond_with`."""
+        with opened(self.network, changes):
+            return self.respond(overlay, batch, answers)
+
+    def _run(
+        self, overlay: Overlay, images: Tensor, answers: Tensor | None
+    ) -> tuple[Tensor, Response]:
+        """Logits that can be followed back, and the response, to normalized images."""
+        with watched_head(self.network, self.precision, self._device) as caught:
+            logits = self._call(self.network, overlay, images)
+        logits = _checked(logits, len(images))
+        if not overlay:  # of other parameters, who moved them judges
+            _check_finite(logits)
+        features = caught[-1].detach().float() if caught else logits.detach()
+        answers = None if answers is None else answers.to(logits.device)
+        return logits, _response(logits, features, answers)
+
     @cached_property
     def _device(self) -> torch.device:
         if self.device:
@@ -188,8 +241,9 @@ class ImageClassifier:
         }
 
     def _prepare(self, batch: np.ndarray) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
-        images = images.permute(0, 3, 1, 2).float() / 255  # stays channels-last in memory
+        return self._normalized(self.embed(batch))
+
+    def _normalized(self, images: Tensor) -> Tensor:
         channels = images.shape[1]
         if len(self.mean) not in (1, channels) or len(self.std) not in (1, channels):
             raise DataError(

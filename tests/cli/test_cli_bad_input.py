@@ -189,7 +189,7 @@ def test_malicious_bare_pickle(refused, tmp_path):
 
 
 def test_too_few_trusted_examples(refused):
-    out = refused("at least 199 calibration", "there are 80", code=3, budget=0.005)
+    out = refused("at least 398 trusted examples", "there are 160", code=3, budget=0.005)
     check_noted(out, "inconclusive")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
 from anomech.audit.judge.trusted import TrustedSet, remembered, split_trusted
-from anomech.calibration.conformal import require
+from anomech.calibration.sufficiency import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.task import Task
@@ -75,7 +75,7 @@ def fit(
         DataError: the trusted examples have no labels, or do not fit the model.
     """
     usable, skipped = _usable(settings, task)
-    require(round(len(reference) * (1 - settings.anchor_share)), settings.budget)
+    require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)
     split = split_trusted(
         task,
         reference,
@@ -84,7 +84,6 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    require(len(split.calibration), settings.budget)
     detectors: dict[str, Calibrated] = {}
     seconds: dict[str, float] = {}
     tracing: dict[str, float] = {}
