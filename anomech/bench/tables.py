@@ -91,8 +91,9 @@ def detectors_of(cards: Sequence[Scorecard]) -> list[str]:
 
 
 def case_of(card: Scorecard) -> str:
-    """Subject and condition."""
-    return " · ".join(word for word in (card.subject, card.condition) if word)
+    """Part, kind of network, subject and condition."""
+    words = (card.part, card.kind, card.subject, card.condition)
+    return " · ".join(word for word in words if word)
 
 
 def rows_of(cards: Sequence[Scorecard], measure: Measure, detectors: Sequence[str]) -> list[Row]:

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -51,23 +51,22 @@ class Bench:
     """What all pieces of work share.
 
     Attributes:
-        material: suite and data.
+        suite: that is run.
+        materials: data of each of its parts, by the part's name.
         out: folder of the bench.
         zoo: folder of trained networks.
-        content: hash of the data, the versions and the bench's own code.
         progress: told about every stage, where the work is done in the caller's process.
     """
 
-    material: Material
+    suite: Suite
+    materials: Mapping[str, Material]
     out: Path
     zoo: Path
-    content: str
     progress: Progress = silent
 
-    @property
-    def suite(self) -> Suite:
-        """That is run."""
-        return self.material.suite
+    def material(self, cell: Cell) -> Material:
+        """What a cell is made from."""
+        return self.materials[cell.part]
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell's card is."""
@@ -98,7 +97,7 @@ class Bench:
 
     def described(self, cell: Cell) -> str:
         """All that determines a cell's numbers, as YAML."""
-        suite = self.suite
+        suite = cell.suite
         planted = cell.network.attack_objects()
         attacks = zip(cell.network.attacks, planted, strict=True)
         detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
@@ -113,9 +112,9 @@ class Bench:
             "detector": {cell.detector: cell.options},
             "seed": cell.seed,
         }
-        shared = ("data", "trusted", "clean", "sources", "anchor_share", "budgets")
+        shared = ("data", "train", "trusted", "clean", "sources", "anchor_share", "budgets")
         described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
-        described["content"] = self.content
+        described["content"] = self.material(cell).content
         moved = perturbations(cell.under)
         described["code"] = code_of(detector, cell.network.network, *planted, *moved)
         return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
@@ -136,7 +135,7 @@ def train_network(bench: Bench, cell: Cell) -> str:
     Raises:
         RunError: it cannot be written.
     """
-    sets, suite = bench.material.sets, bench.suite
+    sets, suite = bench.material(cell).sets, cell.suite
     try:
         obtain(
             cell.network,
@@ -183,7 +182,7 @@ def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
 def refuse_cell(bench: Bench, cell: Cell, reason: str) -> Scorecard:
     """The card of a cell whose network cannot be used."""
     _make_ready(bench, cell)
-    return _kept(bench, cell, blank(bench.suite, cell, "failed", reason))
+    return _kept(bench, cell, blank(cell.suite, cell, "failed", reason))
 
 
 def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
@@ -203,7 +202,7 @@ def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
     for cell in case:
         if any(each.name == cell.detector for each in audited.run.detectors):
             shutil.rmtree(bench.folder(cell), ignore_errors=True)
-            found[cell.id] = card_of(bench.suite, cell, audited, folder.name)
+            found[cell.id] = card_of(cell.suite, cell, audited, folder.name)
     return found
 
 
@@ -213,7 +212,7 @@ def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
     _make_ready(bench, cell)
     try:
         audited = _audited(bench, (cell,), staged, folder, bench.described(cell))
-        card = card_of(bench.suite, cell, audited)
+        card = card_of(cell.suite, cell, audited)
     except RunError:
         raise
     except Exception as error:  # a method may fail in any way, and the bench goes on
@@ -224,13 +223,13 @@ def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
 def _failed(bench: Bench, cell: Cell, error: Exception) -> Scorecard:
     """The card of a cell that ended with an error; one that nobody foresaw is kept in a file."""
     if isinstance(error, Inconclusive):
-        return blank(bench.suite, cell, "inconclusive", str(error))
+        return blank(cell.suite, cell, "inconclusive", str(error))
     if isinstance(error, AnomechError):
-        return blank(bench.suite, cell, "failed", str(error))
+        return blank(cell.suite, cell, "failed", str(error))
     text = "".join(traceback.format_exception(error))
     write_text(bench.folder(cell) / "error.txt", text)
     reason = f"it stopped with {type(error).__name__}: {_first_line(error)}"
-    return blank(bench.suite, cell, "failed", reason)
+    return blank(cell.suite, cell, "failed", reason)
 
 
 def _kept(bench: Bench, cell: Cell, card: Scorecard) -> Scorecard:
@@ -249,14 +248,14 @@ def _make_ready(bench: Bench, cell: Cell) -> None:
 
 
 def _staged(bench: Bench, cell: Cell) -> Staged:
-    suite, sets = bench.suite, bench.material.sets
+    suite, sets = cell.suite, bench.material(cell).sets
     model, triggers = fetch(
         cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
     )
     address = cell.network.fingerprint(*sets.train)
     attacked = ImageClassifier(model, device=suite.device)
     perturber = Perturber(attacked, address, cell.seed, bench.zoo / "perturbed", bench.progress)
-    made = scene(bench.material, cell, triggers, perturber)
+    made = scene(bench.material(cell), cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
     title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
     clock = time.monotonic()
@@ -267,7 +266,7 @@ def _staged(bench: Bench, cell: Cell) -> Staged:
 
 def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: str) -> Audited:
     """The audit of some cells in a folder, with the truth told to its records afterwards."""
-    plan = plan_of(bench.suite, case)
+    plan = plan_of(case[0].suite, case)
     run = open_folder(plan, folder)
     write_text(folder / CELL, described)
     peak = None
