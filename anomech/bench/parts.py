@@ -7,7 +7,8 @@ trigger, without naming every network on every one of them.
 from collections.abc import Mapping
 from typing import Any
 
-from anomech.bench.suite import Suite, as_mapping, from_mapping, overlaid
+from anomech.bench.suite import Suite, as_mapping, from_mapping
+from anomech.bench.suite_files import overlaid, pruned
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import ConfigError
 
@@ -49,6 +50,6 @@ def _part(whole: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], name
                 f"parts.{name} cannot have its own '{option}': {nearest(option, [BASE, *OWN])}"
             )
     try:
-        return from_mapping(overlaid(whole, over))
+        return from_mapping(pruned(overlaid(whole, over)))
     except ConfigError as error:
         raise ConfigError(f"parts.{name}: {error}") from error

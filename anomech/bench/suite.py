@@ -8,18 +8,16 @@ part (see `anomech.bench.parts`), where a suite has several.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from anomech.audit.plan import read_plan, resolved_detector
+from anomech.audit.plan import resolved_detector
 from anomech.bench.zoo import Subject
 from anomech.kernel import plugins
 from anomech.kernel.architecture import Architecture
 from anomech.kernel.attack import Perturbation
-from anomech.kernel.config import build, nearest, option, options, resolved
+from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.records.scorecards import Role
@@ -117,53 +115,6 @@ class Suite:
 
 SPECS = {"networks": NetworkSpec, "subjects": SubjectSpec, "conditions": ConditionSpec}
 """What the entries of a suite's mappings are made of."""
-
-
-def shipped() -> dict[str, Path]:
-    """Suites that come with the package, by name."""
-    folder = Path(str(files("anomech.bench"))) / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_suite(name: str) -> dict[str, Any]:
-    """The mapping in a suite's file, laid over that of the suite that it names as its `base`.
-
-    Args:
-        name: of a shipped suite, or a path to a YAML file.
-
-    Raises:
-        ConfigError: there is no such suite, it is no YAML mapping, or its base has a base.
-    """
-    path = _path(name)
-    values = read_plan(path)
-    if base := values.pop("base", None):
-        below = read_plan(_path(str(base)))
-        if "base" in below:
-            raise ConfigError(f"{path.name} is based on '{base}', which has a base of its own.")
-        values = overlaid({**below, "name": ""}, values)
-    return {**values, "name": values.get("name") or path.stem}
-
-
-def _path(name: str) -> Path:
-    known = shipped()
-    path = known.get(name, Path(name))
-    if not path.is_file():
-        raise ConfigError(f"no suite is named '{name}': {nearest(name, list(known))}")
-    return path
-
-
-def overlaid(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `values` with `over` laid over it, mapping by mapping; null takes an entry out."""
-    result = dict(values)
-    for name, value in over.items():
-        below = result.get(name)
-        if value is None:
-            result.pop(name, None)
-        elif isinstance(value, Mapping) and isinstance(below, Mapping):
-            result[name] = overlaid(below, value)
-        else:
-            result[name] = value
-    return result
 
 
 def from_mapping(values: Mapping[str, Any]) -> Suite:
