@@ -47,6 +47,7 @@ def write_profile(
     tensors: dict[str, Tensor] = {}
     facts = {
         "model": fingerprint(task),
+        "watched": list(task.watched),
         "basis": basis,
         "plan": dict(plan),
         **_packed(fitted, task, tensors),
@@ -60,13 +61,18 @@ def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
     Raises:
         DataError: there is no such file, it is no profile, it was changed, or another version of
             this package wrote it.
-        ModelError: it was fitted to another model.
+        ModelError: it was fitted to another model, or to other parameters of it.
     """
     facts, tensors = read_saved(path)
     if facts["model"] != fingerprint(task):
         raise ModelError(
             f"{path.name} was fitted to another model than this one (their tensors differ); fit "
             "one with `anomech fit`."
+        )
+    if facts.get("watched") != list(task.watched):
+        raise ModelError(
+            f"{path.name} was fitted while other parameters of the model were watched; watch the "
+            "same ones, or fit one with `anomech fit`."
         )
     try:
         return _unpacked(facts, task, tensors), facts["plan"]

@@ -71,8 +71,8 @@ class Cell:
 
     @property
     def case(self) -> str:
-        """Part, kind of network, subject and condition, as tables show them."""
-        words = (self.part, self.kind, self.subject, self.condition)
+        """Subject, condition, part and kind of network, as tables show them."""
+        words = (self.subject, self.condition, self.part, self.kind)
         return " · ".join(word for word in words if word)
 
     @property

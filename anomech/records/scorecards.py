@@ -151,7 +151,7 @@ class Comparison(Record):
     """A paired difference between two detectors on one case: `first` less `second`.
 
     Attributes:
-        case: part, kind of network, subject and condition, or "mean" over all cases.
+        case: subject, condition, part and kind of network, or "mean" over all cases.
         measure: what is compared, such as "AUROC" or "DER".
         difference: with its paired bootstrap interval.
     """

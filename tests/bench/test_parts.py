@@ -44,9 +44,9 @@ def test_cells_are_all_combinations_of_parts_kinds_and_subjects(kinds):
     assert len(found) == 2 * (2 + 1) * 2
     names = list(dict.fromkeys(cell.case for cell in found))
     assert names == [
-        *("long · narrow · BadNets", "long · narrow · clean"),
-        *("long · transformer · BadNets", "long · transformer · clean"),
-        *("brief · narrow · BadNets", "brief · transformer · BadNets"),
+        *("BadNets · long · narrow", "clean · long · narrow"),
+        *("BadNets · long · transformer", "clean · long · transformer"),
+        *("BadNets · brief · narrow", "BadNets · brief · transformer"),
     ]
     assert found[0].id == "long-narrow-BadNets-seed0/mahalanobis"
     assert len({cell.trained for cell in found}) == len(names)
@@ -54,7 +54,7 @@ def test_cells_are_all_combinations_of_parts_kinds_and_subjects(kinds):
 
 def test_what_is_laid_over_comes_last(kinds):
     found = {cell.case: cell for cell in cells(from_mapping(kinds))}
-    narrow, other = found["long · narrow · BadNets"], found["brief · transformer · BadNets"]
+    narrow, other = found["BadNets · long · narrow"], found["BadNets · brief · transformer"]
     assert narrow.network.network == Resnet14(width=4)
     assert other.network.network == Vit()
     assert narrow.suite.trusted == 200
@@ -66,9 +66,9 @@ def test_what_is_laid_over_comes_last(kinds):
 
 def test_the_kind_of_network_decides_the_role_before_the_subject(kinds):
     found = {cell.case: cell.role for cell in cells(from_mapping(kinds))}
-    assert found["long · narrow · clean"] == "development"
-    assert found["long · transformer · BadNets"] == "development"  # that of the subject
-    assert found["long · transformer · clean"] == "check"
+    assert found["clean · long · narrow"] == "development"
+    assert found["BadNets · long · transformer"] == "development"  # that of the subject
+    assert found["clean · long · transformer"] == "check"
 
 
 def test_a_suite_of_parts_replays(kinds):

@@ -13,7 +13,16 @@ from anomech.bench.zoo import Subject
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 
-PROMISED = ["adversarial", "contamination", "ood", "shift", "smoke", "trusted-size"]
+PROMISED = [
+    "adversarial",
+    "architectures",
+    "architectures-small",
+    "contamination",
+    "ood",
+    "shift",
+    "smoke",
+    "trusted-size",
+]
 PROMISED += ["vision-gtsrb", "vision-paper", "vision-small"]
 
 

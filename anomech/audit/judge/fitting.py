@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSet, remembered, split_trusted
+from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.calibration.sufficiency import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
@@ -84,6 +84,27 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
+    detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
+    return Fitted(
+        trusted=remembered(split),
+        detectors=detectors,
+        lead=detectors[settings.lead],
+        seconds=seconds,
+        tracing=tracing,
+        skipped=skipped,
+        sources=tuple(split.everything.cache.sources),
+    )
+
+
+def _calibrated(
+    settings: Settings,
+    usable: Mapping[str, Detector],
+    split: TrustedSplit,
+    skipped: dict[str, str],
+    progress: Progress,
+    engine: Engine | None,
+) -> tuple[dict[str, Calibrated], dict[str, float], dict[str, float]]:
+    """Detectors, their seconds and the part of these that went into traces; adds to `skipped`."""
     detectors: dict[str, Calibrated] = {}
     seconds: dict[str, float] = {}
     tracing: dict[str, float] = {}
@@ -109,15 +130,7 @@ def fit(
         own = time.monotonic() - clock - (cache.spent - before)
         tracing[name] = sum(cache.seconds(source) for source in made.sources)
         detectors[name], seconds[name] = made, own + tracing[name]
-    return Fitted(
-        remembered(split),
-        detectors,
-        detectors[settings.lead],
-        seconds,
-        tracing,
-        skipped,
-        tuple(cache.sources),
-    )
+    return detectors, seconds, tracing
 
 
 def _usable(settings: Settings, task: Task) -> tuple[dict[str, Detector], dict[str, str]]:
