@@ -21,13 +21,13 @@ from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
-from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
+from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
 from anomech.calibration.excess import tolerated, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
-from anomech.records import Run, write_findings, write_record
+from anomech.records import Run, digests, write_findings, write_record
 from anomech.report.run.render import render
 
 
@@ -52,19 +52,20 @@ def audit(
         KeyboardInterrupt: what is done stays.
     """
     check_named(plan)
-    finished = open_folder(plan, out)
-    if finished is not None:
-        # The same paths may lead to other content by now, and its verdicts are not these.
-        changed = provenance.changed(finished, load(plan, progress, workers))
-        if changed:
-            raise RunError(
-                f"{out} holds a finished run of this plan, but since then "
-                f"{' and '.join(changed)} changed; choose another --out."
-            )
-        return finished
-    with noted(plan, out):
-        loaded = load(plan, progress, workers)
-        return judge(plan, loaded, out, progress, engine=engine, workers=workers)
+    with locked(out):
+        finished = open_folder(plan, out)
+        if finished is not None:
+            # The same paths may lead to other content by now, and its verdicts are not these.
+            changed = provenance.changed(finished, load(plan, progress, workers))
+            if changed:
+                raise RunError(
+                    f"{out} holds a finished run of this plan, but since then "
+                    f"{' and '.join(changed)} changed; choose another --out."
+                )
+            return finished
+        with noted(plan, out):
+            loaded = load(plan, progress, workers)
+            return judge(plan, loaded, out, progress, engine=engine, workers=workers)
 
 
 def fit_profile(
@@ -148,6 +149,7 @@ def judge(
         mechanisms=tuple(mechanisms),
         compared=results.compared(kept),
         message=next(iter(fitted.lead.problems), ""),
+        files=digests(out),
     )
     write_record(out / "run.json", run)
     render(out)

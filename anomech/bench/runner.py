@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from anomech.audit.load.provenance import now
+from anomech.audit.write.folder import locked
 from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
@@ -87,24 +88,25 @@ def run_suite(
     """
     everything = cells(suite)
     asked = chosen(everything, patterns)
-    clock, before = time.monotonic(), _opened(out, suite, everything)
-    bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
-    write_text(out / "suite.yaml", as_yaml(suite))
-    ledger = _ledger(bench, everything, before, clock)
-    write_record(out / TOP, ledger.now())
+    with locked(out):
+        clock, before = time.monotonic(), _opened(out, suite, everything)
+        bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
+        write_text(out / "suite.yaml", as_yaml(suite))
+        ledger = _ledger(bench, everything, before, clock)
+        write_record(out / TOP, ledger.now())
 
-    def kept(card: Scorecard) -> None:
-        ledger.enter(card)
-        told(card)
+        def kept(card: Scorecard) -> None:
+            ledger.enter(card)
+            told(card)
 
-    try:
-        missing = [cell for cell in asked if ledger.lacks(cell)]
-        _work(bench, missing, engine or Serial(), progress, kept)
-    except BaseException:
-        with suppress(RunError):  # the first error is the one to show
-            _written(bench, everything, ledger.now(), compared=False)
-        raise
-    return _written(bench, everything, ledger.now(), compared=True)
+        try:
+            missing = [cell for cell in asked if ledger.lacks(cell)]
+            _work(bench, missing, engine or Serial(), progress, kept)
+        except BaseException:
+            with suppress(RunError):  # the first error is the one to show
+                _written(bench, everything, ledger.now(), compared=False)
+            raise
+        return _written(bench, everything, ledger.now(), compared=True)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
-from anomech.artefacts.checkpoints import apply_state, load_state
+from anomech.artefacts.checkpoints import read_weights
 from anomech.artefacts.factory import build_model
+from anomech.artefacts.fitting import apply_state
 from anomech.audit.load.saved import damaged, peek
 from anomech.audit.plan import NOT_FITTED, Plan, TaskPlan, difference, fitting_options
 from anomech.data.images import ImageExamples
@@ -157,7 +158,7 @@ def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...],
         return build_network(result), mean, std, f"{result.model_name} on {result.dataset}"
     model = build_model(plan.model.factory)
     if plan.model.weights:
-        apply_state(model, load_state(plan.model.weights))
+        apply_state(model, read_weights(plan.model.weights).state)
     return model, mean, std, plan.title
 
 

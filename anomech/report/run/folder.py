@@ -127,7 +127,7 @@ def read(path: Path) -> Folder:
         unjudged=unused[True],
         lead=lead,
         marks=_marks(_rows(path, file, records.ScoreRow, "scores", missing)),
-        findings=_findings(path, missing),
+        findings=(*_changes(path, run), *_findings(path, missing)),
         missing=missing,
     )
 
@@ -234,6 +234,23 @@ def _rows(
         missing[kind] = f"{name} is not in the run folder: {_WITHOUT[kind]}"
         return ()
     return records.iterate_rows(path / name, cls)
+
+
+def _changes(path: Path, run: records.Run) -> tuple[records.Finding, ...]:
+    """A finding if files are not as the run left them."""
+    different = records.changed(path, run)
+    if not different:
+        return ()
+    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+    return (
+        records.Finding(
+            code="run-changed",
+            severity="high",
+            title="Files of this run were changed since the run",
+            detail=f"Not as the run left them: {', '.join(different[:3])}{more}.",
+            action="Do not rely on this page; run the audit again, into another folder.",
+        ),
+    )
 
 
 def _findings(path: Path, missing: dict[str, str]) -> tuple[records.Finding, ...]:
