@@ -88,9 +88,11 @@ def run_suite(
     """
     everything = cells(suite)
     asked = chosen(everything, patterns)
+    clock = time.monotonic()
+    # Data that is missing is said before the folder is made.
+    bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
     with locked(out):
-        clock, before = time.monotonic(), _opened(out, suite, everything)
-        bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
+        before = _opened(out, suite, everything)
         write_text(out / "suite.yaml", as_yaml(suite))
         ledger = _ledger(bench, everything, before, clock)
         write_record(out / TOP, ledger.now())
