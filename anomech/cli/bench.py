@@ -106,11 +106,11 @@ def _list() -> None:
 
 def _suite(name: str, settings: list[str]) -> "Suite":
     """The suite file, then --set."""
-    from anomech.audit.plan import assign
-    from anomech.bench.suite import from_mapping
+    from anomech.audit.settings import assign
+    from anomech.bench.suite import Suite, from_mapping
     from anomech.bench.suite_files import read_suite
 
-    return from_mapping(assign(read_suite(name), settings))
+    return from_mapping(assign(read_suite(name), settings, Suite))
 
 
 def _tell(card: "Scorecard") -> None:
