@@ -78,7 +78,7 @@ def test_a_calibration_set_short_by_one_is_refused_and_not_silent(count, digits_
     trusted = examples_of(digits_world.trusted.values[:count], digits_world.trusted.labels[:count])
     auditor = Auditor(detector="confidence", budget=0.05)
     if len(split(digits_world, trusted).calibration) < 19:
-        with pytest.raises(Inconclusive, match="19 of them to calibrate"):
+        with pytest.raises(Inconclusive, match="19 of them to calibrate|needs 19"):
             auditor.fit(digits_world.task, trusted)
     else:
         fitted = auditor.fit(digits_world.task, trusted)
