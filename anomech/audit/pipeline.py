@@ -8,9 +8,7 @@ import shutil
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from anomech.audit.judge import chunks
 from anomech.audit.judge.code import judging_code
@@ -19,6 +17,7 @@ from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
 from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
+from anomech.audit.load.fingerprints import combined
 from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
@@ -31,7 +30,6 @@ from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
 from anomech.records import Run, digests, write_findings, write_record
 from anomech.report.run.render import render
-from anomech.tasks.image_classifier import ImageClassifier
 
 
 def audit(
@@ -112,7 +110,6 @@ def judge(
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
     fitted = _fitted(plan, loaded, out / PROFILE, progress, engine)
-    loaded = replace(loaded, task=cast(ImageClassifier, fitted.task))
     tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)
@@ -124,7 +121,7 @@ def judge(
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
-        task="image classifier",
+        task=fitted.task.kind,
         budget=plan.budget,
         control=plan.control,
         tolerated=tolerated(traffic, plan.budget),
@@ -132,8 +129,8 @@ def judge(
         causes=rows.causes(fitted.lead),
         started=started,
         seconds=time.monotonic() - clock,
-        classes=fitted.trusted.classes,
-        provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
+        classes=fitted.trusted.about.get("classes", ()),
+        provenance=provenance.collect(loaded, fitted.task, fitted.trusted.digests, plan.seed),
         trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
             rows.detector(
@@ -166,14 +163,14 @@ def _fitted(
 ) -> Fitted:
     """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
     if loaded.reference is None:
-        return read_profile(Path(plan.profile), loaded.task)[0]
-    basis = provenance.basis(loaded.task, loaded.reference.digests(), judging_code(plan))
-    if (found := kept_profile(kept, loaded.task, basis)) is not None:
+        return read_profile(Path(plan.profile), loaded.task, loaded.model)[0]
+    basis = provenance.basis(loaded.model, loaded.reference.digests(), judging_code(plan))
+    if (found := kept_profile(kept, loaded.task, basis, loaded.model)) is not None:
         return found
     fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
-            write_profile(kept, fitted, {}, basis)
+            write_profile(kept, fitted, {}, basis, loaded.model)
     return fitted
 
 
@@ -188,8 +185,8 @@ def _judge_inputs(
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
     inputs, digests = loaded.inputs, loaded.inputs.digests()
-    fits = provenance.basis(loaded.task, fitted.trusted.digests, judging_code(plan))
-    basis = provenance.combined([fits, *inputs.ids])
+    fits = provenance.basis(loaded.model, fitted.trusted.digests, judging_code(plan))
+    basis = combined([fits, *inputs.ids])
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)
@@ -201,7 +198,7 @@ def _judge_inputs(
         done += len(places)
         progress("judging inputs", done, len(inputs))
     shared = Shared(
-        task=loaded.task,
+        task=fitted.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
         anchors=anchor_names(fitted.trusted),
@@ -233,4 +230,4 @@ def _pieces(
 
 
 def _content(digests: Sequence[str], number: int, size: int) -> str:
-    return provenance.combined(digests[number * size : (number + 1) * size])
+    return combined(digests[number * size : (number + 1) * size])

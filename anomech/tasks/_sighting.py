@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.task import Remark
+from anomech.tasks._arithmetic import Layout
 from anomech.tasks._catching import Caught, Head
 from anomech.tasks._head import find_head
 from anomech.tasks._outputs import LABELS, Kind, as_classes, inverted
-from anomech.tasks.arithmetic import Layout
 
 LARGEST = 60.0
 """Median log-odds of trusted answers, in nats, from which on outputs are scaled down: all but the

@@ -86,7 +86,7 @@ def fit(
         CapabilityError: the model cannot give what the lead needs.
         Inconclusive: too few trusted examples for the budget, or a model that has no answer of
             its own to each input.
-        DataError: the trusted examples have no labels, or do not fit the model.
+        DataError: the trusted examples do not fit the model.
     """
     _usable(settings, task)
     require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)
