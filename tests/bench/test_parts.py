@@ -136,7 +136,7 @@ def test_a_suite_may_be_based_on_another(tmp_path):
 
 
 def test_parts_are_run_and_their_cards_say_which(kinds, tmp_path):
-    kinds["parts"] = {"few": {"train": 400, "recipe": {"epochs": 3}}, "all": {}}
+    kinds["parts"] = {"few": {"train": 300, "recipe": {"epochs": 16}}, "all": {}}
     kinds["networks"] = {"small": {"network": "digits"}}
     kinds["subjects"] = {"clean": {}}
     kinds["detectors"] = {"confidence": {}}
@@ -145,6 +145,7 @@ def test_parts_are_run_and_their_cards_say_which(kinds, tmp_path):
     assert isinstance(few, Scorecard)
     assert (few.part, few.kind, few.data, few.network) == ("few", "small", "digits", "digits")
     assert everything.part == "all"
+    assert (few.status, few.reason) == ("done", "")
     assert few.accuracy < everything.accuracy
     assert len(list((tmp_path / "zoo").glob("*.safetensors"))) == 2
     again = run_suite(from_mapping(kinds), tmp_path / "bench", zoo=tmp_path / "nowhere")
