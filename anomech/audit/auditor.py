@@ -23,7 +23,7 @@ from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Verdict
+from anomech.records import Finding, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +63,15 @@ class Auditor:
     def fit(
         self, task: Task, reference: Examples, *, progress: Progress = silent
     ) -> "FittedAuditor":
-        """Learn from trusted examples with labels.
+        """Learn from trusted examples; without labels the model's own answers are trusted.
 
         Raises:
             ConfigError: no such detector or option.
             CapabilityError: the task cannot give what the detector needs.
             Inconclusive: too few trusted examples for the budget.
-            DataError: the trusted examples have no labels, or do not fit the model.
+            DataError: the trusted examples do not fit the model.
         """
-        return FittedAuditor(task, fit(self, task, reference, progress), self.control)
+        return FittedAuditor(fit(self, task, reference, progress), self.control)
 
     @property
     def lead(self) -> str:
@@ -89,14 +89,22 @@ class FittedAuditor:
     """Calibrated detectors, for one model; the lead gives the verdicts.
 
     Attributes:
-        task: the model.
         fitted: the detectors and how the trusted set was used.
         control: what the budget bounds.
     """
 
-    task: Task
     fitted: Fitted
     control: Control = "per_input"
+
+    @property
+    def task(self) -> Task:
+        """The model."""
+        return self.fitted.task
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the model and its trusted set showed before anything was judged."""
+        return self.fitted.noticed
 
     @property
     def calibrated(self) -> Calibrated:
@@ -112,7 +120,7 @@ class FittedAuditor:
             CapabilityError: the detector or its tracer holds what cannot be saved.
             RunError: the file cannot be written.
         """
-        write_profile(Path(path), self.fitted, self.task, {"control": self.control})
+        write_profile(Path(path), self.fitted, {"control": self.control})
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence.
@@ -168,4 +176,4 @@ def load_profile(path: str | Path, task: Task) -> FittedAuditor:
     """
     fitted, options = read_profile(Path(path), task)
     control: Control = "batch" if options.get("control") == "batch" else "per_input"
-    return FittedAuditor(task, fitted, control)
+    return FittedAuditor(fitted, control)

@@ -124,7 +124,7 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     plan = from_mapping({**resolved(Plan()), "budget": budget, "seed": seed, **named})
     with locked(out):
         run = open_folder(plan, out) or _judged(stage, plan, attack, out, progress)
-    network = _network(Path(plan.model.weights))
+    network = _network(_weights(out, attack))
     fired = _fired(stage, network)
     worked = {_triggered(i) for i in stage.sources[fired]}
     right = predict(network, stage.images[stage.rest]) == stage.labels[stage.rest]
@@ -140,7 +140,7 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
 
 
 def _judged(stage: _Stage, plan: Plan, attack: str, out: Path, progress: Progress) -> Run:
-    weights = Path(plan.model.weights)
+    weights = _weights(out, attack)
     with noted(plan, out):
         if not weights.exists():  # else an earlier run of the same demo left them
             _write(out / "material", stage, _trained(stage, plan.seed, progress), weights)
@@ -161,12 +161,17 @@ def _stage(planted: Any, seed: int) -> _Stage:
     return _Stage(planted, images, labels, training, trusted, rest, sources)
 
 
+def _weights(out: Path, attack: str) -> Path:
+    """The demo's weights file in its run folder."""
+    return out / "material" / f"{attack}.safetensors"
+
+
 def _material(folder: Path, attack: str) -> Mapping[str, Any]:
     """Where a plan finds the model and the digits."""
     return {
         "model": {
             "factory": f"{folder / 'network.py'}:make_model",
-            "weights": str(folder / f"{attack}.safetensors"),
+            "weights": str(_weights(folder.parent, attack)),
         },
         "reference": str(folder / "trusted.npz"),
         "inputs": str(folder / "inputs.npz"),

@@ -41,7 +41,8 @@ def audit(
         str,
         typer.Option(
             metavar="FACTORY.py:FUNCTION",
-            help="Function of your own that returns the network; the file is run.",
+            help="Function of your own that returns the network, best with logits as outputs; the "
+            "file is run.",
             rich_help_panel=WHAT,
         ),
     ] = "",
@@ -150,6 +151,17 @@ def audit(
             rich_help_panel=HOW,
         ),
     ] = "",
+    pass_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="What one forward pass of the model may take; code that hangs outside of Python "
+            "is not stopped.",
+            show_default="no limit",
+            min=0,
+            rich_help_panel=HOW,
+        ),
+    ] = 0.0,
     fast: Annotated[
         bool,
         typer.Option(
@@ -176,9 +188,7 @@ def audit(
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
     named = {
-        "model.factory": model,
-        "model.weights": weights,
-        "model.backdoorbench": backdoorbench,
+        **model_settings(model, weights, backdoorbench),
         "reference": reference,
         "profile": profile,
         "inputs": inputs,
@@ -188,12 +198,30 @@ def audit(
     given: dict[str, Any] = {n: value for n, value in named.items() if value not in ("", None)}
     if memory:
         given["task.memory"] = mebibytes(memory)
+    if pass_timeout:
+        given["task.pass_timeout"] = pass_timeout
     if fast:
         given |= {f"{FLAGSHIP}.tracer": "last_layer"}
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
     chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
+
+
+def model_settings(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
+    """Settings for a model on the command line; it replaces one of another source in a plan.
+
+    Raises:
+        ConfigError: two sources are named.
+    """
+    from anomech.kernel.errors import ConfigError
+
+    if backdoorbench and (factory or weights):
+        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+    if backdoorbench:
+        return {"model": {"use": "backdoorbench", "file": backdoorbench}}
+    source = "factory" if factory or weights else ""
+    return {"model.use": source, "model.factory": factory, "model.weights": weights}
 
 
 def mebibytes(size: str) -> int:
@@ -226,7 +254,8 @@ def plan_of(
     settings: Sequence[str],
 ) -> "Plan":
     """The plan file, the plan of the profile or the defaults; then the options, then --set."""
-    from anomech.audit.plan import BASELINES, Plan, assign, from_mapping, put, read_plan
+    from anomech.audit.plan import BASELINES, Plan, from_mapping, read_plan
+    from anomech.audit.settings import assign, put
     from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
@@ -234,11 +263,6 @@ def plan_of(
         from anomech.audit.load.saved import peek
 
         values |= peek(Path(given["profile"]))["plan"]
-    # A model on the command line replaces one of the other kind in the plan file.
-    if "model.backdoorbench" not in given and "model.factory" in given:
-        given = {"model.backdoorbench": "", **given}
-    if "model.backdoorbench" in given and not {"model.factory", "model.weights"} & given.keys():
-        given = {"model.factory": "", "model.weights": "", **given}
     for name, value in given.items():
         values = put(values, name, value)
     if detectors:
@@ -246,7 +270,7 @@ def plan_of(
         chosen = dict.fromkeys([*detectors, *BASELINES])
         values = put(values, "lead", detectors[0])
         values = put(values, "detectors", {name: known.get(name, {}) for name in chosen})
-    return from_mapping(assign(values, settings))
+    return from_mapping(assign(values, settings, Plan))
 
 
 def _folder(plan: "Plan") -> Path:

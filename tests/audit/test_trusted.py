@@ -17,9 +17,9 @@ def split(world, trusted=None, share=0.5, most=2000, seed=0):
 
 
 def test_what_is_over_the_most_anchors_calibrates(world):
-    made = split(world, most=30)
-    assert 20 <= len(made.anchors) <= 31
-    assert abs(len(made.calibration) - (len(world.trusted) - 30)) <= 1
+    made = split(world, most=80)
+    assert 60 <= len(made.anchors) <= 81
+    assert abs(len(made.calibration) - (len(world.trusted) - 80)) <= 1
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
@@ -52,9 +52,14 @@ def test_seeds_decide_the_split(world):
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_without_labels_there_is_no_split(world, examples_of):
-    with pytest.raises(DataError, match="no labels"):
-        split(world, examples_of(world.trusted.values))
+def test_without_labels_the_models_own_answers_are_trusted(world, examples_of):
+    made = split(world, examples_of(world.trusted.values))
+    assert made.accuracy is None
+    assert not made.left_out
+    assert len(made.anchors) + len(made.calibration) == len(world.trusted)
+    fitted = Auditor(budget=0.05).fit(world.task, examples_of(world.trusted.values))
+    flags = [row.decision == "flag" for row in fitted.score(world.planted)]
+    assert np.mean(flags) > 0.5
 
 
 def test_labels_the_model_does_not_have_are_refused(digits_world, examples_of):
@@ -68,7 +73,7 @@ def test_a_model_that_answers_nothing_right_is_inconclusive(world, examples_of):
     wrong = (world.trusted.labels + 1) % 8
     keep = ~world.task.agrees(split(world).everything.answers, wrong).numpy()
     trusted = examples_of(world.trusted.values[keep], wrong[keep])
-    with pytest.raises(Inconclusive, match=rf"answers only 0 of {keep.sum()} trusted"):
+    with pytest.raises(Inconclusive, match=rf"answers only 0%? of {keep.sum()} trusted"):
         split(world, trusted)
 
 
@@ -78,7 +83,7 @@ def test_a_calibration_set_short_by_one_is_refused_and_not_silent(count, digits_
     trusted = examples_of(digits_world.trusted.values[:count], digits_world.trusted.labels[:count])
     auditor = Auditor(detector="confidence", budget=0.05)
     if len(split(digits_world, trusted).calibration) < 19:
-        with pytest.raises(Inconclusive, match="19 of them to calibrate"):
+        with pytest.raises(Inconclusive, match="19"):
             auditor.fit(digits_world.task, trusted)
     else:
         fitted = auditor.fit(digits_world.task, trusted)

@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from anomech.audit.probing.coverage import covered
+from anomech.audit.probing.order import probe as probe_order
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
-from anomech.kernel.types import Examples, Progress
+from anomech.kernel.types import About, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
+UNCOVERED = "too few trusted examples have its answer"
 
 
 @dataclass(frozen=True)
@@ -24,14 +29,16 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        accuracy: share of it that the model answers as labeled.
+        accuracy: share of it that the model answers as labeled; None if there are no labels.
+        covered: groups of answers that enough anchors share, ascending int64; None is all.
     """
 
     anchors: Observed
     calibration: Observed
     left_out: Mapping[str, str]
     everything: Observed
-    accuracy: float
+    accuracy: float | None
+    covered: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,8 @@ class TrustedSet:
         anchors: places of the anchors.
         calibration: places of the calibration examples.
         left_out: ids that are in neither role, with the reason.
-        accuracy: share of all that the model answers as labeled.
-        classes: names of the classes, if they have any.
+        accuracy: share of all that the model answers as labeled; None if there are no labels.
+        about: what the task remembers of them for inputs to come.
     """
 
     ids: tuple[str, ...]
@@ -57,8 +64,8 @@ class TrustedSet:
     anchors: tuple[int, ...]
     calibration: tuple[int, ...]
     left_out: Mapping[str, str]
-    accuracy: float
-    classes: tuple[str, ...] = ()
+    accuracy: float | None
+    about: About
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -84,7 +91,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         calibration=tuple(places[name] for name in split.calibration.examples.ids),
         left_out=dict(split.left_out),
         accuracy=split.accuracy,
-        classes=tuple(getattr(examples, "class_names", None) or ()),
+        about=about(examples),
     )
 
 
@@ -95,43 +102,61 @@ def split_trusted(
 
     Args:
         task: the model.
-        reference: trusted examples with labels.
-        share: of each class that goes to the anchors.
+        reference: trusted examples; without labels the model's own answers to them are trusted.
+        share: of each kind of answer that goes to the anchors.
         most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
 
     Raises:
-        DataError: the trusted set has no labels, or labels the model cannot give.
-        Inconclusive: the model answers almost no trusted example as labeled.
+        DataError: the trusted set has labels that the model cannot give.
+        Inconclusive: the model answers few trusted examples as labeled.
     """
-    labels = reference.labels
-    if labels is None:
-        raise DataError(
-            "the trusted set has no labels; give a folder with one sub-folder per class, or an "
-            ".npz with 'labels'."
-        )
-    observed = observe(task, reference, progress=progress)
-    _check_labels(observed, labels)
-    right = task.agrees(observed.answers, labels).numpy()
-    keys = labels if labels.ndim == 1 else observed.groups.numpy()
+    observed, labels = observe(task, reference, progress=progress), reference.labels
+    right, keys = np.ones(len(reference), bool), observed.groups.numpy()
+    if labels is not None:
+        _check_labels(observed, labels)
+        _check_order(observed, labels)
+        right = task.agrees(observed.answers, labels).numpy()
+        keys = labels if labels.ndim == 1 else keys
     share = min(share, most / len(reference))
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:
         raise Inconclusive(
             f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
-            "labeled, too few to learn from; check that the labels follow the order of the "
-            "model's classes and that the normalization is right."
+            "labeled, too few to learn from; check that they belong to this model and reach it as "
+            "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
+    known = None
+    if Logits in task.provides:
+        known = covered(observed.groups[torch.from_numpy(anchors)])
+        judged = torch.isin(observed.groups, known).numpy()
+        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not judged[i]}
+        anchors, calibration = anchors[judged[anchors]], calibration[judged[calibration]]
+        if not len(anchors):
+            raise Inconclusive(
+                "no class has enough trusted examples to learn from; give at least six of each "
+                "class that is to be judged."
+            )
     return TrustedSplit(
         observed.take(anchors),
         observed.take(calibration),
         left_out,
         observed,
-        float(right.mean()),
+        None if labels is None else float(right.mean()),
+        known,
     )
+
+
+def _check_order(observed: Observed, labels: np.ndarray) -> None:
+    """Refuse labels that do not belong to the answers of a classifier."""
+    if Logits not in observed.task.provides or labels.ndim != 1:
+        return
+    names = observed.task.label_words(np.arange(observed.logits.shape[1]))
+    for found in probe_order(observed.groups.numpy(), labels, names):
+        raise Inconclusive(f"{found.title}. {found.detail} {found.action}")
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:

@@ -1,0 +1,379 @@
+"""An image classifier: batches are uint8 images, answers are class indices."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from anomech.data.subset import Subset
+from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.state import pack, unpack
+from anomech.kernel.task import (
+    Ability,
+    Activations,
+    DifferentiableInputs,
+    Features,
+    Layers,
+    Logits,
+    Preparation,
+    Remark,
+    Training,
+)
+from anomech.kernel.types import Examples, Overlay, Response
+from anomech.tasks._arithmetic import Layout, Precision, capacity, laid, normalized, pixels
+from anomech.tasks._calling import called
+from anomech.tasks._catching import watched_head
+from anomech.tasks._openings import opened, openings
+from anomech.tasks._outputs import (
+    LABELS,
+    Kind,
+    Outputs,
+    check_finite,
+    kind_of,
+    response_of,
+    scores_of,
+)
+from anomech.tasks._sighting import (
+    Sighting,
+    check_precision,
+    layout_of,
+    remarks,
+    scaled,
+    sight,
+    spread_over,
+)
+from anomech.tasks._twin import converted, twin
+from anomech.tasks._watching import watched_parameters
+
+FEW, MANY = 8, 256
+"""Trusted images by which the head is found, and by which the kind of outputs is told."""
+
+
+@dataclass(frozen=True)
+class ImageClassifier:
+    """A network that maps float images `[batch, c, h, w]` to logits `[batch, classes]`.
+
+    The network given is never changed: the task works on a twin that shares its tensors. What its
+    outputs are and which layer gives them shows when it is run: `prepared` looks at trusted
+    examples; without, the first batch that comes tells the layer, and outputs count as logits.
+
+    Args:
+        model: the network.
+        mean: per channel, subtracted from images in [0, 1].
+        std: per channel, divided by afterwards.
+        watch: which parameters move: "all", "last" or a glob of names such as "layer4.*".
+        device: where to run; empty means where the model's parameters are.
+        class_names: in the order of the logits; indices stand in where it is short.
+        precision: of the network's arithmetic; the last layer and all that follows stay in
+            float32, because log-odds of confident answers need it.
+        memory: bytes that the activations of one pass may take.
+        batch: images in one pass; 0 finds it by the memory and, on a CPU, by its caches.
+        outputs: what the network gives; "auto" tells it from trusted examples.
+        pass_timeout: seconds that one forward pass may take; 0 is no limit.
+        seen: what is known of the network's outputs; `prepared` fills it.
+    """
+
+    model: nn.Module
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+    watch: str = "all"
+    device: str = ""
+    class_names: Sequence[str] = ()
+    precision: Precision = "float32"
+    memory: int = 2**30
+    batch: int = 0
+    outputs: Outputs = "auto"
+    pass_timeout: float = 0.0
+    seen: Sighting | None = None
+    kind: str = field(default="image classifier", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.mean or min(self.std, default=0) <= 0:
+            raise ModelError(
+                "task.std needs positive values, and task.mean some; give one value per channel."
+            )
+
+    @property
+    def provides(self) -> frozenset[Ability]:
+        """Features if one layer gives the logits; losses of training if classes exclude others."""
+        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
+        seen = self._known
+        if seen is None or seen.head is not None:
+            given.add(Features)
+        if seen is None or seen.kind not in LABELS:
+            given.add(Training)
+        return frozenset(given)
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The twin in evaluation mode, without gradients of its own."""
+        return twin(self.model, self._device).eval()
+
+    @cached_property
+    def watched(self) -> Mapping[str, Tensor]:
+        """Parameters that move, by name, in the order the network lists them."""
+        seen = self._known
+        last = None if seen is None or seen.head is None else seen.head.parameters
+        return watched_parameters(self.network, self.watch, last)
+
+    @property
+    def classes(self) -> int:
+        """Logits of a response."""
+        return self._looked_at.classes
+
+    @property
+    def feature_layer(self) -> str:
+        """Name of the layer, or of the bare parameter, that gives the logits; empty if none."""
+        head = self._looked_at.head
+        return "" if head is None else head.layer
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """See `anomech.kernel.task.Preparation.remarks`."""
+        seen = self._known
+        return () if seen is None else remarks(seen, converted(self.model))
+
+    @torch.no_grad()
+    def prepared(self, examples: Examples) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.prepared`.
+
+        Raises:
+            ModelError: the network cannot be run on them, or its outputs are no classes' scores.
+            ConfigError: low precision, and no layer that gives the logits.
+        """
+        few = self._images(examples.load(spread_over(len(examples), FEW)))
+        many = Subset(examples, spread_over(len(examples), MANY))
+        kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
+        if kind == "auto":
+            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+        if kind != "logits":
+            fresh = replace(self, seen=self._sighted(few, kind))
+        check_precision(fresh._looked_at, self.precision)
+        log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
+        return replace(self, seen=scaled(fresh._looked_at, log_odds))
+
+    def knowledge(self) -> Any:
+        """See `anomech.kernel.task.Preparation.knowledge`."""
+        seen = self._known
+        return None if seen is None else pack(seen, Sighting, {}, {}, "task")
+
+    def knowing(self, facts: Any) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.knowing`."""
+        return replace(self, seen=unpack(Sighting, facts, {}, {}, "task"))
+
+    def layers(self) -> Mapping[str, nn.Module]:
+        """The network and modules that own a watched parameter themselves; tied ones all."""
+        tensors = {tensor.data_ptr() for tensor in self.watched.values()}
+        return {
+            name: module
+            for name, module in self.network.named_modules()
+            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+        }
+
+    def precise(self) -> "ImageClassifier":
+        """The same task in float32."""
+        return self if self.precision == "float32" else replace(self, precision="float32")
+
+    def passes(self, examples: Examples) -> Iterator[np.ndarray]:
+        """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
+        if not len(examples):
+            return
+        size = self.batch or self._capacity(examples)
+        for start in range(0, len(examples), size):
+            yield np.arange(start, min(start + size, len(examples)))
+
+    def with_(self, overlay: Overlay) -> "ImageClassifier":
+        """See `anomech.kernel.task.Task.with_`."""
+        other = twin(self.model, self._device)
+        named = dict(other.named_parameters()) | dict(other.named_buffers())
+        for name, tensor in overlay.items():
+            named[name].data = tensor.detach().to(named[name])
+        return replace(self, model=other)
+
+    def state(self) -> Mapping[str, Tensor]:
+        """See `anomech.kernel.task.Task.state`."""
+        return self.network.state_dict()
+
+    def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
+        """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
+        _, response = self._run(overlay, self._images(batch), answers)
+        return response
+
+    def groups(self, answers: Tensor) -> Tensor:
+        """The class itself."""
+        return answers
+
+    def group_words(self, groups: Tensor) -> list[str]:
+        """As `words`."""
+        return self.words(groups)
+
+    def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
+        """Whether the predicted class is the labeled one."""
+        return answers.cpu() == torch.tensor(labels)
+
+    def words(self, answers: Tensor) -> list[str]:
+        """Class names, or class indices where no names are known."""
+        names = self.class_names
+        return [names[i] if i < len(names) else str(i) for i in answers.tolist()]
+
+    def label_words(self, labels: np.ndarray) -> list[str]:
+        """As `words`."""
+        return self.words(torch.tensor(labels))
+
+    def targets(self, labels: np.ndarray) -> Tensor:
+        """Labels as a tensor on the model's device."""
+        return torch.tensor(labels, device=self._device)
+
+    def training_losses(
+        self, overlay: Overlay, batch: Any, answers: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `anomech.kernel.task.Training.training_losses`."""
+        buffers = self._buffers(overlay)
+        logits, _ = self._logits(self._training, {**overlay, **buffers}, self._images(batch))
+        return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
+
+    def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
+        """See `anomech.kernel.task.Training.batch_statistics`."""
+        if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
+            return {}
+        buffers = self._buffers(overlay)
+        with torch.no_grad():
+            self._logits(self._recalibrating, {**overlay, **buffers}, self._images(batch))
+        return buffers
+
+    def embed(self, batch: Any) -> Tensor:
+        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
+        return pixels(batch, self._device)
+
+    def respond_at(
+        self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
+    ) -> Response:
+        """See `anomech.kernel.task.DifferentiableInputs.respond_at`; logits can be followed too."""
+        logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
+        return response._replace(logits=logits)
+
+    def project(self, points: Tensor) -> Tensor:
+        """Pixels cut to [0, 1]."""
+        return points.clamp(0, 1)
+
+    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
+        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
+        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+    def points(self) -> Sequence[str]:
+        """See `anomech.kernel.task.Activations.points`."""
+        return openings(self.network)
+
+    def respond_with(
+        self,
+        overlay: Overlay,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """See `anomech.kernel.task.Activations.respond_with`."""
+        with opened(self.network, changes):
+            return self.respond(overlay, batch, answers)
+
+    @cached_property
+    def _device(self) -> torch.device:
+        if self.device:
+            return torch.device(self.device)
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    @cached_property
+    def _training(self) -> nn.Module:
+        return twin(self.network, self._device).train()
+
+    @cached_property
+    def _recalibrating(self) -> nn.Module:
+        """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
+        network = twin(self.network, self._device).eval()
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.train()
+                module.momentum = 1.0
+        return network
+
+    def _buffers(self, overlay: Overlay) -> dict[str, Tensor]:
+        """Copies of all buffers as the overlay has them; training mode writes into them."""
+        return {
+            name: overlay.get(name, buffer).clone() for name, buffer in self.network.named_buffers()
+        }
+
+    @property
+    def _known(self) -> Sighting | None:
+        """What is known so far; a task that was not prepared keeps what its first batch showed."""
+        return self.seen if self.seen is not None else vars(self).get("_glance")
+
+    @property
+    def _looked_at(self) -> Sighting:
+        if (seen := self._known) is None:
+            raise ConfigError(
+                "the model has answered nothing yet, so its layers and classes are not known; "
+                "use task.prepared(trusted examples)."
+            )
+        return seen
+
+    def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
+        """What these images show; they are channels-last."""
+        layout = layout_of(lambda layout, count: self._scores(images[:count], layout), len(images))
+        return sight(self.network, lambda: self._scores(images, layout), layout, kind)
+
+    def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
+        images = laid(images, layout or self._looked_at.layout)
+        return scores_of(self._call(self.network, {}, images), len(images))
+
+    def _capacity(self, examples: Examples) -> int:
+        layout = "channels_last" if self._known is None else self._known.layout
+
+        def call(count: int) -> None:
+            images = self._images(examples.load(np.arange(min(count, len(examples)))))
+            self._call(self.network, {}, laid(images, layout))
+
+        return capacity(self.network, call, self.memory, self._device)
+
+    def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
+        """What `call` gives for each batch, together."""
+        return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
+
+    def _logits(
+        self, network: nn.Module, overlay: Overlay, images: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
+        if self._known is None:
+            with torch.no_grad():
+                glance = self._sighted(images[:FEW].detach(), "logits")
+            check_precision(glance, self.precision)
+            vars(self)["_glance"] = glance
+        seen = self._looked_at
+        images = laid(images, seen.layout)
+        low = self.precision != "float32"
+        with watched_head(network, seen.head, self._device, low=low) as caught:
+            scores = scores_of(self._call(network, overlay, images), len(images))
+        features = None if caught.features is None else caught.features.detach().float()
+        return seen.logits(scores, caught), features
+
+    def _run(
+        self, overlay: Overlay, images: Tensor, answers: Tensor | None
+    ) -> tuple[Tensor, Response]:
+        """Logits that can be followed back, and the response, to normalized images."""
+        logits, features = self._logits(self.network, overlay, images)
+        if not overlay:  # of other parameters, who moved them judges
+            check_finite(logits)
+        answers = None if answers is None else answers.to(logits.device)
+        alone = self._looked_at.kind in LABELS
+        return logits, response_of(logits, features, answers, alone=alone)
+
+    def _images(self, batch: np.ndarray) -> Tensor:
+        return normalized(pixels(batch, self._device), self.mean, self.std)
+
+    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
+        return called(network, overlay, images, self.pass_timeout)
