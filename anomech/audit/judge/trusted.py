@@ -159,7 +159,7 @@ def split_trusted(
         anchors, calibration = anchors[covers[anchors]], calibration[covers[calibration]]
         if not len(anchors):
             raise Inconclusive(
-                "no class has enough trusted examples to learn from; give at least six of each "
+                "no class has enough trusted examples to learn from; give at least four of each "
                 "class that is to be judged."
             )
     return TrustedSplit(
