@@ -21,8 +21,8 @@ from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.task import Layers
 from anomech.kernel.types import Preview, Response
 from anomech.learning.training import Recipe, train
+from anomech.tasks._watching import watched_parameters
 from anomech.tasks.image_classifier import ImageClassifier
-from anomech.tasks.watching import watched_parameters
 
 torch.set_num_threads(1)
 

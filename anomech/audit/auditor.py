@@ -63,13 +63,13 @@ class Auditor:
     def fit(
         self, task: Task, reference: Examples, *, progress: Progress = silent
     ) -> "FittedAuditor":
-        """Learn from trusted examples with labels.
+        """Learn from trusted examples; without labels the model's own answers are trusted.
 
         Raises:
             ConfigError: no such detector or option.
             CapabilityError: the task cannot give what the detector needs.
             Inconclusive: too few trusted examples for the budget.
-            DataError: the trusted examples have no labels, or do not fit the model.
+            DataError: the trusted examples do not fit the model.
         """
         return FittedAuditor(task, fit(self, task, reference, progress), self.control)
 

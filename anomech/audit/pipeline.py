@@ -17,6 +17,7 @@ from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.tally import Tally, decide
 from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
+from anomech.audit.load.fingerprints import combined
 from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
@@ -119,7 +120,7 @@ def judge(
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
-        task="image classifier",
+        task=loaded.task.kind,
         budget=plan.budget,
         control=plan.control,
         tolerated=tolerated(traffic, plan.budget),
@@ -127,7 +128,7 @@ def judge(
         causes=rows.causes(fitted.lead),
         started=started,
         seconds=time.monotonic() - clock,
-        classes=fitted.trusted.classes,
+        classes=fitted.trusted.about.get("classes", ()),
         provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
         trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
@@ -160,14 +161,14 @@ def _fitted(
 ) -> Fitted:
     """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
     if loaded.reference is None:
-        return read_profile(Path(plan.profile), loaded.task)[0]
-    basis = provenance.basis(loaded.task, loaded.reference.digests(), judging_code(plan))
-    if (found := kept_profile(kept, loaded.task, basis)) is not None:
+        return read_profile(Path(plan.profile), loaded.task, loaded.model)[0]
+    basis = provenance.basis(loaded.model, loaded.reference.digests(), judging_code(plan))
+    if (found := kept_profile(kept, loaded.task, basis, loaded.model)) is not None:
         return found
     fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
-            write_profile(kept, fitted, loaded.task, {}, basis)
+            write_profile(kept, fitted, loaded.task, {}, basis, loaded.model)
     return fitted
 
 
@@ -182,8 +183,8 @@ def _judge_inputs(
 ) -> Tally:
     """See that every chunk is on disk, and count all of them."""
     inputs, digests = loaded.inputs, loaded.inputs.digests()
-    fits = provenance.basis(loaded.task, fitted.trusted.digests, judging_code(plan))
-    basis = provenance.combined([fits, *inputs.ids])
+    fits = provenance.basis(loaded.model, fitted.trusted.digests, judging_code(plan))
+    basis = combined([fits, *inputs.ids])
     tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
     for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
         found = chunks.load(work, number)
@@ -227,4 +228,4 @@ def _pieces(
 
 
 def _content(digests: Sequence[str], number: int, size: int) -> str:
-    return provenance.combined(digests[number * size : (number + 1) * size])
+    return combined(digests[number * size : (number + 1) * size])

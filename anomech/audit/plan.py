@@ -3,8 +3,8 @@
 YAML, `--set a.b=c` and Python keywords are three spellings of the same options.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +13,27 @@ import yaml
 from anomech.audit.judge.batch import Control
 from anomech.audit.judge.chunks import CHUNK
 from anomech.kernel import plugins
-from anomech.kernel.config import build, describe, option, options, resolved
-from anomech.kernel.errors import ConfigError, shortened, shown
-from anomech.kernel.yaml_text import read_yaml, read_yaml_file
-from anomech.tasks.arithmetic import Precision
+from anomech.kernel.config import USE, build, choice_of, describe, option, options, resolved
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.source import Source
+from anomech.kernel.task_options import TaskOptions
+from anomech.kernel.yaml_text import read_yaml_file
 
 LEAD = "functional_attribution"
 BASELINES = ("confidence", "energy", "loss_level", "mahalanobis", "knn")
 
 
 @options
-class ModelPlan:
-    """Where the model comes from: a factory, or a BackdoorBench result."""
-
-    factory: str = option("", "FILE.py:function that returns the network; the file is run")
-    weights: str = option("", "weights file, loaded without running anything in it")
-    backdoorbench: str = option("", "attack_result.pt of BackdoorBench, instead of a factory")
-
-
-@options
-class TaskPlan:
-    """How inputs reach the model, and which of its parameters move."""
-
-    mean: tuple[float, ...] = option((0.0,), "subtracted from images in [0, 1], per channel")
-    std: tuple[float, ...] = option((1.0,), "divided by afterwards, per channel")
-    watch: str = option("all", "parameters that move: all, last or a glob of names")
-    device: str = option("", "such as cpu or cuda; empty means cpu")
-    precision: Precision = option(
-        "float32", "of the network's arithmetic; its last layer and all scores stay in float32"
-    )
-    memory: int = option(
-        1024, "activations of one pass may take so much; passes are as large", unit="MiB", ge=1
-    )
-
-
-@options
 class Plan:
     """An audit."""
 
-    model: ModelPlan = option(ModelPlan(), "the model under audit")
-    reference: str = option("", "trusted examples with labels: class folders or .npz")
+    model: Source = plugins.chosen("source", "factory", "where the model under audit comes from")
+    reference: str = option("", "trusted examples: a path that the task can read")
     profile: str = option("", "profile of `anomech fit`, instead of trusted examples")
-    inputs: str = option("", "inputs to judge: a folder of images, .npz or .npy")
-    task: TaskPlan = option(TaskPlan(), "inputs and parameters of the model")
+    inputs: str = option("", "inputs to judge: a path that the task can read")
+    task: TaskOptions = plugins.chosen(
+        "task", "image_classifier", "how inputs reach the model, and which parameters move"
+    )
     budget: float = option(0.01, "false-positive rate that flags may have", ge=1e-6, le=0.5)
     control: Control = option(
         "per_input", "the budget bounds flags of normal inputs, or (batch) false ones among flags"
@@ -75,10 +53,8 @@ class Plan:
 
     @property
     def title(self) -> str:
-        """What a report calls the model: the name of its file, without folders."""
-        place, _, function = self.model.factory.rpartition(":")
-        weights = Path(self.model.weights or self.model.backdoorbench).name
-        return weights or (f"{Path(place).name}:{function}" if place else "model")
+        """What a report calls the model before it is opened, without folders."""
+        return self.model.title
 
 
 def from_mapping(values: Mapping[str, Any]) -> Plan:
@@ -119,49 +95,6 @@ def read_plan(path: Path) -> dict[str, Any]:
     return values
 
 
-def assign(values: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
-    """A copy of `values` with `a.b=c` settings laid over it; c is read as YAML.
-
-    Raises:
-        ConfigError: a setting without `=`, or through something that is no mapping.
-    """
-    result = values
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals or not path:
-            raise ConfigError(
-                f"--set takes NAME=VALUE, such as task.watch=last, not {shown(setting)}."
-            )
-        if "," in text and not text.startswith(("[", "{", "'", '"')):
-            text = f"[{text}]"
-        value = read_yaml(text, f"the value of --set {shortened(path)}")
-        if path in ("task.mean", "task.std") and not isinstance(value, list):
-            value = [value]
-        result = put(result, path, value)
-    return result
-
-
-def put(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy of `values` with `value` at the dotted `path`.
-
-    Raises:
-        ConfigError: the path goes through something that is no mapping.
-    """
-    result = place = _copied(values)
-    *parents, last = path.split(".")
-    for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
-        place = place[parent]
-        if not isinstance(place, dict):
-            raise ConfigError(
-                f"{path} cannot be set: '{parent}' holds a value, not options; see "
-                "`anomech plan new`."
-            )
-    place[last] = value
-    return result
-
-
 def as_yaml(plan: Plan) -> str:
     """The resolved plan; reading it back gives the same plan."""
     return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
@@ -170,24 +103,19 @@ def as_yaml(plan: Plan) -> str:
 def commented() -> str:
     """A new plan with every option, its default and a sentence about it."""
     lines = ["# A plan for `anomech audit --plan FILE`. Every option is at its default.", ""]
-    for row in describe(Plan):
-        if row["name"] in ("model", "task"):
-            lines += [f"{row['name']}:  # {row['help']}"]
-            lines += _entries(ModelPlan if row["name"] == "model" else TaskPlan, "  ")
-        elif row["name"] == "detectors":
+    for row, field in zip(describe(Plan), fields(Plan), strict=True):
+        if field.name == "detectors":
             lines += [f"detectors:  # {row['help']}"]
             for name in (LEAD, *BASELINES):
-                cls = plugins.get("detector", name)
-                lines += [f"  {name}:" + ("" if fields(cls) else " {}")]
-                lines += _entries(cls, "    ")
+                made = plugins.get("detector", name)()
+                lines += [f"  {name}:" + ("" if fields(made) else " {}"), *_entries(made, "    ")]
         else:
-            lines += _lines(row, getattr(Plan(), row["name"]), "")
+            lines += _lines(row, field, getattr(Plan(), field.name), "")
     return "\n".join(lines) + "\n"
 
 
 # What a plan may say that no fitted detector rests on.
 NOT_FITTED = ("model", "reference", "profile", "inputs", "control", "chunk", "gallery")
-NOT_FITTED_IN_TASK = ("device", "memory")
 
 
 def fitting_options(plan: Plan) -> dict[str, Any]:
@@ -197,47 +125,30 @@ def fitting_options(plan: Plan) -> dict[str, Any]:
     """
     values = {name: each for name, each in resolved(plan).items() if name not in NOT_FITTED}
     task = values["task"].items()
-    return {**values, "task": {k: each for k, each in task if k not in NOT_FITTED_IN_TASK}}
+    return {**values, "task": {k: each for k, each in task if k not in plan.task.placing}}
 
 
-def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """Dotted names of options in which two plans differ."""
-    left, right = _flat(first), _flat(second)
-    return sorted(name for name in {*left, *right} if left.get(name) != right.get(name))
-
-
-def _entries(cls: type, indent: str) -> list[str]:
-    instance = cls()
+def _entries(made: Any, indent: str) -> list[str]:
     return [
         line
-        for row in describe(cls)
-        for line in _lines(row, resolved(instance)[row["name"]], indent)
+        for row, field in zip(describe(type(made)), fields(made), strict=True)
+        for line in _lines(row, field, getattr(made, field.name), indent)
     ]
 
 
-def _lines(row: Mapping[str, str], value: Any, indent: str) -> list[str]:
-    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+def _lines(row: Mapping[str, str], field: Field[Any], value: Any, indent: str) -> list[str]:
+    if choice_of(field) is not None:
+        first = [f"{indent}{field.name}:  # {row['help']}", f"{indent}  {USE}: {row['default']}"]
+        return [*first, *_entries(value, f"{indent}  ")]
+    if is_dataclass(value):
+        return [f"{indent}{field.name}:  # {row['help']}", *_entries(value, f"{indent}  ")]
     unit = f" [{row['unit']}]" if row["unit"] else ""
-    return [f"{indent}{row['name']}: {text}  # {row['help']}{unit}"]
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True).removesuffix("\n...\n").strip()
+    return [f"{indent}{field.name}: {text}  # {row['help']}{unit}"]
 
 
 def _has_names(values: Any) -> bool:
     if not isinstance(values, dict):
         return True
     return all(isinstance(key, str) and _has_names(each) for key, each in values.items())
-
-
-def _copied(values: Any) -> Any:
-    return {k: _copied(v) for k, v in values.items()} if isinstance(values, dict) else values
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, Mapping):
-        return {prefix: values}
-    if not values:
-        return {prefix: {}}
-    return {
-        name: value
-        for key, each in values.items()
-        for name, value in _flat(each, f"{prefix}.{key}" if prefix else str(key)).items()
-    }

@@ -14,7 +14,7 @@ from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.detectors import make_detector
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import TrustedSet
-from anomech.audit.load.provenance import fingerprint
+from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.saved import damaged, read_saved, write_saved
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, resolved
@@ -28,7 +28,12 @@ from anomech.observing.traces import FittedSource
 
 
 def write_profile(
-    path: Path, fitted: Fitted, task: Task, plan: Mapping[str, Any], basis: str = ""
+    path: Path,
+    fitted: Fitted,
+    task: Task,
+    plan: Mapping[str, Any],
+    basis: str = "",
+    model: str = "",
 ) -> None:
     """Write a profile, whole or not at all.
 
@@ -38,6 +43,7 @@ def write_profile(
         task: the model that it was fitted to.
         plan: options that it was fitted with, in the form of a plan.
         basis: hash of what it rests on, for whoever keeps it to come back to.
+        model: fingerprint of the model; empty takes it, which reads all of its tensors.
 
     Raises:
         CapabilityError: a detector or its tracer holds what cannot be saved, such as the trusted
@@ -46,7 +52,7 @@ def write_profile(
     """
     tensors: dict[str, Tensor] = {}
     facts = {
-        "model": fingerprint(task),
+        "model": model or fingerprint(task),
         "basis": basis,
         "plan": dict(plan),
         **_packed(fitted, task, tensors),
@@ -54,8 +60,13 @@ def write_profile(
     write_saved(path, facts, tensors)
 
 
-def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
+def read_profile(path: Path, task: Task, model: str = "") -> tuple[Fitted, dict[str, Any]]:
     """What a profile holds, for the model it was fitted to, and the options of its plan.
+
+    Args:
+        path: of the file.
+        task: the model.
+        model: its fingerprint; empty takes it, which reads all of its tensors.
 
     Raises:
         DataError: there is no such file, it is no profile, it was changed, or another version of
@@ -63,7 +74,7 @@ def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
         ModelError: it was fitted to another model.
     """
     facts, tensors = read_saved(path)
-    if facts["model"] != fingerprint(task):
+    if facts["model"] != (model or fingerprint(task)):
         raise ModelError(
             f"{path.name} was fitted to another model than this one (their tensors differ); fit "
             "one with `anomech fit`."
@@ -75,18 +86,19 @@ def read_profile(path: Path, task: Task) -> tuple[Fitted, dict[str, Any]]:
         raise DataError(damaged(path, first[:200])) from None
 
 
-def kept_profile(path: Path, task: Task, basis: str) -> Fitted | None:
+def kept_profile(path: Path, task: Task, basis: str, model: str = "") -> Fitted | None:
     """The profile that a run has kept, if it still holds; None if not.
 
     Args:
         path: of the file.
         task: the model.
         basis: hash of what it must rest on, see `anomech.audit.load.provenance.basis`.
+        model: as for `read_profile`.
     """
     try:
         if read_saved(path)[0]["basis"] != basis:
             return None
-        return read_profile(path, task)[0]
+        return read_profile(path, task, model)[0]
     except AnomechError:
         return None  # it is fitted again, which also mends the file
 

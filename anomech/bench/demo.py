@@ -121,7 +121,7 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     stage = _stage(plugins.get("attack", attack)(**ATTACKS[attack]), seed)
     named = _material(out / "material", attack)
     plan = from_mapping({**resolved(Plan()), "budget": budget, "seed": seed, **named})
-    weights = Path(plan.model.weights)
+    weights = Path(named["model"]["weights"])
     run = open_folder(plan, out)
     if run is None:
         with noted(plan, out):

@@ -22,7 +22,7 @@ from anomech.kernel.config import build, nearest, option, options, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.records.scorecards import Role
-from anomech.tasks.arithmetic import Precision
+from anomech.tasks._arithmetic import Precision
 
 Methods = Mapping[str, Mapping[str, Any]]
 """Methods of one kind with their options."""

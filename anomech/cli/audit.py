@@ -176,9 +176,7 @@ def audit(
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
     named = {
-        "model.factory": model,
-        "model.weights": weights,
-        "model.backdoorbench": backdoorbench,
+        **model_settings(model, weights, backdoorbench),
         "reference": reference,
         "profile": profile,
         "inputs": inputs,
@@ -194,6 +192,22 @@ def audit(
     readers = _spare_processors() if workers is None else workers
     chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
+
+
+def model_settings(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
+    """Settings for a model on the command line; it replaces one of another source in a plan.
+
+    Raises:
+        ConfigError: two sources are named.
+    """
+    from anomech.kernel.errors import ConfigError
+
+    if backdoorbench and (factory or weights):
+        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+    if backdoorbench:
+        return {"model": {"use": "backdoorbench", "file": backdoorbench}}
+    source = "factory" if factory or weights else ""
+    return {"model.use": source, "model.factory": factory, "model.weights": weights}
 
 
 def mebibytes(size: str) -> int:
@@ -226,7 +240,8 @@ def plan_of(
     settings: Sequence[str],
 ) -> "Plan":
     """The plan file, the plan of the profile or the defaults; then the options, then --set."""
-    from anomech.audit.plan import BASELINES, Plan, assign, from_mapping, put, read_plan
+    from anomech.audit.plan import BASELINES, Plan, from_mapping, read_plan
+    from anomech.audit.settings import assign, put
     from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
@@ -234,11 +249,6 @@ def plan_of(
         from anomech.audit.load.saved import peek
 
         values |= peek(Path(given["profile"]))["plan"]
-    # A model on the command line replaces one of the other kind in the plan file.
-    if "model.backdoorbench" not in given and "model.factory" in given:
-        given = {"model.backdoorbench": "", **given}
-    if "model.backdoorbench" in given and not {"model.factory", "model.weights"} & given.keys():
-        given = {"model.factory": "", "model.weights": "", **given}
     for name, value in given.items():
         values = put(values, name, value)
     if detectors:
@@ -246,7 +256,7 @@ def plan_of(
         chosen = dict.fromkeys([*detectors, *BASELINES])
         values = put(values, "lead", detectors[0])
         values = put(values, "detectors", {name: known.get(name, {}) for name in chosen})
-    return from_mapping(assign(values, settings))
+    return from_mapping(assign(values, settings, Plan))
 
 
 def _folder(plan: "Plan") -> Path:

@@ -106,10 +106,10 @@ def _list() -> None:
 
 def _suite(name: str, settings: list[str]) -> "Suite":
     """The suite file, then --set."""
-    from anomech.audit.plan import assign
-    from anomech.bench.suite import from_mapping, read_suite
+    from anomech.audit.settings import assign
+    from anomech.bench.suite import Suite, from_mapping, read_suite
 
-    return from_mapping(assign(read_suite(name), settings))
+    return from_mapping(assign(read_suite(name), settings, Suite))
 
 
 def _tell(card: "Scorecard") -> None:

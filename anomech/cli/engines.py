@@ -36,9 +36,10 @@ def chosen_engine(name: str, settings: Sequence[str]) -> "Engine | None":
     Raises:
         ConfigError: no such engine or option.
     """
-    from anomech.audit.plan import assign
+    from anomech.audit.settings import assign
     from anomech.kernel import plugins
     from anomech.kernel.config import build
 
-    chosen: Engine = build(plugins.get("engine", name), assign({}, settings), f"engine {name}")
+    cls = plugins.get("engine", name)
+    chosen: Engine = build(cls, assign({}, settings, cls), f"engine {name}")
     return None if name == "serial" else chosen

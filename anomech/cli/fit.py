@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anomech.cli.audit import FLAGSHIP, plan_of
+from anomech.cli.audit import FLAGSHIP, model_settings, plan_of
 from anomech.cli.console import plain, progress, say
 from anomech.cli.engines import HOW
 
@@ -99,9 +99,7 @@ def fit(
     from anomech.audit.pipeline import fit_profile
 
     named = {
-        "model.factory": model,
-        "model.weights": weights,
-        "model.backdoorbench": backdoorbench,
+        **model_settings(model, weights, backdoorbench),
         "reference": reference,
         "budget": budget,
         "seed": seed,

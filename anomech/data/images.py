@@ -24,7 +24,7 @@ from anomech.data.image_files import to_channels
 from anomech.data.image_folder import ImageFolder
 from anomech.data.remarks import Remark
 from anomech.kernel.errors import DataError
-from anomech.kernel.types import Preview
+from anomech.kernel.types import About, Preview
 
 CHUNK = 256
 """Images held at once while all of them are hashed."""
@@ -147,6 +147,11 @@ class ImageExamples:
                 done += len(piece)
                 if progress is not None:
                     progress(done, len(self))
+
+    def about(self) -> About:
+        """Height, width and channels under "shape", and names under "classes" if there are any."""
+        shape = tuple(str(side) for side in self.shape)
+        return {"shape": shape} | ({"classes": self.class_names} if self.class_names else {})
 
     def preview(self, index: int) -> Preview:
         """The image as PNG, at its own size."""

@@ -1,13 +1,14 @@
 """Some examples of a set, in a given order, and a whole set piece by piece."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from anomech.data.compact import selected
-from anomech.kernel.types import Examples, Preview
+from anomech.kernel.types import Examples, Preview, Progress
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,27 @@ class Streamed(Protocol):
     ) -> Generator[Examples, None, None]:
         """The examples at each piece of places, in order; `workers` are processes that read."""
         ...
+
+
+@runtime_checkable
+class Hashed(Protocol):
+    """Examples whose digests can be made known ahead, by several processes."""
+
+    def hash(self, workers: int = 0, progress: Callable[[int, int], None] | None = None) -> None:
+        """Read every example; `progress` is told how many are hashed, of how many."""
+        ...
+
+
+def known(examples: Examples, stage: str, progress: Progress, workers: int = 0) -> None:
+    """Make all digests known, so that asking for them later costs nothing.
+
+    Raises:
+        DataError: an example is damaged.
+    """
+    if isinstance(examples, Hashed):
+        examples.hash(workers, partial(progress, stage))
+    else:
+        examples.digests()
 
 
 def in_pieces(

@@ -7,7 +7,7 @@ object from a plan's mapping and answers bad input with one sentence.
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass, replace
 from typing import Annotated, Any, NamedTuple, TypeVar, cast, dataclass_transform
 
 import pydantic
@@ -43,11 +43,13 @@ class Choice(NamedTuple):
     Attributes:
         make: from a name, a mapping with the name under `USE`, or the method itself to the method.
         name_of: the name of a method.
+        class_of: the options class of the method of a name.
         default: name of the default.
     """
 
     make: Callable[[Any, str], Any]
     name_of: Callable[[Any], str]
+    class_of: Callable[[str], type]
     default: str
 
 
@@ -192,6 +194,19 @@ def resolved(instance: Any) -> dict[str, Any]:
 def _resolved_field(field: Field[Any], value: Any) -> Any:
     choice = choice_of(field)
     return _plain(value) if choice is None else {USE: choice.name_of(value), **resolved(value)}
+
+
+def suggested(instance: Options, values: Mapping[str, Any]) -> Options:
+    """The options with suggestions in place of defaults; what was said otherwise stays.
+
+    Args:
+        instance: the options.
+        values: suggestions by name; what it has no option for is passed over.
+    """
+    usual = resolved(type(instance)())
+    own = resolved(instance)
+    taken = {n: value for n, value in values.items() if n in usual and own[n] == usual[n]}
+    return replace(instance, **taken)  # type: ignore[type-var]
 
 
 def _plain(value: Any) -> Any:

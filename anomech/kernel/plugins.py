@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from anomech.kernel.config import USE, Choice, build, chosen_option, nearest, resolved
-from anomech.kernel.errors import ConfigError, answered
+from anomech.kernel.errors import ConfigError, answered, shown
 
 KINDS = {
     "architecture": "anomech.architectures",
@@ -25,10 +25,16 @@ KINDS = {
     "mitigation": "anomech.mitigations",
     "scanner": "anomech.scanners",
     "screen": "anomech.screens",
+    "source": "anomech.sources",
+    "task": "anomech.tasks",
     "tracer": "anomech.tracing",
     "trainer": "anomech.trainers",
 }
 """The folder of each kind."""
+
+SUFFIX = {"task": "Options"}
+"""Ends the name of a kind's class. `ImageClassifier` is a task, which holds a model; what a plan
+names are its options."""
 
 
 def names(kind: str) -> list[str]:
@@ -44,7 +50,14 @@ def get(kind: str, name: str) -> Any:
     """
     folder = _folder(kind)
     if name in _own(folder):
-        return getattr(importlib.import_module(f"{folder}.{name}"), class_name(name))
+        wanted = class_name(name) + SUFFIX.get(kind, "")
+        module = importlib.import_module(f"{folder}.{name}")
+        if not hasattr(module, wanted):
+            raise ConfigError(
+                f"{folder}.{name} has no class {wanted}; add it, or let the file's name begin "
+                "with '_' if it only helps others."
+            )
+        return getattr(module, wanted)
     if name in (foreign := _foreign(_group(kind))):
         return _loaded(kind, foreign[name])
     raise ConfigError(f"no {kind} is named '{name}': {nearest(name, names(kind))}")
@@ -60,7 +73,13 @@ def chosen(kind: str, default: str, help: str) -> Any:
     def make_it(given: Any, where: str) -> Any:
         return make(kind, given, where, default)
 
-    return chosen_option(Choice(make_it, lambda value: name_of(kind, value), default), help)
+    choice = Choice(
+        make=make_it,
+        name_of=lambda value: name_of(kind, value),
+        class_of=lambda name: get(kind, name),
+        default=default,
+    )
+    return chosen_option(choice, help)
 
 
 def make(kind: str, given: Any, where: str, default: str = "") -> Any:
@@ -80,6 +99,10 @@ def make(kind: str, given: Any, where: str, default: str = "") -> Any:
     if isinstance(given, Mapping):
         values = dict(given)
         return build(get(kind, str(values.pop(USE, default))), values, where)
+    if given is None or isinstance(given, bool | int | float | list | tuple):
+        raise ConfigError(
+            f"{where} takes the name of a {kind} or {{{USE}: NAME, ...}}, not {shown(given)}."
+        )
     return given
 
 

@@ -7,7 +7,7 @@ promises stands in the file of its kind: `tracer`, `detector`, `screen`, `scanne
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -60,6 +60,23 @@ class Response(NamedTuple):
     losses: Tensor
     logits: Tensor | None = None
     features: Tensor | None = None
+
+
+About = Mapping[str, tuple[str, ...]]
+"""What must be remembered of trusted examples when inputs come without them, in words by name:
+the names of classes, the size of images. Only their task reads it."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Examples of which something must be remembered."""
+
+    def about(self) -> About: ...
+
+
+def about(examples: object) -> About:
+    """What must be remembered of examples; nothing if they do not say."""
+    return examples.about() if isinstance(examples, Described) else {}
 
 
 class Preview(NamedTuple):

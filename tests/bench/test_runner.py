@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from anomech.audit.plan import assign
+from anomech.audit.settings import assign
 from anomech.bench import runner
 from anomech.bench.cells import cells
 from anomech.bench.runner import run_suite
-from anomech.bench.suite import from_mapping
+from anomech.bench.suite import Suite, from_mapping
 from anomech.detectors.confidence import Confidence, FittedConfidence
 from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
 from anomech.kernel.detector import Scores
@@ -111,7 +111,9 @@ def test_nothing_is_run_twice(finished, copied, suite, zoo, judged):
 
 
 def test_a_changed_option_runs_its_cells_again(copied, values, zoo, judged):
-    changed = from_mapping(assign(values, ["detectors.mahalanobis={}", "budgets=[0.02, 0.05]"]))
+    changed = from_mapping(
+        assign(values, ["detectors.mahalanobis={}", "budgets=[0.02, 0.05]"], Suite)
+    )
     run_suite(changed, copied, zoo=zoo, patterns=["*clean*"])
     assert len(judged) == 2  # the others were not asked for
     outcome = run_suite(changed, copied, zoo=zoo)

@@ -5,9 +5,9 @@ import yaml
 
 from anomech.architectures.resnet14 import Resnet14
 from anomech.architectures.resnet20 import Resnet20
-from anomech.audit.plan import assign
+from anomech.audit.settings import assign
 from anomech.bench.cells import cells, chosen
-from anomech.bench.suite import as_yaml, from_mapping, read_suite, shipped
+from anomech.bench.suite import Suite, as_yaml, from_mapping, read_suite, shipped
 from anomech.bench.zoo import Subject
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
@@ -54,7 +54,7 @@ def test_the_resolved_suite_replays(suite):
 
 
 def test_settings_lie_over_the_file(values):
-    changed = assign(values, ["seeds=3,4", "subjects.BadNets.attacks.badnets.size=3"])
+    changed = assign(values, ["seeds=3,4", "subjects.BadNets.attacks.badnets.size=3"], Suite)
     suite = from_mapping(changed)
     assert suite.seeds == (3, 4)
     assert suite.subjects["BadNets"].attacks["badnets"]["size"] == 3
@@ -83,7 +83,7 @@ def test_settings_lie_over_the_file(values):
 )
 def test_what_cannot_be_used_is_one_sentence(values, setting, says):
     with pytest.raises(ConfigError) as refused:
-        from_mapping(assign(values, [setting]))
+        from_mapping(assign(values, [setting], Suite))
     assert says in str(refused.value)
 
 

@@ -95,7 +95,7 @@ def test_detectors_on_the_command_line(run, files, tmp_path):
 
 def test_model_on_the_command_line_replaces_the_plans(run, files, tmp_path):
     plan = tmp_path / "plan.yaml"
-    plan.write_text("model: {backdoorbench: other.pt}\n")
+    plan.write_text("model: {use: backdoorbench, file: other.pt}\n")
     assert run(*files.options(), "--plan", plan, "--out", tmp_path / "run").code == 0
 
 

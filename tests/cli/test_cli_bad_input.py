@@ -196,7 +196,7 @@ def test_too_few_trusted_examples(refused):
 def test_labels_in_another_order(refused, files, tmp_path):
     shifted = (files.labels[files.trusted] + 1) % 10
     np.savez(tmp_path / "t.npz", images=files.images[files.trusted], labels=shifted)
-    out = refused("order of the model's classes", code=3, reference=tmp_path / "t.npz")
+    out = refused("labels in the model's order", code=3, reference=tmp_path / "t.npz")
     check_noted(out, "inconclusive")
 
 

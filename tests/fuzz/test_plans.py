@@ -9,19 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomech.audit.load.loading import check_named
-from anomech.audit.plan import (
-    Plan,
-    TaskPlan,
-    as_yaml,
-    assign,
-    commented,
-    from_mapping,
-    put,
-    read_plan,
-)
+from anomech.audit.plan import Plan, as_yaml, commented, from_mapping, read_plan
+from anomech.audit.settings import assign, put
 from anomech.cli.audit import mebibytes
 from anomech.kernel.config import resolved
 from anomech.kernel.errors import ConfigError
+from anomech.tasks._devices import available
+from anomech.tasks.image_classifier import ImageClassifierOptions
 from tests.support.refusals import refusal
 
 QUICK = settings(
@@ -40,7 +34,10 @@ VALUES = st.recursive(
 )
 NAMES = [
     *(field.name for field in fields(Plan)),
-    *(f"task.{field.name}" for field in fields(TaskPlan)),
+    *(f"task.{field.name}" for field in fields(ImageClassifierOptions)),
+    "model.use",
+    "model.factory",
+    "task.use",
     "detectors.knn.neighbors",
     "detectors.functional_attribution.tracer",
     "detectors.functional_attribution.tracer.use",
@@ -62,7 +59,7 @@ def test_any_value_of_any_option(name, value):
 @given(st.sampled_from(NAMES), st.text(st.characters(), max_size=30))
 @QUICK
 def test_any_setting(name, text):
-    refusal(lambda: from_mapping(assign(resolved(Plan()), [f"{name}={text}"])))
+    refusal(lambda: from_mapping(assign(resolved(Plan()), [f"{name}={text}"], Plan)))
 
 
 @given(st.data())
@@ -113,17 +110,15 @@ def test_what_was_met(tmp_path, text, words):
 
 @pytest.mark.parametrize("text", ["[[[", "{", "&a [*a]", "9" * 5000, "99999999999999999999"])
 def test_settings_that_were_met(text):
-    assert refusal(lambda: from_mapping(assign(resolved(Plan()), [f"seed={text}"])))
+    assert refusal(lambda: from_mapping(assign(resolved(Plan()), [f"seed={text}"], Plan)))
 
 
 @pytest.mark.parametrize("device", ["meta", "hpu", "cuda:99", "x", "", "cpu:-7", "privateuseone"])
 def test_devices_that_cannot_answer(device):
-    from anomech.audit.load.loading import _device
-
     if device == "":
-        assert _device(TaskPlan()) == "cpu"
+        assert available("") == "cpu"
         return
-    assert f"'{device}'" in str(refusal(lambda: _device(TaskPlan(device=device))))
+    assert f"'{device}'" in str(refusal(ImageClassifierOptions(device=device).check))
     assert torch.empty(0).device.type == "cpu"
 
 

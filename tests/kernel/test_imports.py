@@ -24,6 +24,7 @@ BELOW = {
     "architectures": set(),
     "artefacts": {"architectures"},
     "data": {"artefacts"},
+    "sources": {"artefacts", "architectures"},
     "datasets": {"data"},
     "tasks": {"artefacts", "architectures", "data"},
     "observing": OPENERS,

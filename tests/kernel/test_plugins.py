@@ -55,7 +55,7 @@ def test_every_public_file_of_the_folder_is_a_method(kind):
     assert plugins.names(kind) == files
     for name in files:
         cls = plugins.get(kind, name)
-        assert cls.__name__ == plugins.class_name(name)
+        assert cls.__name__ == plugins.class_name(name) + plugins.SUFFIX.get(kind, "")
         assert cls.__module__ == f"{plugins.KINDS[kind]}.{name}"
 
 

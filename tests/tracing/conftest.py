@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from anomech.kernel.task import Layers, Logits
 from anomech.kernel.types import Response
-from anomech.tasks.watching import watched_parameters
+from anomech.tasks._watching import watched_parameters
 
 
 @dataclass(frozen=True)

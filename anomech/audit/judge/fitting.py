@@ -72,7 +72,7 @@ def fit(
         ConfigError: no such detector or option.
         CapabilityError: the model cannot give what the lead needs.
         Inconclusive: too few trusted examples for the budget.
-        DataError: the trusted examples have no labels, or do not fit the model.
+        DataError: the trusted examples do not fit the model.
     """
     usable, skipped = _usable(settings, task)
     require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)

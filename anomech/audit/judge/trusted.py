@@ -24,68 +24,19 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        accuracy: share of it that the model answers as labeled.
+        accuracy: share of it that the model answers as labeled; None if there are no labels.
     """
 
     anchors: Observed
     calibration: Observed
     left_out: Mapping[str, str]
     everything: Observed
-    accuracy: float
+    accuracy: float | None
 
 
-@dataclass(frozen=True)
-class TrustedSet:
-    """What is remembered of the trusted set: who was in it and in which role, but no example.
-
-    Attributes:
-        ids: of all examples, in their order.
-        digests: of their content.
-        answers: the model's own, in words.
-        labels: in words, or None.
-        anchors: places of the anchors.
-        calibration: places of the calibration examples.
-        left_out: ids that are in neither role, with the reason.
-        accuracy: share of all that the model answers as labeled.
-        classes: names of the classes, if they have any.
-    """
-
-    ids: tuple[str, ...]
-    digests: tuple[str, ...]
-    answers: tuple[str, ...]
-    labels: tuple[str, ...] | None
-    anchors: tuple[int, ...]
-    calibration: tuple[int, ...]
-    left_out: Mapping[str, str]
-    accuracy: float
-    classes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def calibration_ids(self) -> list[str]:
-        """Ids of the calibration examples, in the order of their scores."""
-        return [self.ids[place] for place in self.calibration]
-
-
-def remembered(split: TrustedSplit) -> TrustedSet:
-    """What stays of a trusted set when everything is fitted."""
-    everything = split.everything
-    examples, task = everything.examples, everything.task
-    places = {name: place for place, name in enumerate(examples.ids)}
-    labels = examples.labels
-    return TrustedSet(
-        ids=tuple(examples.ids),
-        digests=tuple(examples.digests()),
-        answers=tuple(task.words(everything.answers)),
-        labels=None if labels is None else tuple(task.label_words(labels)),
-        anchors=tuple(places[name] for name in split.anchors.examples.ids),
-        calibration=tuple(places[name] for name in split.calibration.examples.ids),
-        left_out=dict(split.left_out),
-        accuracy=split.accuracy,
-        classes=tuple(getattr(examples, "class_names", None) or ()),
-    )
+def anchor_share(count: int, share: float, most: int) -> float:
+    """Share of the trusted set that goes to the anchors; what is over `most` calibrates."""
+    return min(share, most / max(count, 1))
 
 
 def split_trusted(
@@ -95,34 +46,30 @@ def split_trusted(
 
     Args:
         task: the model.
-        reference: trusted examples with labels.
-        share: of each class that goes to the anchors.
+        reference: trusted examples; without labels the model's own answers to them are trusted.
+        share: of each kind of answer that goes to the anchors.
         most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
 
     Raises:
-        DataError: the trusted set has no labels, or labels the model cannot give.
+        DataError: the trusted set has labels that the model cannot give.
         Inconclusive: the model answers almost no trusted example as labeled.
     """
-    labels = reference.labels
-    if labels is None:
-        raise DataError(
-            "the trusted set has no labels; give a folder with one sub-folder per class, or an "
-            ".npz with 'labels'."
-        )
-    observed = observe(task, reference, progress=progress)
-    _check_labels(observed, labels)
-    right = task.agrees(observed.answers, labels).numpy()
-    keys = labels if labels.ndim == 1 else observed.groups.numpy()
-    share = min(share, most / len(reference))
+    observed, labels = observe(task, reference, progress=progress), reference.labels
+    right, keys = np.ones(len(reference), bool), observed.groups.numpy()
+    if labels is not None:
+        _check_labels(observed, labels)
+        right = task.agrees(observed.answers, labels).numpy()
+        keys = labels if labels.ndim == 1 else keys
+    share = anchor_share(len(reference), share, most)
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:
         raise Inconclusive(
             f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
-            "labeled, too few to learn from; check that the labels follow the order of the "
-            "model's classes and that the normalization is right."
+            "labeled, too few to learn from; check that they belong to this model and reach it as "
+            "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
     return TrustedSplit(
@@ -130,7 +77,7 @@ def split_trusted(
         observed.take(calibration),
         left_out,
         observed,
-        float(right.mean()),
+        None if labels is None else float(right.mean()),
     )
 
 

@@ -1,23 +1,20 @@
 """From a plan to a model, trusted examples and inputs; everything is read before any compute."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
-import torch
-from torch import nn
-
-from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
-from anomech.artefacts.checkpoints import apply_state, load_state
-from anomech.artefacts.factory import build_model
+from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.saved import damaged, peek
-from anomech.audit.plan import NOT_FITTED, Plan, TaskPlan, difference, fitting_options
-from anomech.data.images import ImageExamples
-from anomech.data.reading import read_images
-from anomech.kernel.errors import ConfigError, DataError, shown
-from anomech.kernel.types import Progress
-from anomech.tasks.image_classifier import ImageClassifier
+from anomech.audit.plan import NOT_FITTED, Plan, fitting_options
+from anomech.audit.settings import difference
+from anomech.data.subset import known
+from anomech.kernel.config import suggested
+from anomech.kernel.errors import ConfigError, DataError
+from anomech.kernel.source import Opened
+from anomech.kernel.task import Task
+from anomech.kernel.task_options import TaskOptions
+from anomech.kernel.types import About, Examples, Progress, about
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,19 @@ class Loaded:
         reference: trusted examples; None if a profile stands for them.
         inputs: what is judged.
         title: of the report.
+        notes: what opening the model found that a person should know.
     """
 
-    task: ImageClassifier
-    reference: ImageExamples | None
-    inputs: ImageExamples
+    task: Task
+    reference: Examples | None
+    inputs: Examples
     title: str
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def model(self) -> str:
+        """Fingerprint of the model's tensors; taken once, because models are large."""
+        return fingerprint(self.task)
 
 
 def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
@@ -42,50 +46,45 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
 
     Args:
         plan: names them.
-        progress: told about the images.
-        workers: processes that decode image files; 0 decodes here.
+        progress: told about the examples.
+        workers: processes that read examples ahead; 0 reads here.
 
     Raises:
         ConfigError: the plan names no model or no data.
         ModelError: the model or its weights cannot be used.
-        DataError: images cannot be read or do not belong together.
+        DataError: examples cannot be read or do not belong together.
     """
     check_named(plan)
+    opened, options = _opened(plan)
     reference = None
-    if plan.profile:
-        names = _held(plan)
-        task, title = _task(plan, names)
-    else:
-        task, reference, title = load_trusted(plan, progress, workers)
-    channels = None if reference is None else reference.shape[2]
-    inputs = read_images(plan.inputs, channels=channels, progress=progress, workers=workers)
-    if reference is not None and reference.shape != inputs.shape:
-        raise DataError(
-            f"trusted images are {_size(reference)} and inputs {_size(inputs)}; bring them to "
-            "one size and color mode."
-        )
-    # Hashing decodes every image, so a damaged one is found now and not after hours of work; and
-    # finished chunks of an earlier run are known before anything is judged. It costs a tenth of
-    # what judging does: 0.1 ms for a 32x32 PNG file, and 5 microseconds for one in an array.
-    inputs.hash(workers, partial(progress, "hashing inputs"))
-    return Loaded(task, reference, inputs, title)
+    if not plan.profile:
+        reference = options.read(plan.reference, "trusted", progress=progress, workers=workers)
+    like = _held(plan) if reference is None else about(reference)
+    inputs = options.read(plan.inputs, "inputs", like=like, progress=progress, workers=workers)
+    task = options.wrap(opened, like)
+    # Every example is read once more to be hashed, so a damaged one is found now and not after
+    # hours of work, and finished chunks of an earlier run are known before anything is judged. It
+    # costs a tenth of what judging does: 0.1 ms for a 32x32 PNG file, 5 microseconds in an array.
+    if reference is not None:
+        known(reference, "hashing trusted examples", progress, workers)
+    known(inputs, "hashing inputs", progress, workers)
+    return Loaded(task, reference, inputs, opened.title, opened.notes)
 
 
-def load_trusted(
-    plan: Plan, progress: Progress, workers: int = 0
-) -> tuple[ImageClassifier, ImageExamples, str]:
+def load_trusted(plan: Plan, progress: Progress, workers: int = 0) -> tuple[Task, Examples, str]:
     """Read the model and the trusted set; the last entry is a title.
 
     Raises:
         ConfigError: the plan names no model or no trusted set.
         ModelError: the model or its weights cannot be used.
-        DataError: the trusted images cannot be read.
+        DataError: the trusted examples cannot be read.
     """
     check_named(plan, inputs=False)
-    reference = read_images(plan.reference, progress=progress, workers=workers)
-    task, title = _task(plan, tuple(reference.class_names or ()))
-    reference.hash(workers, partial(progress, "hashing trusted images"))
-    return task, reference, title
+    opened, options = _opened(plan)
+    reference = options.read(plan.reference, "trusted", progress=progress, workers=workers)
+    task = options.wrap(opened, about(reference))
+    known(reference, "hashing trusted examples", progress, workers)
+    return task, reference, opened.title
 
 
 def check_named(plan: Plan, *, inputs: bool = True) -> None:
@@ -98,10 +97,7 @@ def check_named(plan: Plan, *, inputs: bool = True) -> None:
     Raises:
         ConfigError: it names no model, no trusted examples or no inputs.
     """
-    if plan.model.backdoorbench and (plan.model.factory or plan.model.weights):
-        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
-    if not (plan.model.backdoorbench or plan.model.factory):
-        raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
+    plan.model.check()
     if plan.reference and plan.profile:
         raise ConfigError("give trusted examples or a profile that was fitted to some, not both.")
     for name, asked in (("reference", not plan.profile), ("inputs", inputs)):
@@ -109,8 +105,8 @@ def check_named(plan: Plan, *, inputs: bool = True) -> None:
             raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
 
 
-def _held(plan: Plan) -> tuple[str, ...]:
-    """Names of the classes of a plan's profile, whose options the plan must not change.
+def _held(plan: Plan) -> About:
+    """What a plan's profile remembers of its trusted set; the plan must not change its options.
 
     Raises:
         ConfigError: it changes one.
@@ -126,54 +122,14 @@ def _held(plan: Plan) -> tuple[str, ...]:
             f"{', '.join(changed[:3])}); leave them as they were, or fit another profile."
         )
     try:
-        return tuple(str(name) for name in facts["trusted"]["classes"])
-    except (LookupError, TypeError):
+        pairs = facts["trusted"]["about"]
+        return {str(name): tuple(map(str, words)) for name, words in pairs}
+    except (LookupError, TypeError, ValueError):
         raise DataError(damaged(path, "it names no trusted set")) from None
 
 
-def _task(plan: Plan, names: Sequence[str]) -> tuple[ImageClassifier, str]:
-    """The model as a task, and a title."""
-    model, mean, std, title = _model(plan)
-    task = ImageClassifier(
-        model,
-        mean,
-        std,
-        watch=plan.task.watch,
-        device=_device(plan.task),
-        class_names=names,
-        precision=plan.task.precision,
-        memory=plan.task.memory * 2**20,
-    )
-    return task, title
-
-
-def _model(plan: Plan) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...], str]:
-    mean, std = plan.task.mean, plan.task.std
-    if plan.model.backdoorbench:
-        result = read_attack(plan.model.backdoorbench)
-        if (mean, std) == ((0.0,), (1.0,)):
-            # The files do not hold the normalization; the data set's name implies it.
-            mean, std = NORMALIZATION.get(result.dataset, (mean, std))
-        return build_network(result), mean, std, f"{result.model_name} on {result.dataset}"
-    model = build_model(plan.model.factory)
-    if plan.model.weights:
-        apply_state(model, load_state(plan.model.weights))
-    return model, mean, std, plan.title
-
-
-def _device(plan: TaskPlan) -> str:
-    try:
-        device = torch.device(plan.device or "cpu")
-        # It must hold numbers and give them back: "meta" is a device of shapes alone.
-        float(torch.zeros(1, device=device).sum())
-    except Exception:  # each device refuses in a way of its own
-        raise ConfigError(
-            f"task.device={shown(plan.device)} is not available here; use cpu, or a device that "
-            "this build of torch can reach."
-        ) from None
-    return str(device)
-
-
-def _size(images: ImageExamples) -> str:
-    height, width, channels = images.shape
-    return f"{height}x{width} with {channels} channel{'s' if channels > 1 else ''}"
+def _opened(plan: Plan) -> tuple[Opened, TaskOptions]:
+    """The model, and the options of the task with what its source suggests."""
+    plan.task.check()
+    opened = plan.model.open()
+    return opened, suggested(plan.task, opened.suggested)

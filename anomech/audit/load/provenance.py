@@ -1,6 +1,5 @@
 """Where the numbers of a run come from; no user names, no absolute paths."""
 
-import hashlib
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -10,8 +9,8 @@ from itertools import chain
 import numpy as np
 import torch
 
+from anomech.audit.load.fingerprints import combined, numbers
 from anomech.audit.load.loading import Loaded
-from anomech.kernel.task import Task
 from anomech.records import Provenance, Run
 
 
@@ -31,23 +30,23 @@ def collect(loaded: Loaded, trusted: Iterable[str], seed: int) -> Provenance:
         device=str(next(iter(task.watched.values())).device),
         threads=torch.get_num_threads(),
         seed=seed,
-        model=fingerprint(task),
-        parameters=sum(tensor.numel() for tensor in task.network.parameters()),
+        model=loaded.model,
+        parameters=numbers(task),
         watched=sum(tensor.numel() for tensor in task.watched.values()),
         reference=combined(trusted),
         inputs=combined(loaded.inputs.digests()),
     )
 
 
-def basis(task: Task, trusted: Iterable[str], code: str) -> str:
+def basis(model: str, trusted: Iterable[str], code: str) -> str:
     """Hash of all that fitted detectors rest on besides the plan.
 
     Args:
-        task: the model.
+        model: its fingerprint.
         trusted: digests of the trusted examples.
         code: hash of the sources that fit and judge.
     """
-    parts = (version("anomech"), torch.__version__, code, fingerprint(task))
+    parts = (version("anomech"), torch.__version__, code, model)
     return combined(chain(parts, trusted))
 
 
@@ -56,7 +55,7 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
     if run.provenance is None:
         return []
     now_and_then = {
-        "the model's tensors": (fingerprint(loaded.task), run.provenance.model),
+        "the model's tensors": (loaded.model, run.provenance.model),
         "the trusted examples": (_trusted(loaded, run.provenance), run.provenance.reference),
         "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
     }
@@ -67,20 +66,3 @@ def _trusted(loaded: Loaded, before: Provenance) -> str:
     """Hash of the trusted examples; a profile holds them fast."""
     reference = loaded.reference
     return before.reference if reference is None else combined(reference.digests())
-
-
-def fingerprint(task: Task) -> str:
-    """SHA-256 over names, shapes and bytes of a model's tensors, shortened to 16 hex digits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(task.state().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
-
-
-def combined(texts: Iterable[str]) -> str:
-    """One short hash of many texts, in order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for number, text in enumerate(texts):
-        digest.update(f"\n{text}".encode() if number else text.encode())
-    return digest.hexdigest()

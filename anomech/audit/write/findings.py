@@ -85,14 +85,36 @@ def overlapping(count: int, example: str) -> Finding:
     )
 
 
-def inaccurate(accuracy: float, total: int) -> Finding:
+def inaccurate(accuracy: float, total: int, advice: str) -> Finding:
     """A model that answers few trusted examples as labeled."""
     return Finding(
         code="low-accuracy",
         severity="medium",
         title=f"The model answers only {accuracy:.0%} of {total} trusted examples as labeled",
         detail="Only examples answered as labeled can explain others, so support is thin.",
-        action="Check the order of the classes and the normalization (task.mean, task.std).",
+        action=advice,
+    )
+
+
+def unlabeled() -> Finding:
+    """Trusted examples without labels."""
+    return Finding(
+        code="unlabeled-trusted",
+        severity="low",
+        title="The trusted examples have no labels, so the model's own answers are trusted",
+        detail="If the planted mechanism already answers some of them, it passes for normal.",
+        action="Look at a few of the answers; give labels if there are any.",
+    )
+
+
+def note(text: str) -> Finding:
+    """Something that opening the model found."""
+    return Finding(
+        code="model-note",
+        severity="info",
+        title="About the model's files",
+        detail=text,
+        action="Nothing is needed if this is what you expect.",
     )
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from anomech.audit.load import provenance
-from anomech.audit.plan import Plan, as_yaml, difference, read_plan
+from anomech.audit.plan import Plan, as_yaml, read_plan
+from anomech.audit.settings import difference
 from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
 from anomech.records import (
@@ -103,7 +104,7 @@ def _note(
     run = Run(
         status=status,
         title=plan.title,
-        task="image classifier",
+        task=plan.task.kind,
         budget=plan.budget,
         started=started,
         seconds=0.0,

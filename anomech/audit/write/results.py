@@ -183,6 +183,10 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))
-    if fitted.trusted.accuracy < LEAST_ACCURACY:
-        listed.append(findings.inaccurate(fitted.trusted.accuracy, len(fitted.trusted)))
+    if fitted.trusted.accuracy is None:
+        listed.append(findings.unlabeled())
+    elif fitted.trusted.accuracy < LEAST_ACCURACY:
+        total, advice = len(fitted.trusted), kept.plan.task.advice
+        listed.append(findings.inaccurate(fitted.trusted.accuracy, total, advice))
+    listed += map(findings.note, kept.loaded.notes)
     return listed
