@@ -62,58 +62,6 @@ def test_without_labels_the_models_own_answers_are_trusted(world, examples_of):
     assert np.mean(flags) > 0.5
 
 
-def test_the_roles_share_out_everything(world, share):
-    made = split(world, share=share)
-    anchors, calibration = set(made.anchors.examples.ids), set(made.calibration.examples.ids)
-    assert anchors.isdisjoint(calibration)
-    assert anchors | calibration | set(made.left_out) == set(world.trusted.ids)
-    assert abs(len(calibration) - (1 - share) * len(world.trusted)) <= 1
-    assert set(made.left_out.values()) <= {MISANSWERED}
-    assert made.everything.examples.ids == world.trusted.ids
-
-
-def test_calibration_holds_every_kind_of_answer_in_proportion(world):
-    made = split(world)
-    groups = made.everything.groups
-    for kind in groups.unique():
-        total = int((groups == kind).sum())
-        calibrating = int((made.calibration.groups == kind).sum())
-        assert abs(calibrating - total / 2) <= 0.2 * total + 2
-
-
-def test_accuracy_is_the_share_answered_as_labeled(world):
-    right = world.task.agrees(split(world).everything.answers, world.trusted.labels)
-    assert split(world).accuracy == pytest.approx(float(right.float().mean()))
-
-
-def test_seeds_decide_the_split(world):
-    ids = [split(world, seed=seed).calibration.examples.ids for seed in (0, 0, 1)]
-    assert ids[0] == ids[1] != ids[2]
-
-
-def test_without_labels_the_models_own_answers_are_trusted(world, examples_of):
-    made = split(world, examples_of(world.trusted.values))
-    assert made.accuracy is None
-    assert not made.left_out
-    assert len(made.anchors) + len(made.calibration) == len(world.trusted)
-    fitted = Auditor(budget=0.05).fit(world.task, examples_of(world.trusted.values))
-    flags = [row.decision == "flag" for row in fitted.score(world.planted)]
-    assert np.mean(flags) > 0.5
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "most", "fine"),
-    [(4000, 0.95, 500, True), (1000, 0.95, 2000, False), (200, 0.5, 2000, True)],
-)
-def test_what_is_over_the_most_anchors_counts_as_calibration(count, share, most, fine):
-    """A budget of 1 % needs 99 calibration examples."""
-    if fine:
-        require_enough(count, share=share, most=most, budget=0.01)
-    else:
-        with pytest.raises(Inconclusive, match="at least 99"):
-            require_enough(count, share=share, most=most, budget=0.01)
-
-
 def test_labels_the_model_does_not_have_are_refused(digits_world, examples_of):
     labels = digits_world.trusted.labels.copy()
     labels[3] = 10

@@ -8,7 +8,7 @@ import numpy as np
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
-from anomech.kernel.types import Examples, Progress
+from anomech.kernel.types import About, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
@@ -37,6 +37,60 @@ class TrustedSplit:
 def anchor_share(count: int, share: float, most: int) -> float:
     """Share of the trusted set that goes to the anchors; what is over `most` calibrates."""
     return min(share, most / max(count, 1))
+
+
+@dataclass(frozen=True)
+class TrustedSet:
+    """What is remembered of the trusted set: who was in it and in which role, but no example.
+
+    Attributes:
+        ids: of all examples, in their order.
+        digests: of their content.
+        answers: the model's own, in words.
+        labels: in words, or None.
+        anchors: places of the anchors.
+        calibration: places of the calibration examples.
+        left_out: ids that are in neither role, with the reason.
+        accuracy: share of all that the model answers as labeled; None if there are no labels.
+        about: what the task remembers of them for inputs to come.
+    """
+
+    ids: tuple[str, ...]
+    digests: tuple[str, ...]
+    answers: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    anchors: tuple[int, ...]
+    calibration: tuple[int, ...]
+    left_out: Mapping[str, str]
+    accuracy: float | None
+    about: About
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def calibration_ids(self) -> list[str]:
+        """Ids of the calibration examples, in the order of their scores."""
+        return [self.ids[place] for place in self.calibration]
+
+
+def remembered(split: TrustedSplit) -> TrustedSet:
+    """What stays of a trusted set when everything is fitted."""
+    everything = split.everything
+    examples, task = everything.examples, everything.task
+    places = {name: place for place, name in enumerate(examples.ids)}
+    labels = examples.labels
+    return TrustedSet(
+        ids=tuple(examples.ids),
+        digests=tuple(examples.digests()),
+        answers=tuple(task.words(everything.answers)),
+        labels=None if labels is None else tuple(task.label_words(labels)),
+        anchors=tuple(places[name] for name in split.anchors.examples.ids),
+        calibration=tuple(places[name] for name in split.calibration.examples.ids),
+        left_out=dict(split.left_out),
+        accuracy=split.accuracy,
+        about=about(examples),
+    )
 
 
 def split_trusted(
