@@ -122,8 +122,10 @@ def _say(found: "Preflight") -> None:
 
 def _duration(seconds: float) -> str:
     """About so long, in a unit that fits."""
+    if seconds < 1.5:
+        return "about a second here"
     if seconds < 90:
-        return f"about {max(1, round(seconds))} seconds here"
+        return f"about {round(seconds)} seconds here"
     if seconds < 5400:
         return f"about {round(seconds / 60)} minutes here"
     return f"about {seconds / 3600:.1f} hours here"
