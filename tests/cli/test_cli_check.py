@@ -34,7 +34,7 @@ def test_a_plan_that_can_run(run, words, tmp_path, monkeypatch):
     answer = run(*words())
     assert answer.code == 0, answer.err
     said = " ".join(answer.out.split())
-    assert "classes 10" in said
+    assert "different answers 10 to 160 trusted examples" in said
     assert "of 160 trusted examples" in said
     assert "160, 38 for a budget of 0.05" in said
     assert "left to calibrate 80" in said
