@@ -20,7 +20,7 @@ from anomech.audit.probing import files
 from anomech.calibration.sufficiency import calibrating, to_give
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, Inconclusive
-from anomech.kernel.task import Task
+from anomech.kernel.task import Features, Task, able
 from anomech.kernel.types import Examples, Progress
 from anomech.records import Finding, Preflight
 
@@ -90,6 +90,7 @@ def _tried(
             "seconds": fitting * len(reference) + judging * len(loaded.inputs),
             "inconclusive": seen.inconclusive or bool(fitted.lead.problems),
             "facts": dict(_facts(loaded, fitted)),
+            "findings": (*seen.findings, *fitted.noticed),
         }
     )
 
@@ -109,7 +110,7 @@ def _judged(plan: Plan, loaded: Loaded, fitted: Fitted) -> int:
     """Judge a few inputs; how many."""
     places = np.arange(min(JUDGED, len(loaded.inputs)))
     shared = Shared(
-        task=loaded.task,
+        task=fitted.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
         anchors=anchor_names(fitted.trusted),
@@ -121,11 +122,13 @@ def _judged(plan: Plan, loaded: Loaded, fitted: Fitted) -> int:
 
 def _facts(loaded: Loaded, fitted: Fitted) -> Iterator[tuple[str, str]]:
     """What was seen, in words."""
-    task, trusted = loaded.task, fitted.trusted
+    task, trusted = fitted.task, fitted.trusted
     yield "model", f"{task.kind}, {loaded.title}"
     yield "different answers", f"{len(set(trusted.answers))} to {len(trusted)} trusted examples"
     if trusted.accuracy is not None:
         yield "agreement with labels", f"{trusted.accuracy:.1%} of {len(trusted)} trusted examples"
+    if Features in task.provides:
+        yield "features", f"what goes into '{able(task, Features).feature_layer}'"
     yield "watched parameters", str(len(task.watched))
     for name, value in (fitted.lead.fitted.health.facts or {}).items():
         yield name, f"{value:g}"

@@ -23,6 +23,7 @@ from anomech.cli.options import (
     Inputs,
     Keys,
     Memory,
+    PassTimeout,
     PlanFile,
     Profile,
     Reference,
@@ -77,6 +78,7 @@ def audit(
     ] = None,
     workers: Workers = None,
     memory: Memory = "",
+    pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
@@ -107,6 +109,7 @@ def audit(
         budget=budget,
         seed=seed,
         memory=memory,
+        pass_timeout=pass_timeout,
         fast=fast,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])

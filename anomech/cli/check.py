@@ -16,6 +16,7 @@ from anomech.cli.options import (
     Inputs,
     Keys,
     Memory,
+    PassTimeout,
     PlanFile,
     Reference,
     Resize,
@@ -56,6 +57,7 @@ def check(
     settings: Settings = None,
     workers: Workers = None,
     memory: Memory = "",
+    pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
     form: Annotated[
         Format, typer.Option("--format", help="A table, or JSON for programs.")
@@ -79,6 +81,7 @@ def check(
         budget=budget,
         seed=seed,
         memory=memory,
+        pass_timeout=pass_timeout,
         fast=fast,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])

@@ -18,7 +18,8 @@ Factory = Annotated[
     typer.Option(
         "--model",
         metavar="FACTORY.py:FUNCTION",
-        help="Function of your own that returns the network; the file is run.",
+        help="Function of your own that returns the network, best with logits as outputs; the "
+        "file is run.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -144,6 +145,17 @@ Memory = Annotated[
         metavar="SIZE",
         help="What activations of one pass may take, such as 512MB or 4GB.",
         show_default="1GB",
+        rich_help_panel=HOW,
+    ),
+]
+PassTimeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="What one forward pass of the model may take; code that hangs outside of Python "
+        "is not stopped.",
+        show_default="no limit",
+        min=0,
         rich_help_panel=HOW,
     ),
 ]

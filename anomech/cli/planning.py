@@ -29,6 +29,7 @@ def asked(
     budget: float | None = None,
     seed: int | None = None,
     memory: str = "",
+    pass_timeout: float = 0.0,
     fast: bool = False,
 ) -> dict[str, Any]:
     """Settings by their place in a plan; what was not given has none.
@@ -47,6 +48,7 @@ def asked(
         "budget": budget,
         "seed": seed,
         "task.memory": mebibytes(memory) if memory else None,
+        "task.pass_timeout": pass_timeout or None,
         f"{FLAGSHIP}.tracer": "last_layer" if fast else None,
     }
     return {name: value for name, value in named.items() if value not in ("", None)}

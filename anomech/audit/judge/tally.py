@@ -54,6 +54,8 @@ class Tally:
         for row in rows:
             if row.answer in self.answers or len(self.answers) < MOST_ANSWERS:
                 self.answers[row.answer] += 1
+            if row.p_value is None:
+                continue
             stratum = row.stratum or 0
             self.strata.extend([0] * (stratum + 1 - len(self.strata)))
             self.strata[stratum] += 1

@@ -16,6 +16,7 @@ from anomech.audit.judge.tally import MOST_ANSWERS, Outcome, Tally
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
 from anomech.audit.probing import answers, files
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
 from anomech.calibration.discovery import fewest_flags
@@ -171,11 +172,11 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         if kept.plan.control == "batch" and fewest > 1:
             listed.append(findings.blind(fewest, len(inputs), calibration, budget))
         listed += findings.mechanisms(found)
-    listed += [
-        findings.poor_health(name, each.problems[0])
-        for name, each in fitted.detectors.items()
-        if each.problems
-    ]
+    listed += fitted.noticed
+    already = without_verdicts(fitted.noticed)
+    for name, each in fitted.detectors.items():
+        own = [problem for problem in each.problems if problem not in already]
+        listed += [findings.poor_health(name, problem) for problem in own[:1]]
     if len(kept.tally.answers) < MOST_ANSWERS:
         listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.answers))
     listed += files.probe("inputs", inputs)
