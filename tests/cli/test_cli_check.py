@@ -34,6 +34,7 @@ def test_a_plan_that_can_run(run, words, tmp_path, monkeypatch):
     answer = run(*words())
     assert answer.code == 0, answer.err
     said = " ".join(answer.out.split())
+    assert "what goes into 'linear'" in said
     assert "different answers 10 to 160 trusted examples" in said
     assert "of 160 trusted examples" in said
     assert "160, 38 for a budget of 0.05" in said
@@ -54,6 +55,18 @@ def test_too_few_trusted_examples_are_told_what_to_give(run, words):
 def test_json_is_all_that_stdout_holds(run, words):
     answer = run(*words(format="json"))
     assert json.loads(answer.out)["inconclusive"] is False
+
+
+def test_classes_in_another_order_leave_no_verdicts(run, words, files, tmp_path):
+    path = tmp_path / "trusted.npz"
+    np.savez(
+        path, images=files.images[files.trusted], labels=(files.labels[files.trusted] + 3) % 10
+    )
+    answer = run(*words(reference=path, format="json"))
+    assert answer.code == 3
+    found = Preflight.model_validate_json(answer.out)
+    assert found.inconclusive
+    assert any("order of the classes" in each.detail for each in found.findings)
 
 
 def test_files_that_would_be_left_out(run, words, files, tmp_path):
