@@ -31,6 +31,7 @@ from anomech.cli.options import (
     Seed,
     Settings,
     Weights,
+    WeightsKey,
     Workers,
 )
 from anomech.cli.planning import asked, plan_of, reading_processes
@@ -56,6 +57,7 @@ class FailOn(StrEnum):
 def audit(
     model: Factory = "",
     weights: Weights = "",
+    weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
     reference: Reference = "",
     profile: Profile = "",
@@ -99,6 +101,7 @@ def audit(
     given = asked(
         model=model,
         weights=weights,
+        weights_key=weights_key,
         backdoorbench=backdoorbench,
         reference=reference,
         profile=profile,

@@ -23,6 +23,7 @@ from anomech.cli.options import (
     Seed,
     Settings,
     Weights,
+    WeightsKey,
     Workers,
 )
 from anomech.cli.planning import asked, plan_of, reading_processes
@@ -44,6 +45,7 @@ class Format(StrEnum):
 def check(
     model: Factory = "",
     weights: Weights = "",
+    weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
     reference: Reference = "",
     inputs: Inputs = "",
@@ -72,6 +74,7 @@ def check(
     given = asked(
         model=model,
         weights=weights,
+        weights_key=weights_key,
         backdoorbench=backdoorbench,
         reference=reference,
         inputs=inputs,

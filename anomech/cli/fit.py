@@ -21,6 +21,7 @@ from anomech.cli.options import (
     Seed,
     Settings,
     Weights,
+    WeightsKey,
 )
 from anomech.cli.planning import asked, plan_of
 
@@ -32,6 +33,7 @@ def fit(
     ],
     model: Factory = "",
     weights: Weights = "",
+    weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
     reference: Reference = "",
     keys: Keys = None,
@@ -53,6 +55,7 @@ def fit(
     given = asked(
         model=model,
         weights=weights,
+        weights_key=weights_key,
         backdoorbench=backdoorbench,
         reference=reference,
         keys=keys,

@@ -31,6 +31,14 @@ Weights = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+WeightsKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
+        rich_help_panel=WHAT,
+    ),
+]
 Backdoorbench = Annotated[
     str,
     typer.Option(

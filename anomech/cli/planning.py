@@ -19,6 +19,7 @@ def asked(
     *,
     model: str = "",
     weights: str = "",
+    weights_key: str = "",
     backdoorbench: str = "",
     reference: str = "",
     profile: str = "",
@@ -38,7 +39,7 @@ def asked(
         ConfigError: two models, a key that is none, or a size that is none.
     """
     named = {
-        **_model(model, weights, backdoorbench),
+        **_model(model, weights, backdoorbench, weights_key),
         "reference": reference,
         "profile": profile,
         "inputs": inputs,
@@ -106,7 +107,7 @@ def mebibytes(size: str) -> int:
     return int(number * scale)
 
 
-def _model(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
+def _model(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str, Any]:
     """Settings for a model on the command line; it replaces one of another source in a plan.
 
     Raises:
@@ -114,12 +115,13 @@ def _model(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
     """
     from anomech.kernel.errors import ConfigError
 
-    if backdoorbench and (factory or weights):
+    if backdoorbench and (factory or weights or key):
         raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
     if backdoorbench:
         return {"model": {"use": "backdoorbench", "file": backdoorbench}}
     source = "factory" if factory or weights else ""
-    return {"model.use": source, "model.factory": factory, "model.weights": weights}
+    names = {"use": source, "factory": factory, "weights": weights, "key": key}
+    return {f"model.{name}": value for name, value in names.items()}
 
 
 def _arrays(keys: Sequence[str]) -> dict[str, str]:
