@@ -223,7 +223,7 @@ def _judged(bench: Bench, cell: Cell) -> Scorecard:
     if run.status == "inconclusive":
         return _blank(bench, cell, "inconclusive", run.message)
     verdicts = iterate_rows(folder / "verdicts.jsonl", Verdict)
-    rows = staged.truth(np.array([int(verdict.answer) for verdict in verdicts]))
+    rows = staged.truth(np.array([verdict.group for verdict in verdicts]))
     run = with_truth(run, folder, rows, NOTE)
     clock = time.monotonic()
     observe(task, loaded.inputs)
