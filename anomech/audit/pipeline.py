@@ -18,8 +18,8 @@ from anomech.audit.judge.tally import Tally, decide
 from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load import provenance
 from anomech.audit.load.fingerprints import combined
-from anomech.audit.load.loading import Loaded, check_named, load
-from anomech.audit.plan import Plan
+from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
+from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
 from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
@@ -66,6 +66,35 @@ def audit(
     with noted(plan, out):
         loaded = load(plan, progress, workers)
         return judge(plan, loaded, out, progress, engine=engine, workers=workers)
+
+
+def fit_profile(
+    plan: Plan,
+    path: Path,
+    progress: Progress,
+    *,
+    engine: Engine | None = None,
+    workers: int = 0,
+) -> Fitted:
+    """Fit a plan's detectors to its trusted examples and write them as a profile.
+
+    Args:
+        plan: resolved; it need not name inputs.
+        path: of the profile.
+        progress: told about every stage.
+        engine: where independent chains run; None is here.
+        workers: processes that decode image files ahead; 0 decodes here.
+
+    Raises:
+        Inconclusive: too few trusted examples for the budget.
+        CapabilityError: a detector cannot be fitted, or what it learns cannot be saved.
+        RunError: the file cannot be written.
+        AnomechError: bad input.
+    """
+    task, reference, _ = load_trusted(plan, progress, workers)
+    fitted = fit(plan, task, reference, progress, engine)
+    write_profile(path, fitted, task, fitting_options(plan))
+    return fitted
 
 
 def judge(

@@ -114,6 +114,20 @@ def commented() -> str:
     return "\n".join(lines) + "\n"
 
 
+# What a plan may say that no fitted detector rests on.
+NOT_FITTED = ("model", "reference", "profile", "inputs", "control", "chunk", "gallery")
+
+
+def fitting_options(plan: Plan) -> dict[str, Any]:
+    """The options that fitted detectors rest on: what a profile remembers of its plan.
+
+    Paths are not among them; they mean nothing elsewhere and tell of whoever fitted it.
+    """
+    values = {name: each for name, each in resolved(plan).items() if name not in NOT_FITTED}
+    task = values["task"].items()
+    return {**values, "task": {k: each for k, each in task if k not in plan.task.placing}}
+
+
 def _entries(made: Any, indent: str) -> list[str]:
     return [
         line

@@ -1,7 +1,7 @@
 """The cells of a suite: every detector on every network under every condition."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
@@ -41,6 +41,11 @@ class Cell:
     options: Mapping[str, Any]
 
     @property
+    def place(self) -> str:
+        """Folder of its network and condition, which cells of other detectors share."""
+        return self.id.rpartition("/")[0]
+
+    @property
     def seed(self) -> int:
         """Of network, attack and split."""
         return self.network.seed
@@ -54,6 +59,18 @@ class Cell:
     def case(self) -> str:
         """Subject and condition, as tables show them."""
         return " · ".join(word for word in (self.subject, self.condition) if word)
+
+
+Case = tuple[Cell, ...]
+"""Cells of several detectors on one network under one condition: one piece of work."""
+
+
+def cases(some: Iterable[Cell]) -> list[Case]:
+    """Cells as cases, in their order."""
+    found: dict[str, list[Cell]] = {}
+    for cell in some:
+        found.setdefault(cell.place, []).append(cell)
+    return [tuple(each) for each in found.values()]
 
 
 def cells(suite: Suite) -> list[Cell]:

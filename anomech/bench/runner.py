@@ -9,18 +9,18 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from anomech.audit.load.provenance import now
 from anomech.bench import datasets, tables
-from anomech.bench.cells import Cell, cells, chosen
+from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
 from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
-from anomech.bench.work import CARD, Bench, judge_cell, refuse_cell, train_network
+from anomech.bench.work import CARD, Bench, judge_case, refuse_cell, train_network
 from anomech.engines.serial import Serial
 from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
@@ -30,6 +30,8 @@ from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
 
 TOP = "bench.json"
+
+Piece = TypeVar("Piece")
 
 
 @dataclass(frozen=True)
@@ -226,15 +228,18 @@ def _work(
             kept(refuse_cell(bench, cell, reason))
         else:
             sound.append(cell)
-    progress("cells", 0, len(sound))
-    with closing(_mapped(engine, judge_cell, bench, sound)) as results:
-        for done, (cell, card) in enumerate(results, start=1):
-            if not (bench.folder(cell) / CARD).exists():
+    done = 0
+    progress("cells", done, len(sound))
+    with closing(_mapped(engine, judge_case, bench, cases(sound))) as results:
+        for case, cards in results:
+            if not all((bench.folder(cell) / CARD).exists() for cell in case):
                 raise RunError(
-                    "a worker wrote its cell where this process cannot see it; --out and --zoo "
+                    "a worker wrote its cells where this process cannot see them; --out and --zoo "
                     "must be on a file system that all machines share."
                 )
-            kept(card)
+            for card in cards:
+                kept(card)
+            done += len(case)
             progress("cells", done, len(sound))
 
 
@@ -255,9 +260,9 @@ def _trained(
 
 
 def _mapped(
-    engine: Engine, function: Callable[[Bench, Cell], Any], bench: Bench, some: Sequence[Cell]
-) -> Generator[tuple[Cell, Any], None, None]:
-    """Cells with what comes of them; workers end with the generator."""
+    engine: Engine, function: Callable[[Bench, Piece], Any], bench: Bench, some: Sequence[Piece]
+) -> Generator[tuple[Piece, Any], None, None]:
+    """Cells or cases with what comes of them; workers end with the generator."""
     if not some:
         return
     results = engine.map(function, bench, some)
@@ -272,7 +277,7 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
     cards = tuple(card for _, card in found)
     failed = sum(card.status == "failed" for card in cards)
     suite, out = bench.suite, bench.out
-    folders = {cell.id: bench.folder(cell) for cell in judged}
+    folders = {card.id: bench.audit(card) for card in cards}
     first, budget = next(iter(suite.detectors)), suite.budgets[0]
     run = run.model_copy(
         update={

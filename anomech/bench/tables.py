@@ -184,7 +184,14 @@ def comma_separated(cards: Sequence[Scorecard]) -> str:
     """One line for each cell and threshold; a cell without rates has one line."""
     stream = io.StringIO()
     plain = [name for name in Scorecard.model_fields if name not in ("auroc", "rates", "cost")]
-    costs = ["passes", "fit_seconds", "score_seconds", "plain_seconds", "peak_mib"]
+    costs = [
+        "passes",
+        "fit_seconds",
+        "score_seconds",
+        "tracing_seconds",
+        "plain_seconds",
+        "peak_mib",
+    ]
     names = [*plain, "auroc", "auroc_low", "auroc_high", *Rates.model_fields, *costs]
     writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()

@@ -1,10 +1,12 @@
-"""The two kinds of work of a bench: train a network, judge a cell. Any worker can do a piece."""
+"""The two kinds of work of a bench: train a network, judge a case. Any worker can do a piece."""
 
+import json
 import shutil
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +17,22 @@ from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
 from anomech.audit.write.folder import noted, open_folder
-from anomech.bench.cells import Cell
-from anomech.bench.grading import grade, ranking, rates
+from anomech.bench.cards import Audited, blank, calibratable, card_of
+from anomech.bench.cells import Case, Cell
 from anomech.bench.memory import peak_mib, reset_peak
 from anomech.bench.perturber import Perturber
 from anomech.bench.scene import Material, scene
 from anomech.bench.suite import Suite, perturbations
 from anomech.bench.truth import with_truth
 from anomech.bench.zoo import fetch, obtain
-from anomech.calibration.conformal import needed
 from anomech.kernel import plugins
 from anomech.kernel.code import code_of
 from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Run, Verdict, iterate_rows, read_record, write_record, write_text
-from anomech.records.scorecards import Cost, Scorecard, TruthRow
+from anomech.records import Verdict, iterate_rows, read_record, write_record, write_text
+from anomech.records.scorecards import Scorecard, TruthRow
 from anomech.tasks.image_classifier import ImageClassifier
 
 CARD = "card.json"
@@ -69,8 +70,19 @@ class Bench:
         return self.material.suite
 
     def folder(self, cell: Cell) -> Path:
-        """Where a cell's files are."""
+        """Where a cell's card is."""
         return self.out / "cells" / cell.id
+
+    def shared(self, case: Case) -> Path:
+        """Where the audit of all cells of a case is; other detectors have another."""
+        named = json.dumps([[cell.detector, cell.options] for cell in case])
+        code = blake2b(named.encode(), digest_size=4).hexdigest()
+        return self.out / "cells" / case[0].place / f"audit-{code}"
+
+    def audit(self, card: Scorecard) -> Path:
+        """Where the audit is that a card rests on."""
+        folder = self.out / "cells" / card.id
+        return folder.parent / card.audit if card.audit else folder
 
     def card(self, cell: Cell) -> Scorecard | None:
         """The card of a cell that has been run as the suite has it now; None if it has not."""
@@ -109,6 +121,15 @@ class Bench:
         return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
 
 
+@dataclass(frozen=True)
+class Staged:
+    """A case made ready: the model, the images and their truth, and what plain inference takes."""
+
+    loaded: Loaded
+    truth: Callable[[np.ndarray], list[TruthRow]]
+    plain_seconds: float
+
+
 def train_network(bench: Bench, cell: Cell) -> str:
     """Train the network of a cell; why it cannot be used, "" if it can.
 
@@ -135,53 +156,134 @@ def train_network(bench: Bench, cell: Cell) -> str:
     return ""
 
 
-def judge_cell(bench: Bench, cell: Cell) -> Scorecard:
-    """Audit a cell and write its folder; what goes wrong in it stands on its card.
+def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
+    """Judge the cells of one case and write their cards; what goes wrong stands on them.
+
+    All detectors take part in one audit, so that answers and traces are made once. What that audit
+    leaves without an answer is judged alone: a detector that breaks takes no other with it.
 
     Raises:
-        RunError: the folder cannot be written.
+        RunError: a folder cannot be written.
     """
-    folder = bench.folder(cell)
     try:
-        card = _judged(bench, cell)
+        staged = _staged(bench, case[0])
     except RunError:
         raise
-    except AnomechError as error:
-        inconclusive = isinstance(error, Inconclusive)
-        card = _blank(bench, cell, "inconclusive" if inconclusive else "failed", str(error))
-    except Exception as error:  # a method may fail in any way, and the bench goes on
-        reason = f"it stopped with {type(error).__name__}: {_first_line(error)}"
-        card = _blank(bench, cell, "failed", reason)
-        write_text(folder / "error.txt", traceback.format_exc())
-    write_record(folder / CARD, card)
-    return card
+    except Exception as error:  # the same for all of them
+        return tuple(_kept(bench, cell, _failed(bench, cell, error)) for cell in case)
+    together = _together(bench, case, staged) if len(case) > 1 else {}
+    return tuple(
+        _kept(bench, cell, together[cell.id])
+        if cell.id in together
+        else _alone(bench, cell, staged)
+        for cell in case
+    )
 
 
 def refuse_cell(bench: Bench, cell: Cell, reason: str) -> Scorecard:
     """The card of a cell whose network cannot be used."""
-    _open(bench, cell)
-    card = _blank(bench, cell, "failed", reason)
+    _make_ready(bench, cell)
+    return _kept(bench, cell, blank(bench.suite, cell, "failed", reason))
+
+
+def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
+    """Cards by cell of what one audit with all detectors answers."""
+    folder = bench.shared(case)
+    described = "\n".join(bench.described(cell) for cell in case)
+    if not (folder / CELL).exists() or (folder / CELL).read_text(encoding="utf-8") != described:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        audited = _audited(bench, case, staged, folder, described)
+    except RunError:
+        raise
+    except Exception:  # whose fault it is shows when each is judged alone
+        shutil.rmtree(folder, ignore_errors=True)
+        return {}
+    found = {}
+    for cell in case:
+        if any(each.name == cell.detector for each in audited.run.detectors):
+            shutil.rmtree(bench.folder(cell), ignore_errors=True)
+            found[cell.id] = card_of(bench.suite, cell, audited, folder.name)
+    return found
+
+
+def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
+    """The card of a cell by an audit of its own, in its own folder."""
+    folder = bench.folder(cell)
+    _make_ready(bench, cell)
+    try:
+        audited = _audited(bench, (cell,), staged, folder, bench.described(cell))
+        card = card_of(bench.suite, cell, audited)
+    except RunError:
+        raise
+    except Exception as error:  # a method may fail in any way, and the bench goes on
+        card = _failed(bench, cell, error)
+    return _kept(bench, cell, card)
+
+
+def _failed(bench: Bench, cell: Cell, error: Exception) -> Scorecard:
+    """The card of a cell that ended with an error; one that nobody foresaw is kept in a file."""
+    if isinstance(error, Inconclusive):
+        return blank(bench.suite, cell, "inconclusive", str(error))
+    if isinstance(error, AnomechError):
+        return blank(bench.suite, cell, "failed", str(error))
+    text = "".join(traceback.format_exception(error))
+    write_text(bench.folder(cell) / "error.txt", text)
+    reason = f"it stopped with {type(error).__name__}: {_first_line(error)}"
+    return blank(bench.suite, cell, "failed", reason)
+
+
+def _kept(bench: Bench, cell: Cell, card: Scorecard) -> Scorecard:
+    """The card, written beside what it is of."""
+    write_text(bench.folder(cell) / CELL, bench.described(cell))
     write_record(bench.folder(cell) / CARD, card)
     return card
 
 
-def _open(bench: Bench, cell: Cell) -> tuple[Plan, Run | None]:
-    """Make the folder ready: the cell's plan, and its run if that is finished already.
-
-    What an earlier run of the same cell left is used; what another one left goes.
-    """
+def _make_ready(bench: Bench, cell: Cell) -> None:
+    """What an earlier run of the same cell left is used; what another one left goes."""
     folder = bench.folder(cell)
-    if folder.exists() and not bench.belongs(cell):
+    if folder.exists() and not (bench.belongs(cell) and (folder / "plan.yaml").exists()):
         shutil.rmtree(folder)
     (folder / CARD).unlink(missing_ok=True)
-    plan = plan_of(bench.suite, cell)
+
+
+def _staged(bench: Bench, cell: Cell) -> Staged:
+    suite, sets = bench.suite, bench.material.sets
+    model, triggers = fetch(
+        cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
+    )
+    address = cell.network.fingerprint(*sets.train)
+    perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
+    made = scene(bench.material, cell, triggers, perturber)
+    task = ImageClassifier(model, device=suite.device, precision=suite.precision)
+    title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
+    clock = time.monotonic()
+    observe(task, made.inputs)
+    plain_seconds = time.monotonic() - clock
+    return Staged(Loaded(task, made.trusted, made.inputs, title), made.truth, plain_seconds)
+
+
+def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: str) -> Audited:
+    """The audit of some cells in a folder, with the truth told to its records afterwards."""
+    plan = plan_of(bench.suite, case)
     run = open_folder(plan, folder)
-    write_text(folder / CELL, bench.described(cell))
-    return plan, run
+    write_text(folder / CELL, described)
+    peak = None
+    if run is None:
+        counting = reset_peak()
+        with noted(plan, folder):
+            run = judge(plan, staged.loaded, folder, bench.progress)
+        peak = peak_mib() if counting else None
+    verdicts = iterate_rows(folder / "verdicts.jsonl", Verdict)
+    rows = staged.truth(np.array([verdict.group for verdict in verdicts]))
+    run = with_truth(run, folder, rows, NOTE)
+    return Audited(folder, run, rows, staged.plain_seconds, peak)
 
 
-def plan_of(suite: Suite, cell: Cell) -> Plan:
-    """The audit of a cell, at the smallest budget that its trusted set is large enough for."""
+def plan_of(suite: Suite, case: Case) -> Plan:
+    """The audit of a case, at the smallest budget that its trusted set is large enough for."""
+    cell = case[0]
     calibration = round((cell.under.trusted or suite.trusted) * (1 - suite.anchor_share))
     possible = calibratable(suite.budgets, calibration) or [max(suite.budgets)]
     return from_mapping(
@@ -190,106 +292,10 @@ def plan_of(suite: Suite, cell: Cell) -> Plan:
             "seed": cell.seed,
             "anchor_share": suite.anchor_share,
             "lead": cell.detector,
-            "detectors": {cell.detector: cell.options},
+            "detectors": {each.detector: each.options for each in case},
             "gallery": GALLERY,
             "task": {"device": suite.device, "precision": suite.precision},
         }
-    )
-
-
-def calibratable(budgets: Sequence[float], calibration: int) -> list[float]:
-    """Budgets, ascending, that so many calibration examples are enough for."""
-    return sorted(budget for budget in budgets if needed(budget) <= calibration)
-
-
-def _judged(bench: Bench, cell: Cell) -> Scorecard:
-    suite, sets, folder = bench.suite, bench.material.sets, bench.folder(cell)
-    plan, run = _open(bench, cell)
-    model, triggers = fetch(
-        cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
-    )
-    address = cell.network.fingerprint(*sets.train)
-    perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
-    staged = scene(bench.material, cell, triggers, perturber)
-    task = ImageClassifier(model, device=suite.device, precision=suite.precision)
-    title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
-    loaded = Loaded(task, staged.trusted, staged.inputs, title)
-    peak = None
-    if run is None:
-        counting = reset_peak()
-        with noted(plan, folder):
-            run = judge(plan, loaded, folder, bench.progress)
-        peak = peak_mib() if counting else None
-    if run.status == "inconclusive":
-        return _blank(bench, cell, "inconclusive", run.message)
-    verdicts = iterate_rows(folder / "verdicts.jsonl", Verdict)
-    rows = staged.truth(np.array([verdict.group for verdict in verdicts]))
-    run = with_truth(run, folder, rows, NOTE)
-    clock = time.monotonic()
-    observe(task, loaded.inputs)
-    return _graded(bench, cell, run, rows, time.monotonic() - clock, peak)
-
-
-def _graded(
-    bench: Bench,
-    cell: Cell,
-    run: Run,
-    rows: Sequence[TruthRow],
-    plain_seconds: float,
-    peak: float | None,
-) -> Scorecard:
-    """The card of a cell that was judged."""
-    suite, graded = bench.suite, grade(bench.folder(cell), cell.detector)
-    planted = bool(cell.network.attacks) and cell.under.triggered
-    assert run.trusted is not None
-    calibrated = calibratable(suite.budgets, run.trusted.calibration)
-    made = [row for row in rows if row.anomalous is not False]
-    changed = bool(made) and not cell.under.foreign
-    (summary,) = run.detectors
-    # A tracer answers inputs itself, and its time is counted; for other methods the pipeline did.
-    answering = 0.0 if "tracer" in cell.options else plain_seconds
-    return _blank(bench, cell, "done").model_copy(
-        update={
-            "accuracy": float(graded.right[graded.normal].mean()),
-            "success": _share(row.anomalous is True for row in made) if changed else None,
-            "robust": _share(row.right for row in made) if changed else None,
-            "normal": int(graded.normal.sum()),
-            "anomalous": int(graded.anomalous.sum()),
-            "auroc": ranking(graded, cell.seed),
-            "rates": tuple(rates(graded, suite.budgets, calibrated, planted=planted)),
-            "cost": Cost(
-                passes=1 + summary.evaluations,
-                fit_seconds=summary.fit_seconds,
-                score_seconds=summary.score_seconds + answering,
-                plain_seconds=plain_seconds,
-                peak_mib=peak,
-            ),
-        }
-    )
-
-
-def _share(values: Iterable[bool]) -> float:
-    return float(np.mean(list(values)))
-
-
-def _blank(bench: Bench, cell: Cell, status: Any, reason: str = "") -> Scorecard:
-    """A card without results."""
-    return Scorecard(
-        id=cell.id,
-        suite=bench.suite.name,
-        data=Path(bench.suite.data).stem,
-        network=cell.network.label,
-        subject=cell.subject,
-        condition=cell.condition,
-        group=cell.under.group,
-        axis=cell.under.axis or cell.spec.axis,
-        value=cell.spec.value if cell.under.value is None else cell.under.value,
-        role=cell.role,
-        seed=cell.seed,
-        detector=cell.detector,
-        status=status,
-        reason=reason,
-        trusted=cell.under.trusted or bench.suite.trusted,
     )
 
 

@@ -10,6 +10,7 @@ from anomech.cli.bench import bench
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.report import report
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(audit)
+app.command()(fit)
 app.command()(report)
 app.command()(bench)
 app.command()(describe)

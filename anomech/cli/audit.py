@@ -69,6 +69,14 @@ def audit(
             rich_help_panel=WHAT,
         ),
     ] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Profile that `anomech fit` wrote, instead of trusted examples.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
     inputs: Annotated[
         str,
         typer.Option(
@@ -168,8 +176,9 @@ def audit(
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
     named = {
-        **_model(model, weights, backdoorbench),
+        **model_settings(model, weights, backdoorbench),
         "reference": reference,
+        "profile": profile,
         "inputs": inputs,
         "budget": budget,
         "seed": seed,
@@ -179,13 +188,13 @@ def audit(
         given["task.memory"] = mebibytes(memory)
     if fast:
         given |= {f"{FLAGSHIP}.tracer": "last_layer"}
-    resolved = _plan(plan, given, detector or [], settings or [])
+    resolved = plan_of(plan, given, detector or [], settings or [])
     readers = _spare_processors() if workers is None else workers
     chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
 
 
-def _model(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
+def model_settings(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
     """Settings for a model on the command line; it replaces one of another source in a plan.
 
     Raises:
@@ -224,18 +233,22 @@ def _spare_processors() -> int:
     return min(4, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
 
 
-def _plan(
+def plan_of(
     file: Path | None,
     given: dict[str, Any],
     detectors: Sequence[str],
     settings: Sequence[str],
 ) -> "Plan":
-    """The plan file or the defaults, then the options, then --set."""
+    """The plan file, the plan of the profile or the defaults; then the options, then --set."""
     from anomech.audit.plan import BASELINES, Plan, from_mapping, read_plan
     from anomech.audit.settings import assign, put
     from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
+    if "profile" in given and not file:
+        from anomech.audit.load.saved import peek
+
+        values |= peek(Path(given["profile"]))["plan"]
     for name, value in given.items():
         values = put(values, name, value)
     if detectors:

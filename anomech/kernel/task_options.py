@@ -27,6 +27,11 @@ class TaskOptions(Protocol):
         """What to check when the model answers few trusted examples as they are labeled."""
         ...
 
+    @property
+    def placing(self) -> frozenset[str]:
+        """Options that say where and in what portions work is done, and change no verdict."""
+        ...
+
     def check(self) -> None:
         """Refuse options that cannot work on this machine, before anything is read.
 

@@ -61,7 +61,7 @@ class TraceCache:
         source = fit()
         seconds = time.monotonic() - clock
         self.sources.append(FittedSource(tracer, seed, places, source, seconds))
-        self._took(source, seconds)
+        self.took(source, seconds)
         return source
 
     def traces(self, source: TraceSource, places: Places, trace: Callable[[], Traces]) -> Traces:
@@ -78,7 +78,7 @@ class TraceCache:
         if places is None:
             clock = time.monotonic()
             found = replace(trace(), response=None)
-            self._took(source, time.monotonic() - clock)
+            self.took(source, time.monotonic() - clock)
         else:
             found = taken(self.traces(source, None, trace), places)
         self._traces.append((source, places, found))
@@ -87,13 +87,14 @@ class TraceCache:
     def enter(self, source: TraceSource, traces: Traces, seconds: float) -> None:
         """Keep traces of all examples that came with their answers."""
         self._traces.append((source, None, replace(traces, response=None)))
-        self._took(source, seconds)
+        self.took(source, seconds)
 
     def seconds(self, source: TraceSource) -> float:
         """What fitting this source here and tracing these examples took."""
         return sum(seconds for known, seconds in self._seconds if known is source)
 
-    def _took(self, source: TraceSource, seconds: float) -> None:
+    def took(self, source: TraceSource, seconds: float) -> None:
+        """Note what a source took."""
         self._seconds.append((source, seconds))
         self.spent += seconds
 

@@ -4,8 +4,10 @@ suite.yaml            the resolved suite; running it again replays the bench
 bench.json            `BenchRun`: what was asked, provenance, comparisons
 cells/ID/cell.yaml    everything that determines the cell's numbers
 cells/ID/card.json    `Scorecard` of one cell, written last
-cells/ID/truth.jsonl  `TruthRow` for every input of the cell
-cells/ID/...          the cell's audit: a run folder with its report
+cells/PLACE/audit-CODE/...  the audit of several cells together: a run folder with its report
+cells/PLACE/audit-CODE/truth.jsonl  `TruthRow` for every input
+
+ID is PLACE/DETECTOR. A cell that was judged alone has the files of its audit in its own folder.
 leaderboard.html, leaderboard.md, leaderboard.csv
 """
 
@@ -69,14 +71,18 @@ class Cost(Record):
         passes: cost of one input in forward passes, the one that answers it included.
         fit_seconds: once a model.
         score_seconds: all inputs, the pass that answers them included.
+        tracing_seconds: the part of both that went into traces; detectors that look at the same
+            traces in one audit share it, so it was spent once for all of them.
         plain_seconds: one inference pass over the same inputs.
-        peak_mib: largest resident memory while the cell ran; None where the system does not say.
+        peak_mib: largest resident memory while the cell's audit ran, with all detectors that take
+            part in it; None where the system does not say.
     """
 
     passes: float
     fit_seconds: float
     score_seconds: float
     plain_seconds: float
+    tracing_seconds: float = 0.0
     peak_mib: float | None = None
 
 
@@ -107,6 +113,8 @@ class Scorecard(Record):
         anomalous: number of anomalous inputs.
         trusted: number of trusted examples.
         auroc: of the ranking; None where one of both kinds is missing.
+        audit: name of the folder, beside the cell's own, of the audit that it shares with cells of
+            other detectors; empty if its audit is in its own folder.
     """
 
     id: str
@@ -130,6 +138,7 @@ class Scorecard(Record):
     anomalous: int = 0
     trusted: int = 0
     auroc: Interval | None = None
+    audit: str = ""
     rates: tuple[Rates, ...] = ()
     cost: Cost | None = None
 

@@ -45,6 +45,11 @@ class ImageClassifierOptions:
         """See `anomech.kernel.task_options.TaskOptions.advice`."""
         return "Check the order of the classes and the normalization (task.mean, task.std)."
 
+    @property
+    def placing(self) -> frozenset[str]:
+        """See `anomech.kernel.task_options.TaskOptions.placing`."""
+        return frozenset({"device", "memory"})
+
     def check(self) -> None:
         """See `anomech.kernel.task_options.TaskOptions.check`."""
         available(self.device)

@@ -12,8 +12,9 @@ from anomech.bench import runner
 from anomech.bench.cells import cells
 from anomech.bench.runner import run_suite
 from anomech.bench.suite import Suite, from_mapping
-from anomech.detectors.confidence import Confidence
+from anomech.detectors.confidence import Confidence, FittedConfidence
 from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
+from anomech.kernel.detector import Scores
 from anomech.kernel.errors import ConfigError, ModelError, RunError
 from anomech.records import Run, read_record, read_rows
 from anomech.records.scorecards import BenchRun, Scorecard, TruthRow
@@ -25,13 +26,13 @@ KEPT = ("accuracy", "success", "auroc", "rates", "normal", "anomalous", "status"
 def judged(monkeypatch):
     """Ids of the cells that are judged."""
     seen = []
-    original = runner.judge_cell
+    original = runner.judge_case
 
-    def counting(bench, cell):
-        seen.append(cell.id)
-        return original(bench, cell)
+    def counting(bench, case):
+        seen.extend(cell.id for cell in case)
+        return original(bench, case)
 
-    monkeypatch.setattr(runner, "judge_cell", counting)
+    monkeypatch.setattr(runner, "judge_case", counting)
     return seen
 
 
@@ -40,6 +41,12 @@ def copied(finished, tmp_path):
     """A finished bench that the test may change."""
     shutil.copytree(finished[0], tmp_path / "bench")
     return tmp_path / "bench"
+
+
+def audit_of(out, card):
+    """Where a cell's audit is."""
+    folder = out / "cells" / card.id
+    return folder.parent / card.audit if card.audit else folder
 
 
 def numbers(card):
@@ -53,8 +60,8 @@ def test_a_finished_bench(finished, suite):
     assert (run.status, run.cells, run.done, run.failed) == ("complete", 4, 4, 0)
     assert [card.id for card in outcome.cards] == [cell.id for cell in cells(suite)]
     for card in outcome.cards:
-        folder = out / "cells" / card.id
-        assert read_record(folder / "card.json", Scorecard) == card
+        assert read_record(out / "cells" / card.id / "card.json", Scorecard) == card
+        folder = audit_of(out, card)
         assert (folder / "report.html").exists()
         assert "Known truth" in (folder / "report.html").read_text()
         assert card.status == "done"
@@ -66,13 +73,13 @@ def test_a_finished_bench(finished, suite):
 def test_a_card_agrees_with_the_files_beside_it(finished):
     out, outcome = finished
     planted, _, clean, _ = outcome.cards
-    rows = read_rows(out / "cells" / planted.id / "truth.jsonl", TruthRow)
+    rows = read_rows(audit_of(out, planted) / "truth.jsonl", TruthRow)
     normal = [row for row in rows if row.anomalous is False]
     made = [row for row in rows if row.anomalous is not False]
     assert planted.accuracy == sum(row.right for row in normal) / 150
     assert planted.success == sum(row.anomalous is True for row in made) / len(made)
     assert planted.success > 0.8
-    run = read_record(out / "cells" / planted.id / "run.json", Run)
+    run = read_record(audit_of(out, planted) / "run.json", Run)
     first = planted.rates[0]
     assert (first.threshold, first.budget, first.filtered) == ("calibrated", 0.01, False)
     assert round(first.tpr * planted.anomalous) == run.truth.true_positives
@@ -135,8 +142,8 @@ def test_an_interrupted_bench_keeps_what_is_done(finished, suite, zoo, tmp_path,
 
     def stop(card):
         run = read_record(out / "bench.json", BenchRun)
-        assert (run.status, run.done) == ("running", len(judged))
-        if len(judged) == 2:
+        assert run.status == "running"
+        if run.done == len(judged) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -197,8 +204,50 @@ def test_a_method_that_breaks_fails_its_cell_alone(suite, zoo, tmp_path, monkeyp
     assert (fine.status, failed.status) == ("done", "failed")
     assert failed.reason == "it stopped with ZeroDivisionError: in the middle"
     assert "in broken" in (out / "cells" / failed.id / "error.txt").read_text()
+    assert fine.audit == failed.audit == ""  # each was judged alone
     mended = run_suite(suite, out, zoo=zoo, patterns=["*BadNets*"])
     assert [card.status for card in mended.cards] == ["done", "done"]
+
+
+def test_a_method_that_breaks_while_it_judges_takes_no_other_with_it(
+    finished, suite, zoo, tmp_path, monkeypatch
+):
+    def broken(self, observed, progress):
+        if len(observed) > 150:  # not the calibration examples
+            raise ZeroDivisionError("in the middle")
+        return Scores(-observed.log_odds, {})
+
+    monkeypatch.setattr(FittedConfidence, "score", broken)
+    outcome = run_suite(suite, tmp_path / "bench", zoo=zoo, patterns=["*BadNets*"])
+    fine, failed = outcome.cards
+    assert (fine.status, failed.status) == ("done", "failed")
+    assert numbers(fine) == numbers(finished[1].cards[0])
+
+
+def test_one_audit_answers_for_all_detectors_of_a_case(finished):
+    out, outcome = finished
+    one, two, other, _ = outcome.cards
+    assert one.audit == two.audit != ""
+    assert audit_of(out, one) == audit_of(out, two) != audit_of(out, other)
+    run = read_record(audit_of(out, one) / "run.json", Run)
+    assert [each.name for each in run.detectors] == ["mahalanobis", "confidence"]
+
+
+def test_alone_and_together_the_numbers_are_the_same(finished, suite, zoo, tmp_path):
+    for pattern in ("*/confidence", "*/mahalanobis"):
+        outcome = run_suite(suite, tmp_path / "bench", zoo=zoo, patterns=[pattern])
+    assert {card.audit for card in outcome.cards} == {""}
+    assert list(map(numbers, outcome.cards)) == list(map(numbers, finished[1].cards))
+
+
+def test_traces_of_a_case_are_paid_for_once(values, zoo, tmp_path):
+    values["detectors"] = {"functional_attribution": {}, "coupling_score": {}, "confidence": {}}
+    values["subjects"] = {"BadNets": values["subjects"]["BadNets"]}
+    one, two, three = run_suite(from_mapping(values), tmp_path / "bench", zoo=zoo).cards
+    assert one.cost.tracing_seconds == two.cost.tracing_seconds > 0
+    assert three.cost.tracing_seconds == 0
+    for card in (one, two):
+        assert card.cost.tracing_seconds <= card.cost.fit_seconds + card.cost.score_seconds
 
 
 def test_too_few_trusted_images_are_no_failure(values, zoo, tmp_path):
@@ -248,7 +297,7 @@ def test_cells_that_travel_to_workers_give_the_same_cards(finished, suite, zoo, 
 
 
 def test_workers_that_write_elsewhere_are_noticed(suite, zoo, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "judge_cell", lambda bench, cell: None)
+    monkeypatch.setattr(runner, "judge_case", lambda bench, case: ())
     with pytest.raises(RunError, match="file system that all machines share"):
         run_suite(suite, tmp_path / "bench", zoo=zoo)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.saved import damaged, peek
-from anomech.audit.plan import Plan
+from anomech.audit.plan import NOT_FITTED, Plan, fitting_options
+from anomech.audit.settings import difference
 from anomech.data.subset import known
 from anomech.kernel.config import suggested
 from anomech.kernel.errors import ConfigError, DataError
+from anomech.kernel.source import Opened
 from anomech.kernel.task import Task
+from anomech.kernel.task_options import TaskOptions
 from anomech.kernel.types import About, Examples, Progress, about
 
 
@@ -52,12 +55,11 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
         DataError: examples cannot be read or do not belong together.
     """
     check_named(plan)
-    plan.task.check()
-    opened = plan.model.open()
-    options, reference = suggested(plan.task, opened.suggested), None
+    opened, options = _opened(plan)
+    reference = None
     if not plan.profile:
         reference = options.read(plan.reference, "trusted", progress=progress, workers=workers)
-    like = _remembered(Path(plan.profile)) if reference is None else about(reference)
+    like = _held(plan) if reference is None else about(reference)
     inputs = options.read(plan.inputs, "inputs", like=like, progress=progress, workers=workers)
     task = options.wrap(opened, like)
     # Every example is read once more to be hashed, so a damaged one is found now and not after
@@ -69,8 +71,28 @@ def load(plan: Plan, progress: Progress, workers: int = 0) -> Loaded:
     return Loaded(task, reference, inputs, opened.title, opened.notes)
 
 
-def check_named(plan: Plan) -> None:
+def load_trusted(plan: Plan, progress: Progress, workers: int = 0) -> tuple[Task, Examples, str]:
+    """Read the model and the trusted set; the last entry is a title.
+
+    Raises:
+        ConfigError: the plan names no model or no trusted set.
+        ModelError: the model or its weights cannot be used.
+        DataError: the trusted examples cannot be read.
+    """
+    check_named(plan, inputs=False)
+    opened, options = _opened(plan)
+    reference = options.read(plan.reference, "trusted", progress=progress, workers=workers)
+    task = options.wrap(opened, about(reference))
+    known(reference, "hashing trusted examples", progress, workers)
+    return task, reference, opened.title
+
+
+def check_named(plan: Plan, *, inputs: bool = True) -> None:
     """Refuse a plan that does not say what to audit.
+
+    Args:
+        plan: to check.
+        inputs: whether it must name inputs.
 
     Raises:
         ConfigError: it names no model, no trusted examples or no inputs.
@@ -78,19 +100,36 @@ def check_named(plan: Plan) -> None:
     plan.model.check()
     if plan.reference and plan.profile:
         raise ConfigError("give trusted examples or a profile that was fitted to some, not both.")
-    for name in ("inputs",) if plan.profile else ("reference", "inputs"):
-        if not getattr(plan, name):
+    for name, asked in (("reference", not plan.profile), ("inputs", inputs)):
+        if asked and not getattr(plan, name):
             raise ConfigError(f"the plan names no {name}; give --{name} PATH.")
 
 
-def _remembered(profile: Path) -> About:
-    """What a profile remembers of its trusted examples.
+def _held(plan: Plan) -> About:
+    """What a plan's profile remembers of its trusted set; the plan must not change its options.
 
     Raises:
+        ConfigError: it changes one.
         DataError: the file is no profile.
     """
+    path = Path(plan.profile)
+    facts = peek(path)
+    fitted = {name: each for name, each in facts["plan"].items() if name not in NOT_FITTED}
+    changed = difference(fitted, fitting_options(plan))
+    if fitted and changed:  # what the library saved knows nothing of a plan
+        raise ConfigError(
+            f"{path.name} was fitted with other options than this plan's (they differ in "
+            f"{', '.join(changed[:3])}); leave them as they were, or fit another profile."
+        )
     try:
-        pairs = peek(profile)["trusted"]["about"]
+        pairs = facts["trusted"]["about"]
         return {str(name): tuple(map(str, words)) for name, words in pairs}
     except (LookupError, TypeError, ValueError):
-        raise DataError(damaged(profile, "it names no trusted set")) from None
+        raise DataError(damaged(path, "it names no trusted set")) from None
+
+
+def _opened(plan: Plan) -> tuple[Opened, TaskOptions]:
+    """The model, and the options of the task with what its source suggests."""
+    plan.task.check()
+    opened = plan.model.open()
+    return opened, suggested(plan.task, opened.suggested)

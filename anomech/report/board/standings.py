@@ -232,9 +232,12 @@ def _entries(out: Path) -> tuple[list[Entry], list[Unreadable]]:
             unreadable.append(Unreadable(_printable(name), _printable(str(error))))
             continue
         # The folder counts and not the id: a card may say anything, also "../..".
-        there = (path.parent / "report.html").is_file()
-        folder = name.removesuffix("card.json")
-        link = quote(f"{folder}report.html", errors="surrogateescape")
+        folder = path.parent
+        if re.fullmatch(r"audit-[0-9a-f]{8}", card.audit):
+            folder = folder.parent / card.audit
+        there = (folder / "report.html").is_file()
+        report = (folder / "report.html").relative_to(out).as_posix()
+        link = quote(report, errors="surrogateescape")
         entries.append(Entry(card, link if there else ""))
     return entries, unreadable
 
