@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from anomech.architectures.resnet import resnet14
 from rich.console import Console
 
 from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.architectures.digits import DigitsNet
+from anomech.architectures.resnet14 import Resnet14
 from anomech.audit.auditor import FittedAuditor
 from anomech.audit.judge.chunks import bounds
 from anomech.data.archive import read_archive
@@ -102,7 +102,8 @@ def digits(count: int) -> tuple[Task, ImageExamples, ImageExamples]:
 def cifar10(folder: Path, count: int) -> tuple[Task, ImageExamples, ImageExamples]:
     """A ResNet-14 after two epochs, and test images as they are."""
     images, labels = read_archive(folder / "vision/cifar10_train10k_a.npz")
-    network = train(resnet14(), images, labels, Recipe(epochs=2, bfloat16=True), seed=0)
+    network = Resnet14().build(classes=10, channels=3)
+    network = train(network, images, labels, Recipe(epochs=2, bfloat16=True), seed=0)
     images, labels = read_archive(folder / "vision/cifar10_test8k.npz")
     trusted = from_arrays(images[:TRUSTED], labels[:TRUSTED])
     return ImageClassifier(network), trusted, from_arrays(images[TRUSTED:][:count])

@@ -1,9 +1,9 @@
 """Reader of BackdoorBench's `attack_result.pt`: an attacked network with its triggered images.
 
 The format is that of github.com/SCLBD/BackdoorBench, in its first layout (image tensors in the
-file) and its second (image files beside it). The file is hostile: it goes through torch's
-weights-only loader, numpy arrays in it are rebuilt by `anomech.artefacts.plain_arrays` and not by
-numpy, and image paths are followed only inside the folder that lies beside the file.
+file) and its second (image files beside it). The file is hostile: it is read as data alone
+(`anomech.artefacts.stored`), and image paths are followed only inside the folder that lies beside
+the file.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anomech.artefacts.checkpoints import apply_state, as_state, existing, first_keys, load_object
-from anomech.artefacts.plain_arrays import ALLOWED, PlainArray
+from anomech.artefacts import attack_fields as fields
+from anomech.artefacts.checkpoints import as_weights, first_keys
+from anomech.artefacts.fitting import apply_state
 from anomech.artefacts.poisoned_files import read_files
+from anomech.artefacts.stored import existing, load_object
 from anomech.kernel import plugins
 from anomech.kernel.architecture import Architecture
 from anomech.kernel.errors import DataError, ModelError, UnsafeCheckpoint
@@ -34,10 +36,11 @@ NORMALIZATION: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 """Mean and standard deviation by channel of pixels scaled to [0, 1], by data set name; the files
 do not hold them."""
 
-MAX_CLASSES = 100_000
-MAX_SIDE = 1024
-MAX_IMAGE_BYTES = 2**32
-"""Bounds on what a file may claim: classes, pixels a side, and bytes of images in one set."""
+MAX_IMAGE_BYTES = 2**30
+"""Bytes of images that one set may claim (1 GiB)."""
+
+BLOCK = 1024
+"""Images converted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,22 +100,24 @@ def read_attack(path: str | Path) -> AttackResult:
     """
     path = existing(path)
     try:
-        loaded = load_object(path, ALLOWED)
+        loaded = load_object(path)
     except UnsafeCheckpoint as error:
         if any(name.startswith("PIL.") for name in error.globals):
             raise _pillow_inside(path, error.globals) from None
         raise
-    content = _mapping(loaded, path, "attack result")
-    size = _size(_part(content, "img_size", path), path)
-    if _part(content, "bd_test", path) is None:
+    content = fields.mapping(loaded, path, "attack result")
+    size = fields.size(fields.part(content, "img_size", path), path)
+    if fields.part(content, "bd_test", path) is None:
         raise ModelError(f"{path.name} has no triggered test images; use its 'model' part alone.")
     train = content.get("bd_train")
     return AttackResult(
-        model_name=_text(content, "model_name", path),
-        num_classes=_classes(_part(content, "num_classes", path), path),
+        model_name=fields.text(content, "model_name", path),
+        num_classes=fields.classes(fields.part(content, "num_classes", path), path),
         img_size=size,
-        dataset=_text(content, "clean_data", path),
-        state=as_state(_mapping(_part(content, "model", path), path, "model"), path),
+        dataset=fields.text(content, "clean_data", path),
+        state=as_weights(
+            fields.mapping(fields.part(content, "model", path), path, "model"), path
+        ).state,
         bd_test=_poisoned(content["bd_test"], "bd_test", size, path),
         bd_train=None if train is None else _poisoned(train, "bd_train", size, path),
     )
@@ -143,7 +148,7 @@ def build_network(result: AttackResult) -> nn.Module:
 
 
 def _poisoned(stored: object, part: str, size: tuple[int, int, int], path: Path) -> PoisonedImages:
-    content = _mapping(stored, path, part)
+    content = fields.mapping(stored, path, part)
     if "bd_data_container" in content:
         return _second_layout(content, part, size, path)
     if "x" in content and "y" in content:
@@ -172,7 +177,7 @@ def _first_layout(
         )
     indices = content.get("original_index")
     if indices is not None:
-        indices = _integers(indices, part, path)
+        indices = fields.integers(indices, part, path)
         if len(indices) != len(images):
             raise DataError(
                 f"'{part}' in {path.name} has {len(images)} images but {len(indices)} indices; "
@@ -190,24 +195,32 @@ def _bytes(images: Tensor, part: str, path: Path) -> np.ndarray:
             "normalized or damaged; pixels from 0 to 1 or from 0 to 255 are needed."
         )
     scale = 255 if high <= 1 and images.is_floating_point() else 1
-    pixels = (images.float() * scale).round().to(torch.uint8)
-    return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+    count, channels, height, width = images.shape
+    pixels = np.empty((count, height, width, channels), np.uint8)
+    for start in range(0, count, BLOCK):  # in floats, all of them would take four times the room
+        block = (images[start : start + BLOCK].float() * scale).round().to(torch.uint8)
+        pixels[start : start + BLOCK] = block.permute(0, 2, 3, 1).numpy()
+    return pixels
 
 
 def _second_layout(
     content: Mapping[Any, Any], part: str, size: tuple[int, int, int], path: Path
 ) -> PoisonedImages:
-    container = _mapping(content["bd_data_container"], path, f"{part}.bd_data_container")
-    entries = _mapping(container.get("data_dict"), path, f"{part}.data_dict")
-    marks = _array(content.get("poison_indicator"), f"{part}.poison_indicator", path)
+    container = fields.mapping(content["bd_data_container"], path, f"{part}.bd_data_container")
+    entries = fields.mapping(container.get("data_dict"), path, f"{part}.data_dict")
+    marks = fields.array(content.get("poison_indicator"), f"{part}.poison_indicator", path)
     indicator = marks.ravel() != 0
-    order = _integers(content.get("original_index_array"), part, path)
+    order = fields.integers(content.get("original_index_array"), part, path)
     if len(order) and not 0 <= order.min() <= order.max() < len(indicator):
         raise DataError(
             f"'{part}' in {path.name} has indices outside of its {len(indicator)} images; get the "
             "file again."
         )
     indices = order[indicator[order]]
+    if len(np.unique(indices)) < len(indices):
+        raise DataError(
+            f"'{part}' in {path.name} lists an image more than once; get the file again."
+        )
     if len(indices) == 0:
         raise DataError(f"'{part}' in {path.name} has no poisoned images; get the file again.")
     _check_count(len(indices), size, part, path)
@@ -227,67 +240,6 @@ def _dense(value: object) -> bool:
     if not isinstance(value, Tensor) or type(value) not in (Tensor, nn.Parameter):
         return False
     return value.layout == torch.strided and value.device.type == "cpu"
-
-
-def _array(value: object, what: str, path: Path) -> np.ndarray:
-    array = value.value if isinstance(value, PlainArray) else None
-    if array is None or array.dtype.kind not in "biuf":
-        raise DataError(f"'{what}' in {path.name} is not an array of numbers; get the file again.")
-    return array
-
-
-def _integers(value: object, part: str, path: Path) -> np.ndarray:
-    array = _array(value, f"{part} indices", path)
-    if array.dtype.kind not in "iu" and array.size:
-        raise DataError(f"The indices of '{part}' in {path.name} are not integers; get it again.")
-    return array.ravel().astype(np.int64)
-
-
-def _mapping(value: object, path: Path, what: str) -> Mapping[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise ModelError(
-            f"The {what} in {path.name} is a {type(value).__name__}, not a dictionary; name the "
-            "attack_result.pt of BackdoorBench."
-        )
-    return value
-
-
-def _part(content: Mapping[Any, Any], key: str, path: Path) -> Any:
-    if key not in content:
-        raise ModelError(
-            f"{path.name} has no '{key}', so it is no attack result of BackdoorBench; name an "
-            "attack_result.pt, or load the weights alone."
-        )
-    return content[key]
-
-
-def _text(content: Mapping[Any, Any], key: str, path: Path) -> str:
-    value = _part(content, key, path)
-    if not isinstance(value, str):
-        raise ModelError(f"'{key}' in {path.name} is not text; get the file again.")
-    return value
-
-
-def _classes(value: object, path: Path) -> int:
-    if not isinstance(value, int) or not 1 <= value <= MAX_CLASSES:
-        raise ModelError(
-            f"num_classes in {path.name} is not a number from 1 to {MAX_CLASSES}; get it again."
-        )
-    return value
-
-
-def _size(value: object, path: Path) -> tuple[int, int, int]:
-    sides = list(value) if isinstance(value, (list, tuple)) else []
-    if (
-        len(sides) != 3
-        or any(not isinstance(side, int) or not 1 <= side <= MAX_SIDE for side in sides)
-        or sides[2] not in (1, 3)
-    ):
-        raise ModelError(
-            f"img_size in {path.name} is not a height and width up to {MAX_SIDE} and 1 or 3 "
-            "channels; get the file again."
-        )
-    return sides[0], sides[1], sides[2]
 
 
 def _pillow_inside(path: Path, names: tuple[str, ...]) -> UnsafeCheckpoint:

@@ -8,9 +8,13 @@ import numpy as np
 from PIL import Image
 
 from anomech.kernel.errors import DataError
+from anomech.kernel.files import regular_file
 
 FORMATS = ("PNG", "JPEG", "BMP")
 """Decoders in use; attack results are written as PNG."""
+
+MAX_FILE = 2**24
+"""Bytes of one image file (16 MiB)."""
 
 
 def read_files(
@@ -35,8 +39,8 @@ def read_files(
     Raises:
         DataError: an entry is missing or malformed, or its path leaves the folder.
     """
-    images = np.empty((len(indices), *size), np.uint8)
     labels = np.empty((len(indices), 2), np.int64)
+    files: dict[Path, None] = {}
     for position, index in enumerate(indices.tolist()):
         entry = entries.get(index)
         if not isinstance(entry, Mapping) or not isinstance(entry.get("path"), str):
@@ -45,7 +49,15 @@ def read_files(
                 "attack result with a save folder, so that images become PNG files beside it."
             )
         labels[position] = _labels(entry.get("other_info"), index, part, path)
-        images[position] = _read(_placed(entry["path"], part, path), size)
+        files[_placed(entry["path"], part, path)] = None
+    if len(files) < len(indices):
+        raise DataError(
+            f"'{part}' in {path.name} names one image file for several images, which would fill "
+            "memory from nothing; get the file again."
+        )
+    images = np.empty((len(indices), *size), np.uint8)
+    for position, file in enumerate(files):
+        images[position] = _read(file, size)
     return images, labels[:, 0].copy(), labels[:, 1].copy()
 
 
@@ -73,7 +85,13 @@ def _placed(stored: str, part: str, path: Path) -> Path:
         )
     start = len(pieces) - pieces[::-1].index(folder)
     suffix = pieces[start:]
-    root = (path.parent / folder).resolve()
+    # The folder that the file was found in may lie behind links; the image folder may not be one.
+    root = path.parent.resolve() / folder
+    if root.is_symlink():
+        raise DataError(
+            f"{folder} beside {path.name} is a link, which is not followed; unpack the attack's "
+            "folders there."
+        )
     try:
         target = root.joinpath(*suffix).resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, or a null in the name
@@ -94,7 +112,7 @@ def _placed(stored: str, part: str, path: Path) -> Path:
 def _read(path: Path, size: tuple[int, int, int]) -> np.ndarray:
     height, width, channels = size
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with regular_file(path, MAX_FILE) as file, Image.open(file, formats=FORMATS) as image:
             if image.size == (width, height):  # before decoding: the header may lie about less
                 return np.array(image.convert("L" if channels == 1 else "RGB"), np.uint8).reshape(
                     size

@@ -10,7 +10,7 @@ Source: Croce, Hein 2020, algorithm 1; `loss=dlr` is their difference-of-logits 
 the log-odds, which orders images and points as cross-entropy does. Here the start is uniform in the
 ball, not on its border. Pixels are rounded towards the original, so that the result is an image and
 in the ball.
-Needs: gradients in the images; three classes for `dlr`. Cost: `steps + 1` forward and backward
+Needs: differentiable inputs; three classes for `dlr`. Cost: `steps + 1` forward and backward
 passes an image.
 """
 
@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
-from anomech.learning.ascent import Ball, Loss, Network, Norm, perturbed, ratio, rivalry
+from anomech.learning.ascent import NEEDS, Ball, Hill, Norm, perturbed, ratio, rivalry
 
 MOMENTUM = 0.75
 CLIMBING = 0.75
@@ -40,29 +41,35 @@ class Apgd:
     loss: Literal["ce", "dlr"] = option("ce", "cross-entropy or difference-of-logits ratio")
     batch: int = option(128, "images in one pass", unit="images", ge=1)
 
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Differentiable inputs, and logits to check labels against."""
+        return NEEDS
+
     def perturb(
         self,
-        network: Network,
+        task: Task,
         images: np.ndarray,
         labels: np.ndarray,
+        /,
         *,
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`.
+        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
 
         Raises:
-            ModelError: a network in training mode, or without finite logits.
-            DataError: labels that are no classes of the network, or fewer than three for `dlr`.
+            ModelError: a model without finite logits.
+            DataError: labels that are no classes of the model, or fewer than three for `dlr`.
         """
         loss = rivalry if self.loss == "ce" else ratio
 
-        def climb(gray: Tensor, answers: Tensor, originals: np.ndarray) -> Tensor:
+        def climb(hill: Hill, gray: Tensor, originals: np.ndarray) -> Tensor:
             ball = Ball(gray, self.norm, self.eps)
             start = ball.start(originals, seed, "apgd")
-            return ascend(network, ball, answers, start, loss, self.steps)
+            return ascend(hill, ball, start, self.steps)
 
-        return perturbed(network, images, labels, climb, batch=self.batch, progress=progress)
+        return perturbed(task, images, labels, loss, climb, batch=self.batch, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -83,11 +90,9 @@ class _Spot:
         )
 
 
-def ascend(
-    network: Network, ball: Ball, labels: Tensor, start: Tensor, loss: Loss, steps: int
-) -> Tensor:
+def ascend(hill: Hill, ball: Ball, start: Tensor, steps: int) -> Tensor:
     """The best change found by the walk from `start`, `[batch, c, h, w]` in gray levels."""
-    now = _Spot(start, *ball.slope(network, start, labels, loss))
+    now = _Spot(start, *ball.slope(hill, start))
     best, before = now, start
     size = torch.full((len(start), 1, 1, 1), 2 * ball.eps, device=start.device)
     climbed = torch.zeros_like(now.value)
@@ -98,7 +103,7 @@ def ascend(
         step = ball.project(now.change + size * ball.steepest(now.gradient)) - now.change
         moved = ball.project(now.change + share * step + (1 - share) * (now.change - before))
         before, old = now.change, now.value
-        now = _Spot(moved, *ball.slope(network, moved, labels, loss))
+        now = _Spot(moved, *ball.slope(hill, moved))
         climbed = climbed + (now.value > old)
         best = now.where(now.value > best.value, best)
         if ahead and taken == ahead[0]:

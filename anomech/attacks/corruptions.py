@@ -6,18 +6,19 @@ Source: the kinds are after Hendrycks, Dietterich 2019. Levels and arithmetic ar
 images of 32x32, so results are not those of CIFAR-10-C: brightness acts on each channel instead of
 in HSV, and pixels are rounded instead of cut off. The noise of an image is the same at every
 severity, but for its size.
-Needs: images; the network is not asked. Cost: 0.04 to 0.3 ms an image of 32x32.
+Needs: images; the model is not asked. Cost: 0.04 to 0.3 ms an image of 32x32.
 """
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
 from anomech.learning.addressed import image_generator
 
@@ -55,16 +56,22 @@ class Corruptions:
     kind: Kind = option("gaussian_noise", "what is done to the images")
     severity: int = option(3, "from hardly visible to strong", ge=1, le=5)
 
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Nothing."""
+        return frozenset()
+
     def perturb(
         self,
-        network: Callable[..., Any],
+        task: Task,
         images: np.ndarray,
         labels: np.ndarray,
+        /,
         *,
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`; it looks at neither network nor labels."""
+        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`."""
         corrupt, level = CORRUPT[self.kind], LEVELS[self.kind][self.severity - 1]
         out = images.copy()
         for place, image in enumerate(images):

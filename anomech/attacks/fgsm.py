@@ -6,7 +6,7 @@ Equation: `x + eps * sign(grad L(x))`; for `norm=l2` `x + eps * grad L(x) / |gra
 minus the log-odds of the label, whose gradient has the direction of that of cross-entropy.
 Source: Goodfellow, Shlens, Szegedy 2015. Pixels are rounded towards the original, so that the
 result is an image and in the ball.
-Needs: gradients in the images. Cost: one forward and one backward pass an image.
+Needs: differentiable inputs. Cost: one forward and one backward pass an image.
 """
 
 import numpy as np
@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
-from anomech.learning.ascent import Ball, Network, Norm, perturbed, towards
+from anomech.learning.ascent import NEEDS, Ball, Hill, Norm, perturbed, towards
 
 
 @options
@@ -27,26 +28,36 @@ class Fgsm:
     target: int | None = option(None, "label to lead to; none leads away from the given", ge=0)
     batch: int = option(128, "images in one pass", unit="images", ge=1)
 
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Differentiable inputs, and logits to check labels against."""
+        return NEEDS
+
     def perturb(
         self,
-        network: Network,
+        task: Task,
         images: np.ndarray,
         labels: np.ndarray,
+        /,
         *,
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`; there is nothing random.
+        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
+
+        There is nothing random.
 
         Raises:
-            ModelError: a network in training mode, or without finite logits.
-            DataError: labels that are no classes of the network.
+            ModelError: a model without finite logits.
+            DataError: labels that are no classes of the model.
         """
 
-        def climb(gray: Tensor, answers: Tensor, originals: np.ndarray) -> Tensor:
+        def climb(hill: Hill, gray: Tensor, originals: np.ndarray) -> Tensor:
             ball = Ball(gray, self.norm, self.eps)
             none = torch.zeros_like(gray)
-            _, gradient = ball.slope(network, none, answers, towards(self.target))
+            _, gradient = ball.slope(hill, none)
             return ball.project(self.eps * ball.steepest(gradient))
 
-        return perturbed(network, images, labels, climb, batch=self.batch, progress=progress)
+        return perturbed(
+            task, images, labels, towards(self.target), climb, batch=self.batch, progress=progress
+        )

@@ -8,7 +8,7 @@ the label, whose gradient has the direction of that of cross-entropy without bei
 where an answer is confident.
 Source: Madry et al. 2018. The last step's image is given, and with restarts that of the highest
 loss. Pixels are rounded towards the original, so that the result is an image and in the ball.
-Needs: gradients in the images. Cost: `restarts * steps` forward and backward passes an image.
+Needs: differentiable inputs. Cost: `restarts * steps` forward and backward passes an image.
 """
 
 import numpy as np
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
-from anomech.learning.ascent import Ball, Network, Norm, perturbed, towards
+from anomech.learning.ascent import NEEDS, Ball, Hill, Norm, perturbed, towards
 
 
 @options
@@ -32,41 +33,48 @@ class Pgd:
     target: int | None = option(None, "label to lead to; none leads away from the given", ge=0)
     batch: int = option(128, "images in one pass", unit="images", ge=1)
 
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Differentiable inputs, and logits to check labels against."""
+        return NEEDS
+
     def perturb(
         self,
-        network: Network,
+        task: Task,
         images: np.ndarray,
         labels: np.ndarray,
+        /,
         *,
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`.
+        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
 
         Raises:
-            ModelError: a network in training mode, or without finite logits.
-            DataError: labels that are no classes of the network.
+            ModelError: a model without finite logits.
+            DataError: labels that are no classes of the model.
         """
 
-        def climb(gray: Tensor, answers: Tensor, originals: np.ndarray) -> Tensor:
+        def climb(hill: Hill, gray: Tensor, originals: np.ndarray) -> Tensor:
             ball = Ball(gray, self.norm, self.eps)
             starts = (ball.start(originals, seed, "pgd", each) for each in range(self.restarts))
-            ends = [self._walk(network, ball, answers, start) for start in starts]
-            return self._best(network, ball, answers, ends)
+            ends = [self._walk(hill, ball, start) for start in starts]
+            return self._best(hill, ball, ends)
 
-        return perturbed(network, images, labels, climb, batch=self.batch, progress=progress)
+        return perturbed(
+            task, images, labels, towards(self.target), climb, batch=self.batch, progress=progress
+        )
 
-    def _walk(self, network: Network, ball: Ball, answers: Tensor, change: Tensor) -> Tensor:
+    def _walk(self, hill: Hill, ball: Ball, change: Tensor) -> Tensor:
         for _ in range(self.steps):
-            _, gradient = ball.slope(network, change, answers, towards(self.target))
+            _, gradient = ball.slope(hill, change)
             change = ball.project(change + self.step * ball.steepest(gradient))
         return change
 
-    def _best(self, network: Network, ball: Ball, answers: Tensor, ends: list[Tensor]) -> Tensor:
+    def _best(self, hill: Hill, ball: Ball, ends: list[Tensor]) -> Tensor:
         """Of several changes of each image the one of the highest loss, after rounding."""
         if len(ends) == 1:
             return ends[0]
-        loss = towards(self.target)
-        values = [ball.slope(network, end.trunc(), answers, loss)[0] for end in ends]
+        values = [ball.slope(hill, end.trunc())[0] for end in ends]
         chosen = torch.stack(values).argmax(dim=0)
         return torch.stack(ends)[chosen, torch.arange(len(chosen), device=chosen.device)]

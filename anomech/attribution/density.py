@@ -17,6 +17,7 @@ import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
+from anomech.kernel.errors import Inconclusive
 from anomech.kernel.randomness import torch_generator
 
 SHRINK = 10.0
@@ -163,7 +164,7 @@ def fit_usual(values: Tensor, groups: Tensor, log_odds: Tensor) -> Usual:
 def fit_density(values: Tensor, groups: Tensor, log_odds: Tensor) -> Density:
     """Fit to trusted statistics `[n, d]`, float64, at log-odds `[n]`."""
     usual = fit_usual(values, groups, log_odds)
-    standardized = usual.standardized(values, groups, log_odds)
+    standardized = require_finite(usual.standardized(values, groups, log_odds))
     shrunk = LedoitWolf(assume_centered=True).fit(standardized.numpy())
     precision = torch.from_numpy(shrunk.precision_)
     return Density(usual, precision, fit_tail(_distance(standardized, precision)))
@@ -197,6 +198,20 @@ def fit_tail(values: Tensor) -> Tail:
     levels = torch.tensor([0.5, 0.9], dtype=torch.float64)
     middle, high = torch.quantile(values.clamp_min(FLOOR).log(), levels).tolist()
     return Tail(middle, max((high - middle) / NORMAL_90, 1e-6))
+
+
+def require_finite(values: Tensor) -> Tensor:
+    """The values, if all are numbers; absurdly large weights overflow in products of responses.
+
+    Raises:
+        Inconclusive: some are not finite.
+    """
+    if bool(torch.isfinite(values).all()):
+        return values
+    raise Inconclusive(
+        "statistics of trusted examples are not finite numbers, so nothing can be compared with "
+        "them; look for weights of an absurd size in the model."
+    )
 
 
 def one_sided(values: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from anomech.kernel.errors import ConfigError
 from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Verdict
+from anomech.records import Finding, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Auditor:
             Inconclusive: too few trusted examples for the budget.
             DataError: the trusted examples do not fit the model.
         """
-        return FittedAuditor(task, fit(self, task, reference, progress), self.control)
+        return FittedAuditor(fit(self, task, reference, progress), self.control)
 
     @property
     def lead(self) -> str:
@@ -89,14 +89,22 @@ class FittedAuditor:
     """Calibrated detectors, for one model; the lead gives the verdicts.
 
     Attributes:
-        task: the model.
         fitted: the detectors and how the trusted set was used.
         control: what the budget bounds.
     """
 
-    task: Task
     fitted: Fitted
     control: Control = "per_input"
+
+    @property
+    def task(self) -> Task:
+        """The model."""
+        return self.fitted.task
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the model and its trusted set showed before anything was judged."""
+        return self.fitted.noticed
 
     @property
     def calibrated(self) -> Calibrated:
@@ -112,7 +120,7 @@ class FittedAuditor:
             CapabilityError: the detector or its tracer holds what cannot be saved.
             RunError: the file cannot be written.
         """
-        write_profile(Path(path), self.fitted, self.task, {"control": self.control})
+        write_profile(Path(path), self.fitted, {"control": self.control})
 
     def score(self, inputs: Examples, *, progress: Progress = silent) -> list[Verdict]:
         """A verdict on every input, in order: score, p-value, decision, cause and evidence.
@@ -159,10 +167,13 @@ class FittedAuditor:
 def load_profile(path: str | Path, task: Task) -> FittedAuditor:
     """What `FittedAuditor.save` or `anomech fit` wrote, for the model it was fitted to.
 
+    The task must prepare inputs as it did then, such as with the same normalization; a profile
+    knows the model's tensors and which of them are watched.
+
     Raises:
         DataError: there is no such profile, it was changed, or another version wrote it.
         ModelError: it was fitted to another model.
     """
     fitted, options = read_profile(Path(path), task)
     control: Control = "batch" if options.get("control") == "batch" else "per_input"
-    return FittedAuditor(task, fitted, control)
+    return FittedAuditor(fitted, control)

@@ -22,13 +22,13 @@ from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.write import results, rows
-from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
+from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
 from anomech.calibration.excess import tolerated, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
-from anomech.records import Run, write_findings, write_record
+from anomech.records import Run, digests, write_findings, write_record
 from anomech.report.run.render import render
 
 
@@ -53,19 +53,20 @@ def audit(
         KeyboardInterrupt: what is done stays.
     """
     check_named(plan)
-    finished = open_folder(plan, out)
-    if finished is not None:
-        # The same paths may lead to other content by now, and its verdicts are not these.
-        changed = provenance.changed(finished, load(plan, progress, workers))
-        if changed:
-            raise RunError(
-                f"{out} holds a finished run of this plan, but since then "
-                f"{' and '.join(changed)} changed; choose another --out."
-            )
-        return finished
-    with noted(plan, out):
-        loaded = load(plan, progress, workers)
-        return judge(plan, loaded, out, progress, engine=engine, workers=workers)
+    with locked(out):
+        finished = open_folder(plan, out)
+        if finished is not None:
+            # The same paths may lead to other content by now, and its verdicts are not these.
+            changed = provenance.changed(finished, load(plan, progress, workers))
+            if changed:
+                raise RunError(
+                    f"{out} holds a finished run of this plan, but since then "
+                    f"{' and '.join(changed)} changed; choose another --out."
+                )
+            return finished
+        with noted(plan, out):
+            loaded = load(plan, progress, workers)
+            return judge(plan, loaded, out, progress, engine=engine, workers=workers)
 
 
 def fit_profile(
@@ -93,7 +94,7 @@ def fit_profile(
     """
     task, reference, _ = load_trusted(plan, progress, workers)
     fitted = fit(plan, task, reference, progress, engine)
-    write_profile(path, fitted, task, fitting_options(plan))
+    write_profile(path, fitted, fitting_options(plan))
     return fitted
 
 
@@ -120,7 +121,7 @@ def judge(
     run = Run(
         status="inconclusive" if fitted.lead.problems else "complete",
         title=loaded.title,
-        task=loaded.task.kind,
+        task=fitted.task.kind,
         budget=plan.budget,
         control=plan.control,
         tolerated=tolerated(traffic, plan.budget),
@@ -129,7 +130,7 @@ def judge(
         started=started,
         seconds=time.monotonic() - clock,
         classes=fitted.trusted.about.get("classes", ()),
-        provenance=provenance.collect(loaded, fitted.trusted.digests, plan.seed),
+        provenance=provenance.collect(loaded, fitted.task, fitted.trusted.digests, plan.seed),
         trusted=rows.summary(fitted.trusted, fitted.lead),
         detectors=tuple(
             rows.detector(
@@ -149,6 +150,7 @@ def judge(
         mechanisms=tuple(mechanisms),
         compared=results.compared(kept),
         message=next(iter(fitted.lead.problems), ""),
+        files=digests(out),
     )
     write_record(out / "run.json", run)
     render(out)
@@ -168,7 +170,7 @@ def _fitted(
     fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
-            write_profile(kept, fitted, loaded.task, {}, basis, loaded.model)
+            write_profile(kept, fitted, {}, basis, loaded.model)
     return fitted
 
 
@@ -196,7 +198,7 @@ def _judge_inputs(
         done += len(places)
         progress("judging inputs", done, len(inputs))
     shared = Shared(
-        task=loaded.task,
+        task=fitted.task,
         detectors={name: light(each) for name, each in fitted.detectors.items()},
         lead=plan.lead,
         anchors=anchor_names(fitted.trusted),

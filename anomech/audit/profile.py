@@ -24,23 +24,19 @@ from anomech.kernel.state import Links, fitted_kind, pack, unpack
 from anomech.kernel.task import Task
 from anomech.kernel.tracer import PlacedSource, Tracer, TraceSource
 from anomech.kernel.types import Engine
+from anomech.observing.preparing import knowing, knowledge
 from anomech.observing.traces import FittedSource
+from anomech.records import Finding
 
 
 def write_profile(
-    path: Path,
-    fitted: Fitted,
-    task: Task,
-    plan: Mapping[str, Any],
-    basis: str = "",
-    model: str = "",
+    path: Path, fitted: Fitted, plan: Mapping[str, Any], basis: str = "", model: str = ""
 ) -> None:
     """Write a profile, whole or not at all.
 
     Args:
         path: of the file.
         fitted: what it holds.
-        task: the model that it was fitted to.
         plan: options that it was fitted with, in the form of a plan.
         basis: hash of what it rests on, for whoever keeps it to come back to.
         model: fingerprint of the model; empty takes it, which reads all of its tensors.
@@ -52,10 +48,11 @@ def write_profile(
     """
     tensors: dict[str, Tensor] = {}
     facts = {
-        "model": model or fingerprint(task),
+        "model": model or fingerprint(fitted.task),
+        "watched": list(fitted.task.watched),
         "basis": basis,
         "plan": dict(plan),
-        **_packed(fitted, task, tensors),
+        **_packed(fitted, tensors),
     }
     write_saved(path, facts, tensors)
 
@@ -71,13 +68,19 @@ def read_profile(path: Path, task: Task, model: str = "") -> tuple[Fitted, dict[
     Raises:
         DataError: there is no such file, it is no profile, it was changed, or another version of
             this package wrote it.
-        ModelError: it was fitted to another model.
+        ModelError: it was fitted to another model, or to other parameters of it.
     """
     facts, tensors = read_saved(path)
     if facts["model"] != (model or fingerprint(task)):
         raise ModelError(
             f"{path.name} was fitted to another model than this one (their tensors differ); fit "
             "one with `anomech fit`."
+        )
+    task = knowing(task, facts.get("task"))
+    if facts.get("watched") != list(task.watched):
+        raise ModelError(
+            f"{path.name} was fitted while other parameters of the model were watched; watch the "
+            "same ones, or fit one with `anomech fit`."
         )
     try:
         return _unpacked(facts, task, tensors), facts["plan"]
@@ -103,11 +106,13 @@ def kept_profile(path: Path, task: Task, basis: str, model: str = "") -> Fitted 
         return None  # it is fitted again, which also mends the file
 
 
-def _packed(fitted: Fitted, task: Task, tensors: dict[str, Tensor]) -> dict[str, Any]:
+def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
     sources = [each.source for each in fitted.sources]
-    links: Links = {Task: [task], Engine: []}
+    links: Links = {Task: [fitted.task], Engine: []}
     seen: Links = {**links, TraceSource: sources}
     return {
+        "task": knowledge(fitted.task),
+        "noticed": [each.model_dump() for each in fitted.noticed],
         "sources": [
             {
                 "tracer": {USE: plugins.name_of("tracer", each.tracer), **resolved(each.tracer)},
@@ -168,6 +173,8 @@ def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor
         tracing={name: float(each) for name, each in facts["tracing"].items()},
         skipped={str(name): str(why) for name, why in facts["skipped"].items()},
         sources=tuple(sources),
+        task=task,
+        noticed=tuple(Finding(**each) for each in facts["noticed"]),
     )
 
 

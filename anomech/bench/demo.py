@@ -16,11 +16,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from anomech.architectures._digits import DigitsNet
-from anomech.artefacts.checkpoints import apply_state, load_state
+from anomech.artefacts.checkpoints import read_weights
+from anomech.artefacts.fitting import apply_state
 from anomech.audit.load.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
-from anomech.audit.write.folder import noted, open_folder
+from anomech.audit.write.folder import locked, noted, open_folder
 from anomech.bench.truth import with_truth
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
@@ -121,21 +122,9 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     stage = _stage(plugins.get("attack", attack)(**ATTACKS[attack]), seed)
     named = _material(out / "material", attack)
     plan = from_mapping({**resolved(Plan()), "budget": budget, "seed": seed, **named})
-    weights = Path(named["model"]["weights"])
-    run = open_folder(plan, out)
-    if run is None:
-        with noted(plan, out):
-            if not weights.exists():  # else an earlier run of the same demo left them
-                _write(out / "material", stage, _trained(stage, seed, progress), weights)
-            fired = _fired(stage, _network(weights))
-            if fired.mean() < 0.5:
-                raise ModelError(
-                    f"the planted {attack} trigger works on only {fired.mean():.0%} of inputs "
-                    f"with seed {seed}; try another --seed."
-                )
-            loaded = replace(load(plan, progress), title=f"demo: digits with {attack}")
-            run = judge(plan, loaded, out, progress)
-    network = _network(weights)
+    with locked(out):
+        run = open_folder(plan, out) or _judged(stage, plan, attack, out, progress)
+    network = _network(_weights(out, attack))
     fired = _fired(stage, network)
     worked = {_triggered(i) for i in stage.sources[fired]}
     right = predict(network, stage.images[stage.rest]) == stage.labels[stage.rest]
@@ -150,6 +139,21 @@ def demo(attack: str, seed: int, budget: float, out: Path, progress: Progress) -
     )
 
 
+def _judged(stage: _Stage, plan: Plan, attack: str, out: Path, progress: Progress) -> Run:
+    weights = _weights(out, attack)
+    with noted(plan, out):
+        if not weights.exists():  # else an earlier run of the same demo left them
+            _write(out / "material", stage, _trained(stage, plan.seed, progress), weights)
+        fired = _fired(stage, _network(weights))
+        if fired.mean() < 0.5:
+            raise ModelError(
+                f"the planted {attack} trigger works on only {fired.mean():.0%} of inputs with "
+                f"seed {plan.seed}; try another --seed."
+            )
+        loaded = replace(load(plan, progress), title=f"demo: digits with {attack}")
+        return judge(plan, loaded, out, progress)
+
+
 def _stage(planted: Any, seed: int) -> _Stage:
     images, labels = load_digits()
     training, trusted, rest = stratified(labels, SHARES, seed=seed, purpose="demo")
@@ -157,12 +161,17 @@ def _stage(planted: Any, seed: int) -> _Stage:
     return _Stage(planted, images, labels, training, trusted, rest, sources)
 
 
+def _weights(out: Path, attack: str) -> Path:
+    """The demo's weights file in its run folder."""
+    return out / "material" / f"{attack}.safetensors"
+
+
 def _material(folder: Path, attack: str) -> Mapping[str, Any]:
     """Where a plan finds the model and the digits."""
     return {
         "model": {
             "factory": f"{folder / 'network.py'}:make_model",
-            "weights": str(folder / f"{attack}.safetensors"),
+            "weights": str(_weights(folder.parent, attack)),
         },
         "reference": str(folder / "trusted.npz"),
         "inputs": str(folder / "inputs.npz"),
@@ -172,7 +181,7 @@ def _material(folder: Path, attack: str) -> Mapping[str, Any]:
 def _network(weights: Path) -> nn.Module:
     """The backdoored network as the run folder keeps it."""
     network = DigitsNet()
-    apply_state(network, load_state(weights))
+    apply_state(network, read_weights(weights).state)
     return network.eval()
 
 

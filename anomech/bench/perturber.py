@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from anomech.bench.suite import Methods
+from anomech.data.images import from_arrays
 from anomech.kernel import plugins
 from anomech.kernel.code import code_of
 from anomech.kernel.config import build
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.task import Task, missing
 from anomech.kernel.types import Progress
-from anomech.learning.training import predict
+from anomech.observing.observed import observe
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +24,14 @@ class Perturber:
     """A network to perturb images against.
 
     Attributes:
-        model: in evaluation mode.
+        task: with the network.
         address: hash of all that the network depends on.
         seed: of the perturbations.
         cache: folder of what was perturbed before.
         progress: told about every batch.
     """
 
-    model: nn.Module
+    task: Task
     address: str
     seed: int
     cache: Path
@@ -37,7 +39,7 @@ class Perturber:
 
     def answers(self, images: np.ndarray) -> np.ndarray:
         """The network's classes, int64 `[n]`."""
-        return predict(self.model, images)
+        return observe(self.task, from_arrays(images)).answers.numpy()
 
     def changed(self, methods: Methods, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Images uint8 `[n, h, w, c]` under a perturbation; the images themselves without one.
@@ -46,6 +48,9 @@ class Perturber:
             methods: at most one, with its options.
             images: uint8 `[n, h, w, c]`.
             labels: answers to move away from, or to keep, int64 `[n]`.
+
+        Raises:
+            CapabilityError: the task cannot give what the perturbation needs.
         """
         if not methods:
             return images
@@ -57,7 +62,11 @@ class Perturber:
         path = self.cache / f"{digest.hexdigest()[:16]}.npy"
         if path.exists():
             return np.load(path, allow_pickle=False)
-        images = method.perturb(self.model, images, labels, seed=self.seed, progress=self.progress)
+        if lacking := missing(method.needs, self.task):
+            raise CapabilityError(
+                f"{name} needs {', '.join(lacking)}, which this {self.task.kind} does not give."
+            )
+        images = method.perturb(self.task, images, labels, seed=self.seed, progress=self.progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Workers may perturb for several detectors at a time: each writes a file of its own.
         partial = path.with_name(f".{path.stem}.{os.getpid()}.npy")

@@ -1,8 +1,6 @@
 """Running a suite: first its networks, then its cells, each once; what is done stays done."""
 
 import hashlib
-import platform
-import re
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext, suppress
@@ -15,12 +13,15 @@ import numpy as np
 import torch
 
 from anomech.audit.load.provenance import now
-from anomech.bench import datasets, tables
+from anomech.audit.write.folder import locked
+from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
+from anomech.bench.machine import hardware, versions
+from anomech.bench.places import CARD, Bench
 from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
-from anomech.bench.work import CARD, Bench, judge_case, refuse_cell, train_network
+from anomech.bench.work import judge_case, refuse_cell, train_network
 from anomech.engines.serial import Serial
 from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
@@ -28,6 +29,8 @@ from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
 from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
+from anomech.report.board.markdown import markdown
+from anomech.report.board.spreadsheet import comma_separated
 
 TOP = "bench.json"
 
@@ -35,7 +38,7 @@ Piece = TypeVar("Piece")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finished:
     """What a bench came to.
 
     Attributes:
@@ -59,7 +62,7 @@ def run_suite(
     engine: Engine | None = None,
     progress: Progress = silent,
     told: Callable[[Scorecard], None] = lambda card: None,
-) -> Outcome:
+) -> Finished:
     """Run a suite's cells, or those that are missing, and write its folder.
 
     A cell is not run again unless its part of the suite, the data or the version of this package
@@ -84,24 +87,25 @@ def run_suite(
     """
     everything = cells(suite)
     asked = chosen(everything, patterns)
-    clock, before = time.monotonic(), _opened(out, suite, everything)
-    bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
-    write_text(out / "suite.yaml", as_yaml(suite))
-    ledger = _ledger(bench, everything, before, clock)
-    write_record(out / TOP, ledger.now())
+    with locked(out):
+        clock, before = time.monotonic(), _opened(out, suite, everything)
+        bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
+        write_text(out / "suite.yaml", as_yaml(suite))
+        ledger = _ledger(bench, everything, before, clock)
+        write_record(out / TOP, ledger.now())
 
-    def kept(card: Scorecard) -> None:
-        ledger.enter(card)
-        told(card)
+        def kept(card: Scorecard) -> None:
+            ledger.enter(card)
+            told(card)
 
-    try:
-        missing = [cell for cell in asked if ledger.lacks(cell)]
-        _work(bench, missing, engine or Serial(), progress, kept)
-    except BaseException:
-        with suppress(RunError):  # the first error is the one to show
-            _written(bench, everything, ledger.now(), compared=False)
-        raise
-    return _written(bench, everything, ledger.now(), compared=True)
+        try:
+            missing = [cell for cell in asked if ledger.lacks(cell)]
+            _work(bench, missing, engine or Serial(), progress, kept)
+        except BaseException:
+            with suppress(RunError):  # the first error is the one to show
+                _written(bench, everything, ledger.now(), compared=False)
+            raise
+        return _written(bench, everything, ledger.now(), compared=True)
 
 
 @dataclass(frozen=True)
@@ -156,8 +160,8 @@ def _ledger(
         cells=len(everything),
         done=0,
         failed=0,
-        versions=_versions(),
-        hardware=_hardware(suite.device),
+        versions=versions(),
+        hardware=hardware(suite.device),
     )
     cards = ((cell.id, bench.card(cell)) for cell in everything)
     return _Ledger(bench.out, run, clock, {name: card.status for name, card in cards if card})
@@ -270,7 +274,7 @@ def _mapped(
         yield from zip(some, results, strict=True)
 
 
-def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: bool) -> Outcome:
+def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: bool) -> Finished:
     """Write the top record and all tables from the cards that are there."""
     found = [(cell, card) for cell in everything if (card := bench.card(cell))]
     judged = [cell for cell, card in found if card.status == "done"]
@@ -288,23 +292,6 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
         }
     )
     write_record(out / TOP, run)
-    write_text(out / "leaderboard.md", tables.markdown(run, cards, suite.budgets))
-    write_text(out / "leaderboard.csv", tables.comma_separated(cards))
-    return Outcome(run, cards, render_leaderboard(out).name)
-
-
-def _versions() -> dict[str, str]:
-    libraries = {name: version(name) for name in ("anomech", "numpy", "scipy", "scikit-learn")}
-    return {**libraries, "torch": torch.__version__, "python": platform.python_version()}
-
-
-def _hardware(device: str) -> str:
-    """Processor and, if the suite runs there, graphics card; no host names."""
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        model = found[1] if found else model
-    words = f"{model}, {torch.get_num_threads()} threads"
-    if device.startswith("cuda") and torch.cuda.is_available():
-        words += f", {torch.cuda.get_device_name(device)}"
-    return words
+    write_text(out / "leaderboard.md", markdown(run, cards, suite.budgets))
+    write_text(out / "leaderboard.csv", comma_separated(cards))
+    return Finished(run, cards, render_leaderboard(out).name)

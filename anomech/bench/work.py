@@ -1,17 +1,13 @@
 """The two kinds of work of a bench: train a network, judge a case. Any worker can do a piece."""
 
-import json
 import shutil
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
@@ -21,22 +17,17 @@ from anomech.bench.cards import Audited, blank, calibratable, card_of
 from anomech.bench.cells import Case, Cell
 from anomech.bench.memory import peak_mib, reset_peak
 from anomech.bench.perturber import Perturber
-from anomech.bench.scene import Material, scene
-from anomech.bench.suite import Suite, perturbations
+from anomech.bench.places import CARD, CELL, Bench
+from anomech.bench.scene import scene
+from anomech.bench.suite import Suite
 from anomech.bench.truth import with_truth
 from anomech.bench.zoo import fetch, obtain
-from anomech.kernel import plugins
-from anomech.kernel.code import code_of
-from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError
-from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Verdict, iterate_rows, read_record, write_record, write_text
+from anomech.records import Verdict, iterate_rows, write_record, write_text
 from anomech.records.scorecards import Scorecard, TruthRow
 from anomech.tasks.image_classifier import ImageClassifier
 
-CARD = "card.json"
-CELL = "cell.yaml"
 GALLERY = 20
 """Flagged inputs with pictures in a cell's report."""
 
@@ -44,81 +35,6 @@ NOTE = (
     "Planted inputs are those that the suite made anomalous; one whose trigger or perturbation did "
     "not work is no anomaly and counts in neither group."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """What all pieces of work share.
-
-    Attributes:
-        material: suite and data.
-        out: folder of the bench.
-        zoo: folder of trained networks.
-        content: hash of the data, the versions and the bench's own code.
-        progress: told about every stage, where the work is done in the caller's process.
-    """
-
-    material: Material
-    out: Path
-    zoo: Path
-    content: str
-    progress: Progress = silent
-
-    @property
-    def suite(self) -> Suite:
-        """That is run."""
-        return self.material.suite
-
-    def folder(self, cell: Cell) -> Path:
-        """Where a cell's card is."""
-        return self.out / "cells" / cell.id
-
-    def shared(self, case: Case) -> Path:
-        """Where the audit of all cells of a case is; other detectors have another."""
-        named = json.dumps([[cell.detector, cell.options] for cell in case])
-        code = blake2b(named.encode(), digest_size=4).hexdigest()
-        return self.out / "cells" / case[0].place / f"audit-{code}"
-
-    def audit(self, card: Scorecard) -> Path:
-        """Where the audit is that a card rests on."""
-        folder = self.out / "cells" / card.id
-        return folder.parent / card.audit if card.audit else folder
-
-    def card(self, cell: Cell) -> Scorecard | None:
-        """The card of a cell that has been run as the suite has it now; None if it has not."""
-        folder = self.folder(cell)
-        if not (folder / CARD).exists() or not self.belongs(cell):
-            return None
-        return read_record(folder / CARD, Scorecard)
-
-    def belongs(self, cell: Cell) -> bool:
-        """Whether what is in the cell's folder comes from the very same cell."""
-        path = self.folder(cell) / CELL
-        return path.exists() and path.read_text(encoding="utf-8") == self.described(cell)
-
-    def described(self, cell: Cell) -> str:
-        """All that determines a cell's numbers, as YAML."""
-        suite = self.suite
-        planted = cell.network.attack_objects()
-        attacks = zip(cell.network.attacks, planted, strict=True)
-        detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
-        described: dict[str, Any] = {
-            "subject": cell.subject,
-            "attacks": {name: resolved(attack) for (name, _), attack in attacks},
-            "role": cell.role,
-            "least_success": cell.spec.least_success,
-            "network": cell.network.label,
-            "recipe": resolved(cell.network.recipe),
-            "condition": {"name": cell.condition, **resolved(cell.under)},
-            "detector": {cell.detector: cell.options},
-            "seed": cell.seed,
-        }
-        shared = ("data", "trusted", "clean", "sources", "anchor_share", "budgets")
-        described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
-        described["content"] = self.content
-        moved = perturbations(cell.under)
-        described["code"] = code_of(detector, cell.network.network, *planted, *moved)
-        return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
 
 
 @dataclass(frozen=True)
@@ -254,7 +170,8 @@ def _staged(bench: Bench, cell: Cell) -> Staged:
         cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
     )
     address = cell.network.fingerprint(*sets.train)
-    perturber = Perturber(model, address, cell.seed, bench.zoo / "perturbed", bench.progress)
+    attacked = ImageClassifier(model, device=suite.device)
+    perturber = Perturber(attacked, address, cell.seed, bench.zoo / "perturbed", bench.progress)
     made = scene(bench.material, cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
     title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from anomech.calibration.strata import Strata, pooled, stratify
-from anomech.kernel.errors import Inconclusive
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,6 @@ def needed(budget: float) -> int:
     if count > 0 and rank(count - 1, budget):
         return count - 1
     return count if rank(count, budget) else count + 1
-
-
-def require(count: int, budget: float) -> None:
-    """Refuse to calibrate on too few examples.
-
-    Raises:
-        Inconclusive: says how many are needed.
-    """
-    if count < needed(budget):
-        raise Inconclusive(
-            f"a false-positive budget of {budget:g} needs at least {needed(budget)} calibration "
-            f"examples, but there are {count}; give a larger trusted set or a larger --budget."
-        )
 
 
 def threshold(scores: Tensor, budget: float) -> float | None:

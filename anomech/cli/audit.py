@@ -41,7 +41,8 @@ def audit(
         str,
         typer.Option(
             metavar="FACTORY.py:FUNCTION",
-            help="Function of your own that returns the network; the file is run.",
+            help="Function of your own that returns the network, best with logits as outputs; the "
+            "file is run.",
             rich_help_panel=WHAT,
         ),
     ] = "",
@@ -150,6 +151,17 @@ def audit(
             rich_help_panel=HOW,
         ),
     ] = "",
+    pass_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="What one forward pass of the model may take; code that hangs outside of Python "
+            "is not stopped.",
+            show_default="no limit",
+            min=0,
+            rich_help_panel=HOW,
+        ),
+    ] = 0.0,
     fast: Annotated[
         bool,
         typer.Option(
@@ -186,6 +198,8 @@ def audit(
     given: dict[str, Any] = {n: value for n, value in named.items() if value not in ("", None)}
     if memory:
         given["task.memory"] = mebibytes(memory)
+    if pass_timeout:
+        given["task.pass_timeout"] = pass_timeout
     if fast:
         given |= {f"{FLAGSHIP}.tracer": "last_layer"}
     resolved = plan_of(plan, given, detector or [], settings or [])

@@ -9,7 +9,7 @@ from anomech.cli.console import errors, plain, progress, say, say_whole, table
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 
 if TYPE_CHECKING:
-    from anomech.bench.runner import Outcome
+    from anomech.bench.runner import Finished
     from anomech.bench.suite import Suite
     from anomech.records.scorecards import Scorecard
 
@@ -129,9 +129,9 @@ def _result(card: "Scorecard") -> str:
     return ", ".join(parts)
 
 
-def _say(done: "Outcome", budget: float, folder: Path) -> None:
+def _say(done: "Finished", budget: float, folder: Path) -> None:
     """One line a detector, and where the rest is."""
-    from anomech.bench.tables import overview
+    from anomech.report.board.markdown import overview
 
     head, rows = overview(done.cards, budget)
     table([(name, "right" if place else "left") for place, name in enumerate(head)], rows)

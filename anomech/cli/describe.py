@@ -1,12 +1,14 @@
 """`anomech describe`: the methods, what they believe and their options."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Annotated, Any
 
 import typer
 
 from anomech.cli.console import plain, say, table
+from anomech.kernel.errors import ConfigError
 
 
 def describe(
@@ -14,19 +16,25 @@ def describe(
         str, typer.Argument(metavar="[KIND]", help="Such as detector, tracer or attack.")
     ] = "",
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="A method of that kind.")] = "",
+    where: Annotated[
+        bool, typer.Option("--where", help="Say which one file adds a method of each kind.")
+    ] = False,
 ) -> None:
     """List the methods of each kind, or say what one of them believes and which options it has."""
     from anomech.kernel import plugins
 
+    kinds = [kind] if kind else list(plugins.KINDS)
+    if where:
+        _where(kinds)
+        return
     if name:
         _one(plugins.get(kind, name))
         return
-    kinds = [kind] if kind else list(plugins.KINDS)
     found = {each: plugins.names(each) for each in kinds}
     for each, names in found.items():
         if not kind:
             say(each if names else f"{each}: none in this version", style="bold" if names else "")
-        rows = [(method, _first(plugins.get(each, method))) for method in names]
+        rows = [(method, _gist(each, method)) for method in names]
         if rows:
             table([("name", "left"), ("what it is", "left")], rows)
         if not kind:
@@ -34,6 +42,27 @@ def describe(
     example = next(((each, names[0]) for each, names in found.items() if names), None)
     if example:
         say(f"`anomech describe {example[0]} {example[1]}` says more about one of them.")
+
+
+def _where(kinds: Sequence[str]) -> None:
+    """The file of this project, or the entry point of another package, that adds a method."""
+    from anomech.kernel import plugins
+
+    table(
+        [("kind", "left"), ("one file adds it", "left"), ("or an entry point in", "left")],
+        [(kind, plugins.file_of(kind, "NAME"), plugins.group(kind)) for kind in kinds],
+    )
+    say(f"The class in NAME.py is {plugins.class_name('name')}: its name in words, joined.")
+
+
+def _gist(kind: str, name: str) -> str:
+    """What a method is; of one that cannot be loaded, why."""
+    from anomech.kernel import plugins
+
+    try:
+        return _first(plugins.get(kind, name))
+    except ConfigError as error:
+        return str(error)
 
 
 def _document(method: Any) -> str:

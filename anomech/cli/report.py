@@ -5,13 +5,25 @@ from typing import Annotated
 
 import typer
 
-from anomech.cli.console import plain, say_whole
+from anomech.cli.console import plain, say_whole, warn
+
+CHANGED = 1
+"""Exit code where files of a run are not as it left them."""
 
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that an audit wrote.")],
 ) -> None:
-    """Render the report of a run folder again and say where it is."""
+    """Render the report of a run folder again and say where it is.
+
+    Exit codes: 0 the page is written; 1 it is, and says that files were changed since the run;
+    2 there is no such run.
+    """
+    from anomech.records import Run, changed, read_record
     from anomech.report.run.render import render
 
-    say_whole(plain(render(run)))
+    page = render(run)
+    say_whole(plain(page))
+    if different := changed(run, read_record(run / "run.json", Run)):
+        warn(f"{plain(different[0])} changed since the run; do not rely on it.", label="warning")
+        raise typer.Exit(CHANGED)

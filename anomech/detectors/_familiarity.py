@@ -17,6 +17,7 @@ from anomech.attribution.density import (
     fit_centers,
     fit_tail,
     one_sided,
+    require_finite,
 )
 from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.task import Features, Logits
@@ -114,7 +115,7 @@ def fit_classes(rows: Tensor, groups: Tensor) -> tuple[Classes, Tensor]:
     counts = place.bincount(minlength=len(kinds)).to(rows.dtype)[:, None]
     common = rows.mean(dim=0)
     others = counts[place] - 1
-    deviation = rows - (sums[place] - rows + SHRINK * common) / (others + SHRINK)
+    deviation = require_finite(rows - (sums[place] - rows + SHRINK * common) / (others + SHRINK))
     shrunk = LedoitWolf(assume_centered=True).fit(deviation.numpy())
     precision = torch.from_numpy(shrunk.precision_)
     squared = _quadratic(deviation, precision)

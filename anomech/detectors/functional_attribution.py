@@ -22,7 +22,7 @@ to align with clean ones.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,11 +30,9 @@ from torch import Tensor
 from anomech.attribution.density import (
     Centers,
     Density,
-    Tail,
     Usual,
     crossfit_density,
     fit_centers,
-    fit_tail,
     fit_usual,
     one_sided,
 )
@@ -47,6 +45,7 @@ from anomech.attribution.profile import (
     profile_of_anchors,
     unexplained,
 )
+from anomech.calibration.tails import SmoothTail, fit_smooth_tail
 from anomech.detectors._causes import CONFIDENCE, OTHER_CLASS, UNEXPLAINED, UNFAMILIAR
 from anomech.detectors._familiarity import Familiarity, fit_familiarity
 from anomech.detectors._tracer import beyond_the_answer
@@ -102,9 +101,15 @@ class FunctionalAttribution:
             span = first
         else:
             span = fit_anchors(_rows(traces, places), anchors.groups[places], self.ridge)
-        return self._fitted(
+        fitted, total = self._fitted(
             source, span, anchors.take(places.numpy()), places, _dropped(anchors, kept)
         )
+        if len(odd := torch.nonzero(~kept)[:, 0]):
+            # Without those that were dropped for being odd, the tail would end where they begin.
+            strange = anchors.take(odd.numpy())
+            statistics = profile(span, _rows(traces, odd), strange.groups).statistics
+            total = torch.cat([total, fitted.total(strange, statistics)[0]])
+        return replace(fitted, tail=fit_smooth_tail(total))
 
     def _fitted(
         self,
@@ -113,8 +118,12 @@ class FunctionalAttribution:
         anchors: ObservedExamples,
         places: Tensor,
         left_out: Mapping[str, str],
-    ) -> "FittedFunctionalAttribution":
-        """Densities of the kept anchors' profiles, each anchor judged by all others."""
+    ) -> tuple["FittedFunctionalAttribution", Tensor]:
+        """Densities of the kept anchors' profiles, each anchor judged by all others.
+
+        Returns:
+            The fit, and the sum of each kept anchor's surprises when it was held out.
+        """
         statistics, context = profile_of_anchors(span), _context(anchors)
         groups, log_odds = span.groups, anchors.log_odds
         densities, total = {}, torch.zeros(len(groups), dtype=torch.float64)
@@ -126,18 +135,19 @@ class FunctionalAttribution:
         if (fitted := fit_familiarity(anchors)) is not None:
             familiarity, unusual = fitted
             total += unusual
-        return FittedFunctionalAttribution(
+        fit = FittedFunctionalAttribution(
             source=source,
             span=span,
             places=places,
             densities=densities,
-            tail=fit_tail(total),
+            tail=fit_smooth_tail(total),
             usual=fit_usual(statistics, groups, log_odds),
             confidence=fit_centers(log_odds[:, None], groups),
             familiarity=familiarity,
             evidence=self.evidence,
             left_out=left_out,
         )
+        return fit, total
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,7 @@ class FittedFunctionalAttribution:
         span: the kept anchors' responses.
         places: of the kept anchors among those given.
         densities: of each part's profile.
-        tail: of the sum of their surprises.
+        tail: of the sum of their surprises, over all anchors that were given.
         usual: what all statistics usually are, for the views.
         confidence: what log-odds usually are, by answer.
         familiarity: nearness of the last layer's input, or None if the task gives none.
@@ -161,7 +171,7 @@ class FittedFunctionalAttribution:
     span: Anchors
     places: Tensor
     densities: Mapping[str, Density]
-    tail: Tail
+    tail: SmoothTail
     usual: Usual
     confidence: Centers
     familiarity: Familiarity | None
@@ -186,20 +196,9 @@ class FittedFunctionalAttribution:
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest anchors and explained fractions."""
         traces = observed.traced(self.source, progress)
-        groups = observed.groups
-        statistics, coupling = profile(self.span, traces, groups)
-        context = _context(observed)
-        surprises = [
-            self.densities[part].surprise(
-                torch.cat([block, context], dim=1), groups, observed.log_odds
-            )
-            for part, block in _blocks(self.span, statistics).items()
-        ]
-        unfamiliar = None
-        if self.familiarity is not None:
-            unusual, unfamiliar = self.familiarity.surprises(observed)
-            surprises.append(unusual)
-        score = self.tail.surprise(torch.stack(surprises).sum(dim=0))
+        statistics, coupling = profile(self.span, traces, observed.groups)
+        total, unfamiliar = self.total(observed, statistics)
+        score = self.tail.surprise(total)
         if unfamiliar is not None:
             score = torch.maximum(PIVOT + SLOPE * (score - PIVOT), unfamiliar)
         couplings, nearest = coupling.topk(min(self.evidence, coupling.shape[1]), dim=1)
@@ -213,6 +212,25 @@ class FittedFunctionalAttribution:
                 for part, block in _blocks(self.span, statistics).items()
             },
         )
+
+    def total(self, observed: ObservedExamples, statistics: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The sum of the surprises of all parts `[n]`, and how unfamiliar the input is, if known.
+
+        Args:
+            observed: any examples.
+            statistics: their profiles `[n, parts * statistics]`.
+        """
+        context = _context(observed)
+        surprises = [
+            self.densities[part].surprise(
+                torch.cat([block, context], dim=1), observed.groups, observed.log_odds
+            )
+            for part, block in _blocks(self.span, statistics).items()
+        ]
+        if self.familiarity is None:
+            return torch.stack(surprises).sum(dim=0), None
+        unusual, unfamiliar = self.familiarity.surprises(observed)
+        return torch.stack([*surprises, unusual]).sum(dim=0), unfamiliar
 
     def unexplained(self, observed: ObservedExamples, progress: Progress) -> Tensor:
         """The part of each response that the anchors do not explain `[examples, features]`."""

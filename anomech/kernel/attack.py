@@ -22,6 +22,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.config import option, options
+from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
 
 Learned = Mapping[str, Tensor]
@@ -204,22 +205,30 @@ class TrainingAttack(Protocol):
 
 @runtime_checkable
 class Perturbation(Protocol):
-    """A change of inputs at test time to a network that nothing was planted in."""
+    """A change of inputs at test time to a model that nothing was planted in.
+
+    Attributes:
+        needs: abilities asked of the task, such as differentiable inputs.
+    """
+
+    @property
+    def needs(self) -> frozenset[Ability]: ...
 
     def perturb(
         self,
-        network: Callable[[Tensor], Tensor],
-        images: np.ndarray,
+        task: Task,
+        inputs: Any,
         labels: np.ndarray,
+        /,
         *,
         seed: int,
         progress: Progress,
-    ) -> np.ndarray:
-        """Changed copies.
+    ) -> Any:
+        """Changed copies, a batch of the same form.
 
         Args:
-            network: float images `[batch, c, h, w]` in [0, 1] to logits, differentiable.
-            images: uint8 `[n, h, w, c]`.
+            task: the model; it is not changed.
+            inputs: a batch as the task takes it.
             labels: int64 `[n]`: the answers to move away from, or to keep.
             seed: of everything random.
             progress: told about every batch.

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from anomech.kernel.config import USE, Choice, build, chosen_option, nearest, resolved
-from anomech.kernel.errors import ConfigError, answered, shown
+from anomech.kernel.errors import AnomechError, ConfigError, answered, shown
 
 KINDS = {
     "architecture": "anomech.architectures",
@@ -39,7 +39,7 @@ names are its options."""
 
 def names(kind: str) -> list[str]:
     """Names of all methods of a kind, sorted; nothing is imported but the folder."""
-    return sorted({*_own(_folder(kind)), *_foreign(_group(kind))})
+    return sorted({*_own(_folder(kind)), *_foreign(group(kind))})
 
 
 def get(kind: str, name: str) -> Any:
@@ -58,7 +58,7 @@ def get(kind: str, name: str) -> Any:
                 "with '_' if it only helps others."
             )
         return getattr(module, wanted)
-    if name in (foreign := _foreign(_group(kind))):
+    if name in (foreign := _foreign(group(kind))):
         return _loaded(kind, foreign[name])
     raise ConfigError(f"no {kind} is named '{name}': {nearest(name, names(kind))}")
 
@@ -123,24 +123,36 @@ def name_of(kind: str, method: Any) -> str:
     folder, _, name = cls.__module__.rpartition(".")
     if folder == _folder(kind):
         return name
-    for name, point in _foreign(_group(kind)).items():
+    for name, point in _foreign(group(kind)).items():
         if _loaded(kind, point) is cls:
             return name
     raise ConfigError(
         f"{cls.__name__} is no {kind} that a plan can name; give it an entry point in the group "
-        f"'{_group(kind)}'."
+        f"'{group(kind)}'."
     )
 
 
 def _loaded(kind: str, point: Any) -> Any:
     """The class behind an entry point; another package's fault is told in one sentence."""
-    return answered(
-        point.load,
-        lambda what: ConfigError(
+
+    def refusal(what: str) -> ConfigError:
+        return ConfigError(
             f"the {kind} '{point.name}' of another package ({point.value}) cannot be loaded "
-            f"({what}); mend or uninstall that package."
-        ),
-    )
+            f"({what.rstrip('.')}); mend or uninstall that package."
+        )
+
+    def load() -> Any:
+        try:
+            return point.load()
+        except AnomechError as error:  # such as an option that is none
+            raise refusal(str(error)) from error
+
+    return answered(load, refusal)
+
+
+def file_of(kind: str, name: str) -> str:
+    """The file that adds a method of this name to this project."""
+    return f"{_folder(kind).replace('.', '/')}/{name}.py"
 
 
 def class_name(name: str) -> str:
@@ -154,7 +166,8 @@ def _folder(kind: str) -> str:
     return KINDS[kind]
 
 
-def _group(kind: str) -> str:
+def group(kind: str) -> str:
+    """The group of entry points by which other packages give methods of a kind."""
     return f"anomech.{kind}s"
 
 
@@ -167,5 +180,5 @@ def _own(folder: str) -> tuple[str, ...]:
 
 
 @cache
-def _foreign(group: str) -> dict[str, Any]:
-    return {point.name: point for point in entry_points(group=group)}
+def _foreign(named: str) -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=named)}

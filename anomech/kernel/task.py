@@ -7,7 +7,7 @@ any compute.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -87,6 +87,43 @@ class Task(Protocol):
 
     def label_words(self, labels: np.ndarray) -> list[str]:
         """Each label as a person would read it."""
+        ...
+
+
+class Remark(NamedTuple):
+    """Something a task found out about its model that a person should know.
+
+    Attributes:
+        code: stable, such as "not-logits".
+        title: one line.
+        detail: what it means for the verdicts.
+        action: what to do.
+    """
+
+    code: str
+    title: str
+    detail: str
+    action: str
+
+
+class Preparation(Protocol):
+    """Knows what its model's outputs are only when it has seen some of them."""
+
+    def prepared(self, examples: Examples) -> Task:
+        """The same task when it has seen trusted examples; `provides` is certain only then."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """What it found out, for a person."""
+        ...
+
+    def knowledge(self) -> Any:
+        """What it found out, as facts that JSON can hold; None before."""
+        ...
+
+    def knowing(self, facts: Any) -> Task:
+        """The same task with such facts; no example is needed."""
         ...
 
 
@@ -198,6 +235,7 @@ class Variations(Protocol):
 
 
 WORDS: Mapping[Ability, str] = {
+    Preparation: "preparation",
     Logits: "logits",
     Features: "the input of the layer that gives the logits",
     Layers: "layers to watch",

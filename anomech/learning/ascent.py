@@ -11,18 +11,22 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from anomech.kernel.errors import DataError, ModelError
+from anomech.kernel.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.kernel.types import Progress
 from anomech.learning.addressed import image_generator
 
-Network = Callable[[Tensor], Tensor]
-"""Float images `[batch, c, h, w]` in [0, 1] to logits `[batch, classes]`."""
+NEEDS: frozenset[Ability] = frozenset({DifferentiableInputs, Logits})
+"""What climbing asks of a task."""
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits `[batch, classes]`, labels `[batch]`) to what is climbed, `[batch]`."""
+Hill = Callable[[Tensor], Tensor]
+"""Float images `[batch, c, h, w]` in [0, 1] to what is climbed, `[batch]`; differentiable."""
+
+Loss = Callable[[Task, np.ndarray, Tensor], Hill]
+"""The hill of some images uint8 `[batch, h, w, c]` with their labels `[batch]`."""
 
 Norm = Literal["linf", "l2"]
 
@@ -57,20 +61,18 @@ class Ball:
             return gradient.sign()
         return functional.normalize(gradient.flatten(1), eps=1e-30).view_as(gradient)
 
-    def slope(
-        self, network: Network, change: Tensor, labels: Tensor, loss: Loss
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of each changed image `[batch]`, and its gradient in their pixels.
+    def slope(self, hill: Hill, change: Tensor) -> tuple[Tensor, Tensor]:
+        """The height of each changed image `[batch]`, and its gradient in their pixels.
 
         Raises:
-            ModelError: the loss is not finite.
+            ModelError: the height is not finite.
         """
         inputs = ((self.images + change) / 255).requires_grad_()
         with torch.enable_grad():
-            values = loss(network(inputs).float(), labels)
+            values = hill(inputs)
             (gradient,) = torch.autograd.grad(values.sum(), inputs)
         if not bool(torch.isfinite(values).all()):
-            raise ModelError("the network returned NaN or infinite logits; check its weights.")
+            raise ModelError("the model returned NaN or infinite logits; check its weights.")
         return values.detach(), gradient
 
     def start(self, originals: np.ndarray, seed: int, *address: str | int) -> Tensor:
@@ -95,26 +97,47 @@ class Ball:
         return direction * (radius / np.linalg.norm(direction))
 
 
-def rivalry(logits: Tensor, labels: Tensor) -> Tensor:
-    """Minus the log-odds of each label, nats `[batch]`.
+def rivalry(task: Task, images: np.ndarray, labels: Tensor) -> Hill:
+    """Minus the log-odds of each label, nats.
 
     Cross-entropy is `softplus` of it, so that both order images alike and have gradients of the
     same direction; but that of cross-entropy is rounded to zero where an answer is confident.
     """
-    own = _chosen(logits, labels)
-    mask = functional.one_hot(labels, logits.shape[1]).bool()
-    return logits.masked_fill(mask, -torch.inf).logsumexp(dim=1) - own
+    space = able(task, DifferentiableInputs)
+    return lambda points: -space.respond_at({}, points, images, labels).log_odds
 
 
 def towards(target: int | None) -> Loss:
     """What to climb to reach a target label; to leave the given labels, if there is no target."""
     if target is None:
         return rivalry
-    return lambda logits, labels: -rivalry(logits, torch.full_like(labels, target))
+
+    def loss(task: Task, images: np.ndarray, labels: Tensor) -> Hill:
+        check_labels(task, images[:1], np.array([target]))
+        away = rivalry(task, images, torch.full_like(labels, target))
+        return lambda points: -away(points)
+
+    return loss
 
 
-def ratio(logits: Tensor, labels: Tensor) -> Tensor:
-    """The difference-of-logits ratio of Croce and Hein 2020, equation 6, `[batch]`.
+def ratio(task: Task, images: np.ndarray, labels: Tensor) -> Hill:
+    """The difference-of-logits ratio of Croce and Hein 2020, equation 6.
+
+    Raises:
+        DataError: fewer than three classes.
+    """
+    space = able(task, DifferentiableInputs)
+
+    def hill(points: Tensor) -> Tensor:
+        logits = space.respond_at({}, points, images, labels).logits
+        assert logits is not None, "the task gives logits"
+        return ratio_of(logits, labels)
+
+    return hill
+
+
+def ratio_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """The difference-of-logits ratio of logits `[batch, classes]`, `[batch]`.
 
     Raises:
         DataError: fewer than three classes.
@@ -122,16 +145,17 @@ def ratio(logits: Tensor, labels: Tensor) -> Tensor:
     if logits.shape[1] < 3:
         raise DataError("loss=dlr needs three classes or more; use loss=ce.")
     top = logits.topk(3, dim=1)
-    own = _chosen(logits, labels)
+    own = logits.gather(1, labels[:, None]).squeeze(1)
     rival = torch.where(top.indices[:, 0] == labels, top.values[:, 1], top.values[:, 0])
     return (rival - own) / (top.values[:, 0] - top.values[:, 2]).clamp_min(1e-12)
 
 
 def perturbed(
-    network: Network,
+    task: Task,
     images: np.ndarray,
     labels: np.ndarray,
-    climb: Callable[[Tensor, Tensor, np.ndarray], Tensor],
+    loss: Loss,
+    climb: Callable[[Hill, Tensor, np.ndarray], Tensor],
     *,
     batch: int,
     progress: Progress,
@@ -139,46 +163,45 @@ def perturbed(
     """Changed copies of images, batch by batch.
 
     Args:
-        network: in evaluation mode.
+        task: takes images uint8 `[n, h, w, c]`; its points are their pixels in [0, 1].
         images: uint8 `[n, h, w, c]`.
         labels: int64 `[n]`.
-        climb: (images `[batch, c, h, w]` in gray levels, labels `[batch]`, both where the network
-            is, and the images as they are) to changes.
+        loss: makes the hill of each batch.
+        climb: (hill, images `[batch, c, h, w]` in gray levels, where the model is, and the images
+            as they are) to changes in gray levels.
         batch: images in one pass.
         progress: told about every batch.
 
     Raises:
-        ModelError: the network is in training mode.
+        CapabilityError: the task gives no differentiable inputs.
+        DataError: a label that is no class of the model.
     """
-    device = _device(network)
-    out = images.copy()
+    space, out = able(task, DifferentiableInputs), images.copy()
+    if len(images):
+        check_labels(task, images[:1], labels)
     for start in range(0, len(images), batch):
         originals = images[start : start + batch]
-        gray = torch.tensor(originals).permute(0, 3, 1, 2).to(device, torch.float32)
-        answers = torch.tensor(labels[start : start + batch], device=device)
-        moved = gray + climb(gray, answers, originals).trunc()
+        gray = (space.embed(originals).detach() * 255).round()
+        answers = torch.tensor(labels[start : start + batch], device=gray.device)
+        moved = gray + climb(loss(task, originals, answers), gray, originals).trunc()
         out[start : start + batch] = moved.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         progress("perturbing", start + len(originals), len(images))
     return out
 
 
-def _chosen(logits: Tensor, labels: Tensor) -> Tensor:
-    """The logit of each label, `[batch]`."""
-    if int(labels.max()) >= logits.shape[1]:
+@torch.no_grad()
+def check_labels(task: Task, image: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse labels that are no classes of the model.
+
+    Raises:
+        DataError: says which one.
+        CapabilityError: the task gives no logits.
+    """
+    able(task, Logits)
+    logits = task.respond({}, image).logits
+    assert logits is not None, "the task gives logits"
+    if labels.max() >= logits.shape[1]:
         raise DataError(
-            f"the label {int(labels.max())} is none of the network's {logits.shape[1]} classes; "
-            "give class numbers from 0."
+            f"the label {labels.max()} is none of the network's {logits.shape[1]} classes; give "
+            "class numbers from 0."
         )
-    return logits.gather(1, labels[:, None]).squeeze(1)
-
-
-def _device(network: Network) -> torch.device:
-    """Where a network is; what is no module is given its images on the CPU."""
-    if not isinstance(network, nn.Module):
-        return torch.device("cpu")
-    if network.training:
-        raise ModelError(
-            "the network is in training mode, in which images in one batch change each other; call "
-            "its eval() first."
-        )
-    return next((p.device for p in network.parameters()), torch.device("cpu"))

@@ -1,5 +1,6 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.digests import changed, digests
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -7,6 +8,7 @@ from anomech.records.files import (
     read_rows,
     row_text,
     whole_file,
+    write_bytes,
     write_findings,
     write_record,
     write_rows,
@@ -52,12 +54,15 @@ __all__ = [
     "Trusted",
     "Truth",
     "Verdict",
+    "changed",
+    "digests",
     "iterate_rows",
     "read_findings",
     "read_record",
     "read_rows",
     "row_text",
     "whole_file",
+    "write_bytes",
     "write_findings",
     "write_record",
     "write_rows",

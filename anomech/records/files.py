@@ -1,18 +1,29 @@
-"""Writing and reading records: whole or not at all, and never more than one line in memory."""
+"""Writing and reading records: whole or not at all, and never more than one line in memory.
 
+A run folder may come from a stranger: what is read is a regular file of bounded size and no link,
+and what is written goes through none (`anomech.kernel.files`).
+"""
+
+import io
 import json
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 import pydantic
 
 from anomech.kernel.errors import RunError
+from anomech.kernel.files import read_regular, regular_file, replaced
 from anomech.records.run import Finding, Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+MAX_RECORD = 2**28
+"""Bytes of a file that is read at once (256 MiB)."""
+
+MAX_LINE = 2**24
+"""Characters of one row."""
 
 
 @contextmanager
@@ -22,22 +33,35 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with replaced(path) as binary:
+            file = io.TextIOWrapper(binary, encoding="utf-8", newline="\n", write_through=True)
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+            file.detach()
     except OSError as error:
-        raise RunError(
-            f"{path.name} could not be written ({error.strerror}); free some space or choose "
-            "another folder with --out, then run the same command again: finished work is kept."
-        ) from None
-    finally:
-        with suppress(OSError):  # its folder may not exist or may be read-only
-            temporary.unlink(missing_ok=True)
+        raise _unwritten(path, error) from None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as file:
+            file.write(data)
+    except OSError as error:
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path.name} could not be written ({error.strerror}); free some space or choose another "
+        "folder with --out, then run the same command again: finished work is kept."
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,13 +93,13 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     write_text(path, json.dumps(rows, indent=2) + "\n")
 
 
-def read_record(path: Path, cls: type[AnyRecord]) -> AnyRecord:
-    """Read one record.
+def read_record(path: Path, cls: type[AnyRecord], most: int = MAX_RECORD) -> AnyRecord:
+    """Read one record from a file of at most `most` bytes.
 
     Raises:
         RunError: the file is missing or is not such a record.
     """
-    return _parse(path, cls, _read(path))
+    return _parse(path, cls, _read(path, most))
 
 
 def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
@@ -86,12 +110,13 @@ def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:
 def iterate_rows(path: Path, cls: type[AnyRecord]) -> Iterator[AnyRecord]:
     """Read JSON lines of records one by one; one line is in memory at a time."""
     try:
-        with open(path, encoding="utf-8", newline="\n") as lines:  # ids may hold other separators
-            for line in lines:
+        with regular_file(path, follow=False) as binary:
+            lines = io.TextIOWrapper(binary, encoding="utf-8", newline="\n")  # ids may hold others
+            while line := lines.readline(MAX_LINE):
                 if line != "\n":
                     yield _parse(path, cls, line)
-    except (OSError, UnicodeDecodeError):
-        raise _unreadable(path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from None
 
 
 def read_findings(path: Path) -> list[Finding]:
@@ -103,15 +128,18 @@ def read_findings(path: Path) -> list[Finding]:
     return rows
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, most: int = MAX_RECORD) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise _unreadable(path) from None
+        return read_regular(path, most, follow=False).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path) -> RunError:
-    return RunError(f"{path.parent.name or '.'} has no readable {path.name}; is it a run folder?")
+def _unreadable(path: Path, error: Exception) -> RunError:
+    there = f" ({error.strerror})" if isinstance(error, OSError) and path.is_symlink() else ""
+    return RunError(
+        f"{path.parent.name or '.'} has no readable {path.name}{there}; is it a run folder?"
+    )
 
 
 def _parse(path: Path, cls: type[AnyRecord], text: str) -> AnyRecord:

@@ -242,3 +242,5 @@ class Run(Record):
     truth: Truth | None = None
     message: str = ""
     """Why it is not complete, if it is not."""
+    files: dict[str, str] = {}
+    """SHA-256 of its files by their path in the folder, see `anomech.records.digests`."""

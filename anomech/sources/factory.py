@@ -8,8 +8,9 @@ Fails when: the weights do not belong to the network; the first tensors that dif
 
 from pathlib import Path
 
-from anomech.artefacts.checkpoints import apply_state, load_state
+from anomech.artefacts.checkpoints import read_weights
 from anomech.artefacts.factory import build_model
+from anomech.artefacts.fitting import apply_state
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.source import Opened
@@ -21,6 +22,8 @@ class Factory:
 
     factory: str = option("", "FILE.py:function that returns the network; the file is run")
     weights: str = option("", "weights file, loaded without running anything in it")
+
+    key: str = option("", "where in the file they are, if it holds several, such as state_dict_ema")
 
     @property
     def title(self) -> str:
@@ -36,7 +39,8 @@ class Factory:
 
     def open(self) -> Opened:
         """See `anomech.kernel.source.Source.open`."""
-        model = build_model(self.factory)
+        model, notes = build_model(self.factory), list[str]()
         if self.weights:
-            apply_state(model, load_state(self.weights))
-        return Opened(model, self.title, {})
+            weights = read_weights(self.weights, self.key)
+            notes += [*weights.notes, *apply_state(model, weights.state)]
+        return Opened(model, self.title, {}, tuple(notes))

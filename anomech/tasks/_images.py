@@ -1,7 +1,6 @@
 """An image classifier: batches are uint8 images, answers are class indices."""
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,22 +8,60 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.kernel.errors import DataError, ModelError, answered
-from anomech.kernel.task import Ability, Features, Layers, Logits, Training
+from anomech.data.subset import Subset
+from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.state import pack, unpack
+from anomech.kernel.task import (
+    Ability,
+    Activations,
+    DifferentiableInputs,
+    Features,
+    Layers,
+    Logits,
+    Preparation,
+    Remark,
+    Training,
+)
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks._arithmetic import Precision, capacity, watched_head
+from anomech.tasks._arithmetic import Layout, Precision, capacity, laid, normalized, pixels
+from anomech.tasks._calling import called
+from anomech.tasks._catching import watched_head
+from anomech.tasks._openings import opened, openings
+from anomech.tasks._outputs import (
+    LABELS,
+    Kind,
+    Outputs,
+    check_finite,
+    kind_of,
+    response_of,
+    scores_of,
+)
+from anomech.tasks._sighting import (
+    Sighting,
+    check_precision,
+    layout_of,
+    remarks,
+    scaled,
+    sight,
+    spread_over,
+)
+from anomech.tasks._twin import converted, twin
 from anomech.tasks._watching import watched_parameters
+
+FEW, MANY = 8, 256
+"""Trusted images by which the head is found, and by which the kind of outputs is told."""
 
 
 @dataclass(frozen=True)
 class ImageClassifier:
     """A network that maps float images `[batch, c, h, w]` to logits `[batch, classes]`.
 
-    The network given is never changed: the task works on a twin that shares its tensors.
+    The network given is never changed: the task works on a twin that shares its tensors. What its
+    outputs are and which layer gives them shows when it is run: `prepared` looks at trusted
+    examples; without, the first batch that comes tells the layer, and outputs count as logits.
 
     Args:
         model: the network.
@@ -37,6 +74,9 @@ class ImageClassifier:
             float32, because log-odds of confident answers need it.
         memory: bytes that the activations of one pass may take.
         batch: images in one pass; 0 finds it by the memory and, on a CPU, by its caches.
+        outputs: what the network gives; "auto" tells it from trusted examples.
+        pass_timeout: seconds that one forward pass may take; 0 is no limit.
+        seen: what is known of the network's outputs; `prepared` fills it.
     """
 
     model: nn.Module
@@ -48,10 +88,10 @@ class ImageClassifier:
     precision: Precision = "float32"
     memory: int = 2**30
     batch: int = 0
+    outputs: Outputs = "auto"
+    pass_timeout: float = 0.0
+    seen: Sighting | None = None
     kind: str = field(default="image classifier", init=False, repr=False)
-    provides: frozenset[Ability] = field(
-        default=frozenset({Logits, Features, Layers, Training}), init=False, repr=False
-    )
 
     def __post_init__(self) -> None:
         if not self.mean or min(self.std, default=0) <= 0:
@@ -59,15 +99,73 @@ class ImageClassifier:
                 "task.std needs positive values, and task.mean some; give one value per channel."
             )
 
+    @property
+    def provides(self) -> frozenset[Ability]:
+        """Features if one layer gives the logits; losses of training if classes exclude others."""
+        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
+        seen = self._known
+        if seen is None or seen.head is not None:
+            given.add(Features)
+        if seen is None or seen.kind not in LABELS:
+            given.add(Training)
+        return frozenset(given)
+
     @cached_property
     def network(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
-        return _twin(self.model, self._device).eval()
+        return twin(self.model, self._device).eval()
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
         """Parameters that move, by name, in the order the network lists them."""
-        return watched_parameters(self.network, self.watch)
+        seen = self._known
+        last = None if seen is None or seen.head is None else seen.head.parameters
+        return watched_parameters(self.network, self.watch, last)
+
+    @property
+    def classes(self) -> int:
+        """Logits of a response."""
+        return self._looked_at.classes
+
+    @property
+    def feature_layer(self) -> str:
+        """Name of the layer, or of the bare parameter, that gives the logits; empty if none."""
+        head = self._looked_at.head
+        return "" if head is None else head.layer
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """See `anomech.kernel.task.Preparation.remarks`."""
+        seen = self._known
+        return () if seen is None else remarks(seen, converted(self.model))
+
+    @torch.no_grad()
+    def prepared(self, examples: Examples) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.prepared`.
+
+        Raises:
+            ModelError: the network cannot be run on them, or its outputs are no classes' scores.
+            ConfigError: low precision, and no layer that gives the logits.
+        """
+        few = self._images(examples.load(spread_over(len(examples), FEW)))
+        many = Subset(examples, spread_over(len(examples), MANY))
+        kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
+        if kind == "auto":
+            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+        if kind != "logits":
+            fresh = replace(self, seen=self._sighted(few, kind))
+        check_precision(fresh._looked_at, self.precision)
+        log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
+        return replace(self, seen=scaled(fresh._looked_at, log_odds))
+
+    def knowledge(self) -> Any:
+        """See `anomech.kernel.task.Preparation.knowledge`."""
+        seen = self._known
+        return None if seen is None else pack(seen, Sighting, {}, {}, "task")
+
+    def knowing(self, facts: Any) -> "ImageClassifier":
+        """See `anomech.kernel.task.Preparation.knowing`."""
+        return replace(self, seen=unpack(Sighting, facts, {}, {}, "task"))
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
@@ -86,18 +184,13 @@ class ImageClassifier:
         """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
-        size = self.batch or capacity(
-            self.network,
-            self._prepare(examples.load(np.arange(1))),
-            self.memory,
-            self._device,
-        )
+        size = self.batch or self._capacity(examples)
         for start in range(0, len(examples), size):
             yield np.arange(start, min(start + size, len(examples)))
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.kernel.task.Task.with_`."""
-        other = _twin(self.model, self._device)
+        other = twin(self.model, self._device)
         named = dict(other.named_parameters()) | dict(other.named_buffers())
         for name, tensor in overlay.items():
             named[name].data = tensor.detach().to(named[name])
@@ -109,15 +202,8 @@ class ImageClassifier:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
-        images = self._prepare(batch)
-        with watched_head(self.network, self.precision, self._device) as caught:
-            logits = self._call(self.network, overlay, images)
-        logits = _checked(logits, len(images))
-        if not overlay:  # of other parameters, who moved them judges
-            _check_finite(logits)
-        features = caught[-1].detach().float() if caught else logits.detach()
-        answers = None if answers is None else answers.to(logits.device)
-        return _response(logits, features, answers)
+        _, response = self._run(overlay, self._images(batch), answers)
+        return response
 
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
@@ -149,7 +235,7 @@ class ImageClassifier:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
         buffers = self._buffers(overlay)
-        logits = self._call(self._training, {**overlay, **buffers}, self._prepare(batch))
+        logits, _ = self._logits(self._training, {**overlay, **buffers}, self._images(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
@@ -158,8 +244,43 @@ class ImageClassifier:
             return {}
         buffers = self._buffers(overlay)
         with torch.no_grad():
-            self._call(self._recalibrating, {**overlay, **buffers}, self._prepare(batch))
+            self._logits(self._recalibrating, {**overlay, **buffers}, self._images(batch))
         return buffers
+
+    def embed(self, batch: Any) -> Tensor:
+        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
+        return pixels(batch, self._device)
+
+    def respond_at(
+        self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
+    ) -> Response:
+        """See `anomech.kernel.task.DifferentiableInputs.respond_at`; logits can be followed too."""
+        logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
+        return response._replace(logits=logits)
+
+    def project(self, points: Tensor) -> Tensor:
+        """Pixels cut to [0, 1]."""
+        return points.clamp(0, 1)
+
+    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
+        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
+        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+    def points(self) -> Sequence[str]:
+        """See `anomech.kernel.task.Activations.points`."""
+        return openings(self.network)
+
+    def respond_with(
+        self,
+        overlay: Overlay,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """See `anomech.kernel.task.Activations.respond_with`."""
+        with opened(self.network, changes):
+            return self.respond(overlay, batch, answers)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -169,17 +290,17 @@ class ImageClassifier:
 
     @cached_property
     def _training(self) -> nn.Module:
-        return _twin(self.network, self._device).train()
+        return twin(self.network, self._device).train()
 
     @cached_property
     def _recalibrating(self) -> nn.Module:
         """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
-        twin = _twin(self.network, self._device).eval()
-        for module in twin.modules():
+        network = twin(self.network, self._device).eval()
+        for module in network.modules():
             if isinstance(module, _BatchNorm):
                 module.train()
                 module.momentum = 1.0
-        return twin
+        return network
 
     def _buffers(self, overlay: Overlay) -> dict[str, Tensor]:
         """Copies of all buffers as the overlay has them; training mode writes into them."""
@@ -187,72 +308,72 @@ class ImageClassifier:
             name: overlay.get(name, buffer).clone() for name, buffer in self.network.named_buffers()
         }
 
-    def _prepare(self, batch: np.ndarray) -> Tensor:
-        images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
-        images = images.permute(0, 3, 1, 2).float() / 255  # stays channels-last in memory
-        channels = images.shape[1]
-        if len(self.mean) not in (1, channels) or len(self.std) not in (1, channels):
-            raise DataError(
-                f"the images have {channels} channels, but task.mean has {len(self.mean)} values "
-                f"and task.std {len(self.std)}; give one value per channel."
+    @property
+    def _known(self) -> Sighting | None:
+        """What is known so far; a task that was not prepared keeps what its first batch showed."""
+        return self.seen if self.seen is not None else vars(self).get("_glance")
+
+    @property
+    def _looked_at(self) -> Sighting:
+        if (seen := self._known) is None:
+            raise ConfigError(
+                "the model has answered nothing yet, so its layers and classes are not known; "
+                "use task.prepared(trusted examples)."
             )
-        if tuple(self.mean) == (0.0,) and tuple(self.std) == (1.0,):
-            return images
-        mean = torch.tensor(self.mean, device=self._device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=self._device).view(1, -1, 1, 1)
-        return (images - mean) / std
+        return seen
 
-    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Tensor:
-        return answered(
-            lambda: functional_call(network, dict(overlay), (images,)),
-            lambda what: ModelError(
-                f"the model cannot take images of {images.shape[2]}x{images.shape[3]} pixels and "
-                f"{images.shape[1]} channels ({what}); check the image size, the channels and "
-                "that the factory and the weights belong together."
-            ),
-        )
+    def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
+        """What these images show; they are channels-last."""
+        layout = layout_of(lambda layout, count: self._scores(images[:count], layout), len(images))
+        return sight(self.network, lambda: self._scores(images, layout), layout, kind)
 
+    def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
+        images = laid(images, layout or self._looked_at.layout)
+        return scores_of(self._call(self.network, {}, images), len(images))
 
-def _twin(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy of the module tree that shares parameter and buffer tensors, without gradients."""
-    memo: dict[int, Any] = {}
-    for parameter in model.parameters():
-        tensor = parameter.detach().to(device)
-        memo[id(parameter)] = nn.Parameter(tensor, requires_grad=False)
-    for buffer in model.buffers():
-        memo[id(buffer)] = buffer.detach().to(device)
-    return copy.deepcopy(model, memo)
+    def _capacity(self, examples: Examples) -> int:
+        layout = "channels_last" if self._known is None else self._known.layout
 
+        def call(count: int) -> None:
+            images = self._images(examples.load(np.arange(min(count, len(examples)))))
+            self._call(self.network, {}, laid(images, layout))
 
-def _checked(logits: Any, count: int) -> Tensor:
-    """Float logits, if that is what they are."""
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != count:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(
-            f"the model must return logits [batch, classes] but returned {found}; wrap it so "
-            "that it does."
-        )
-    if logits.shape[1] < 2:
-        raise ModelError(
-            "the model returns one value per image; anomech needs one logit per class."
-        )
-    return logits.float()
+        return capacity(self.network, call, self.memory, self._device)
 
+    def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
+        """What `call` gives for each batch, together."""
+        return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
 
-def _check_finite(logits: Tensor) -> None:
-    if not bool(torch.isfinite(logits.detach()).all()):
-        raise ModelError(
-            "the model returned NaN or infinite logits; check the weights and the "
-            "normalization (--set task.mean=... task.std=...)."
-        )
+    def _logits(
+        self, network: nn.Module, overlay: Overlay, images: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
+        if self._known is None:
+            with torch.no_grad():
+                glance = self._sighted(images[:FEW].detach(), "logits")
+            check_precision(glance, self.precision)
+            vars(self)["_glance"] = glance
+        seen = self._looked_at
+        images = laid(images, seen.layout)
+        low = self.precision != "float32"
+        with watched_head(network, seen.head, self._device, low=low) as caught:
+            scores = scores_of(self._call(network, overlay, images), len(images))
+        features = None if caught.features is None else caught.features.detach().float()
+        return seen.logits(scores, caught), features
 
+    def _run(
+        self, overlay: Overlay, images: Tensor, answers: Tensor | None
+    ) -> tuple[Tensor, Response]:
+        """Logits that can be followed back, and the response, to normalized images."""
+        logits, features = self._logits(self.network, overlay, images)
+        if not overlay:  # of other parameters, who moved them judges
+            check_finite(logits)
+        answers = None if answers is None else answers.to(logits.device)
+        alone = self._looked_at.kind in LABELS
+        return logits, response_of(logits, features, answers, alone=alone)
 
-def _response(logits: Tensor, features: Tensor, answers: Tensor | None) -> Response:
-    if answers is None:
-        answers = logits.detach().argmax(dim=1)
-    own = logits.gather(1, answers[:, None]).squeeze(1)
-    mask = functional.one_hot(answers, logits.shape[1]).bool()
-    # log p/(1-p) without forming 1-p: stays exact where cross-entropy underflows to zero.
-    others = logits.masked_fill(mask, -torch.inf).logsumexp(dim=1)
-    log_odds = own - others
-    return Response(answers, log_odds, functional.softplus(-log_odds), logits.detach(), features)
+    def _images(self, batch: np.ndarray) -> Tensor:
+        return normalized(pixels(batch, self._device), self.mean, self.std)
+
+    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
+        return called(network, overlay, images, self.pass_timeout)

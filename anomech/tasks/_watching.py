@@ -1,6 +1,6 @@
 """Choosing which parameters move."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
@@ -8,12 +8,15 @@ from torch import Tensor, nn
 from anomech.kernel.errors import ConfigError
 
 
-def watched_parameters(network: nn.Module, watch: str) -> Mapping[str, Tensor]:
+def watched_parameters(
+    network: nn.Module, watch: str, last: Sequence[str] | None = None
+) -> Mapping[str, Tensor]:
     """Floating-point parameters by name, in the order the network lists them.
 
     Args:
         network: the model.
-        watch: "all"; "last" for the last module that owns a matrix; or a glob of names.
+        watch: "all"; "last" for the layer that gives the logits; or a glob of names.
+        last: names of that layer's parameters; None if it is not known.
 
     Raises:
         ConfigError: nothing matches.
@@ -22,9 +25,12 @@ def watched_parameters(network: nn.Module, watch: str) -> Mapping[str, Tensor]:
     if watch == "all":
         chosen = every
     elif watch == "last":
-        matrices = [name for name, tensor in every.items() if tensor.ndim >= 2]
-        owner = matrices[-1].rpartition(".")[0] if matrices else ""
-        chosen = {n: p for n, p in every.items() if n.rpartition(".")[0] == owner}
+        if last is None:
+            raise ConfigError(
+                "task.watch='last' asks for the layer that gives the logits, and no single layer "
+                "of this model is known to; name its parameters by a glob, such as 'head.*'."
+            )
+        chosen = {n: p for n, p in every.items() if n in last}
     else:
         chosen = {n: p for n, p in every.items() if fnmatchcase(n, watch)}
     if not chosen:

@@ -14,6 +14,7 @@ from anomech.kernel.types import About, Progress
 from anomech.tasks._arithmetic import Precision
 from anomech.tasks._devices import available
 from anomech.tasks._images import ImageClassifier
+from anomech.tasks._outputs import Outputs
 
 __all__ = ["ImageClassifier", "ImageClassifierOptions"]
 
@@ -33,6 +34,12 @@ class ImageClassifierOptions:
         1024, "activations of one pass may take so much; passes are as large", unit="MiB", ge=1
     )
 
+    outputs: Outputs = option(
+        "auto", "what the model gives; auto tells logits from probabilities by trusted examples"
+    )
+    pass_timeout: float = option(
+        0.0, "what one forward pass may take; 0 is no limit", unit="seconds", ge=0
+    )
     reading: Reading = option(Reading(), "how files become images")
 
     @property
@@ -48,7 +55,7 @@ class ImageClassifierOptions:
     @property
     def placing(self) -> frozenset[str]:
         """See `anomech.kernel.task_options.TaskOptions.placing`."""
-        return frozenset({"device", "memory"})
+        return frozenset({"device", "memory", "pass_timeout"})
 
     def check(self) -> None:
         """See `anomech.kernel.task_options.TaskOptions.check`."""
@@ -92,6 +99,8 @@ class ImageClassifierOptions:
             class_names=trusted.get("classes", ()),
             precision=self.precision,
             memory=self.memory * 2**20,
+            outputs=self.outputs,
+            pass_timeout=self.pass_timeout,
         )
 
 

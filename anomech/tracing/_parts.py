@@ -16,7 +16,7 @@ def parts_of(watched: Mapping[str, Tensor], count: int) -> dict[str, list[str]]:
     Returns:
         Parameter names by the name of their part, such as "layer1.0 to layer2.1".
     """
-    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in watched))
+    modules = list(dict.fromkeys(owner(name) for name in watched))
     runs = [modules[-1:]]
     body = modules[:-1]
     if count == 1 or not body:
@@ -25,9 +25,15 @@ def parts_of(watched: Mapping[str, Tensor], count: int) -> dict[str, list[str]]:
         size = -(-len(body) // (count - 1))
         runs = [body[start : start + size] for start in range(0, len(body), size)] + runs
     return {
-        label: [name for name in watched if name.rpartition(".")[0] in run]
+        label: [name for name in watched if owner(name) in run]
         for label, run in zip(_labels(runs), runs, strict=True)
     }
+
+
+def owner(name: str) -> str:
+    """The module that a parameter belongs to; a computed weight's are those of its layer."""
+    layer, computed, _ = name.partition(".parametrizations.")
+    return layer if computed else name.rpartition(".")[0]
 
 
 def _labels(runs: Sequence[Sequence[str]]) -> list[str]:

@@ -174,11 +174,12 @@ class GradientSource:
         used: set[str] = set()
         for index, single in enumerate(singles):
             overlay = {n: self.task.watched[n].detach().requires_grad_() for n in names}
-            with torch.enable_grad():
-                value = self.task.respond(overlay, single, answers[index : index + 1]).log_odds
             grads: Sequence[Tensor | None] = [None] * len(names)
+            with torch.enable_grad():
+                response = self.task.respond(overlay, single, answers[index : index + 1])
+                value = response.log_odds.sum()
             if value.requires_grad:
-                grads = torch.autograd.grad(value.sum(), list(overlay.values()), allow_unused=True)
+                grads = torch.autograd.grad(value, list(overlay.values()), allow_unused=True)
             for name, grad in zip(names, grads, strict=True):
                 used |= set() if grad is None else {name}
                 full = torch.zeros_like(self.task.watched[name]) if grad is None else grad

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from anomech.kernel.config import option, options
@@ -55,7 +55,7 @@ class LastLayer:
             seen = layered.precise().respond({}, trusted.load(np.arange(min(PROBES, len(trusted)))))
         assert seen.logits is not None
         assert seen.features is not None
-        if not any(_gives(layer, seen) for layer in layered.layers().values()):
+        if not any(_gives(matrix, seen) for matrix in task.watched.values()):
             raise CapabilityError(
                 "the last-layer tracer needs a watched linear layer that turns the features into "
                 "the logits, and this model has none; use the gradient tracer."
@@ -65,18 +65,34 @@ class LastLayer:
         return LastLayerSource(task, projection, shape)
 
 
-def _gives(layer: nn.Module, seen: Response) -> bool:
-    """Whether a layer turns the features into the logits."""
+def _gives(matrix: Tensor, seen: Response) -> bool:
+    """Whether a parameter turns the features into the logits, up to a scale and their constants.
+
+    The closed form needs no more: a bias does not enter it, and a scale is the same for all.
+    """
     assert seen.logits is not None
     assert seen.features is not None
-    if not isinstance(layer, nn.Linear) or layer.in_features != seen.features.shape[1]:
+    if matrix.ndim < 2 or len(seen.logits) < 2:
         return False
-    with torch.no_grad():
-        found = layer(seen.features.to(layer.weight)).float()
-    scale = float(seen.logits.abs().max())
-    return found.shape == seen.logits.shape and bool(
-        torch.allclose(found, seen.logits, rtol=1e-3, atol=1e-3 * scale)
-    )
+    features, logits = seen.features.double(), seen.logits.double()
+    for weight in (matrix.flatten(1), matrix.flatten(1).T):
+        if weight.shape == (logits.shape[1], features.shape[1]):
+            found = _centered(features @ weight.to(features).T)
+        elif weight.shape == (1, features.shape[1]) and logits.shape[1] == 2:
+            one = features @ weight.to(features).T  # the logits 0 and x of a single output
+            found = _centered(torch.cat([torch.zeros_like(one), one], dim=1))
+        else:
+            continue
+        wanted = _centered(logits)
+        scale = (found * wanted).sum() / found.square().sum().clamp_min(1e-30)
+        if bool((wanted - scale * found).abs().max() <= 1e-3 * wanted.abs().max()) and scale > 0:
+            return True
+    return False
+
+
+def _centered(values: Tensor) -> Tensor:
+    values = values - values.mean(dim=1, keepdim=True)
+    return values - values.mean(dim=0)
 
 
 @dataclass(frozen=True)

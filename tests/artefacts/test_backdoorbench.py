@@ -126,7 +126,7 @@ def test_arrays_of_both_numpy_generations(tmp_path):
 def test_numpy_itself_is_never_used_to_unpickle(tmp_path):
     path = tmp_path / "attack_result.pt"
     objects = content(bd_test=second(tmp_path, poison_indicator=np.array([{}], object)))
-    refused(saved(tmp_path, objects), "cannot be read")
+    refused(saved(tmp_path, objects), "not an array of numbers")
     records = np.zeros(10, [("a", "i4")])
     refused(saved(tmp_path, content(bd_test=second(tmp_path, poison_indicator=records))))
     assert path.exists()
@@ -280,9 +280,9 @@ def test_damage_anywhere_is_one_sentence_or_harmless(tmp_path):
     path = saved(tmp_path, content(bd_test=second(tmp_path)))
     whole, messages = path.read_bytes(), []
     generator = np.random.default_rng(0)
-    for _ in range(150):
+    for _ in range(10):
         bent = bytearray(whole)
-        for place in generator.integers(0, len(whole), 3):
+        for place in generator.integers(0, len(whole), 30):
             bent[place] = generator.integers(256)
         path.write_bytes(bent)
         try:
@@ -291,3 +291,33 @@ def test_damage_anywhere_is_one_sentence_or_harmless(tmp_path):
             messages.append(str(error))
     assert messages
     assert not any("\n" in message for message in messages)
+
+
+def test_the_image_folder_may_not_be_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    part = second(tmp_path / "real")
+    (tmp_path / "bd_test_dataset").symlink_to(tmp_path / "real" / "bd_test_dataset")
+    refused(saved(tmp_path, content(bd_test=part)), "bd_test_dataset", "link", kind=DataError)
+
+
+def test_one_image_cannot_stand_for_many(tmp_path):
+    part = second(tmp_path, original_index_array=np.full(5000, 5))
+    refused(saved(tmp_path, content(bd_test=part)), "more than once", kind=DataError)
+    part = second(tmp_path)
+    for entry in part["bd_data_container"]["data_dict"].values():
+        entry["path"] = "./run/bd_test_dataset/1/1.png"
+    refused(saved(tmp_path, content(bd_test=part)), "one image file for several", kind=DataError)
+
+
+def test_expanded_images_are_refused_unread(tmp_path):
+    x = torch.rand(1, 1, 1, 1).expand(2**22, 3, 8, 8)
+    bd_test = {"x": x, "y": torch.zeros(1).long().expand(2**22)}
+    refused(saved(tmp_path, content(bd_test=bd_test)), "claim 3254780104 bytes", kind=ModelError)
+
+
+def test_an_image_that_is_a_pipe_is_not_waited_for(tmp_path):
+    part = second(tmp_path)
+    place = tmp_path / "bd_test_dataset" / "1" / "1.png"
+    place.unlink()
+    os.mkfifo(place)
+    refused(saved(tmp_path, content(bd_test=part)), "1.png", kind=DataError)

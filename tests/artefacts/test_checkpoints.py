@@ -1,5 +1,6 @@
 """Weights come out of every common layout, and hostile files run nothing."""
 
+import io
 import pickle
 import struct
 import zipfile
@@ -11,9 +12,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from anomech.architectures.digits import DigitsNet
-from anomech.artefacts import checkpoints
-from anomech.artefacts.checkpoints import apply_state, load_state
-from anomech.artefacts.pickles import unsafe_names
+from anomech.artefacts.checkpoints import read_weights
+from anomech.artefacts.fitting import apply_state
+from anomech.artefacts.inert.machine import Machine
 from anomech.kernel.errors import ModelError, UnsafeCheckpoint
 
 
@@ -51,6 +52,10 @@ def evil(marker):
 
 def evil_exec(marker):
     return Runs(exec, f"open({str(marker)!r}, 'w').close()")
+
+
+def load_state(path):
+    return read_weights(path).state
 
 
 def refused(path, *words, kind=ModelError):
@@ -125,18 +130,12 @@ def test_names_cannot_write_to_the_terminal(tmp_path):
     assert "\x1b" not in str(error)
 
 
-def test_names_behind_the_memo_are_found(tmp_path):
+def test_names_behind_the_memo_are_found():
     # protocol 4: the strings are memoized, fetched again and then joined to a name
     stream = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940(h\x00h\x01\x93."
-    (tmp_path / "a.pkl").write_bytes(stream)
-    assert unsafe_names(tmp_path / "a.pkl") == ("posix.system",)
-
-
-def test_plain_state_names_nothing(tmp_path):
-    for zipped in (True, False):
-        torch.save({"state_dict": network().state_dict()}, tmp_path / "a.pt",
-                   _use_new_zipfile_serialization=zipped)  # fmt: skip
-        assert unsafe_names(tmp_path / "a.pt") == ()
+    machine = Machine()
+    machine.run(io.BytesIO(stream))
+    assert [*machine.names] == ["posix.system"]
 
 
 def test_missing_empty_and_damaged_files(tmp_path):
@@ -212,7 +211,14 @@ def test_storages_cannot_claim_more_than_the_file_has(tmp_path):
         return data.replace(b"K\x00K\x04\x85", b"K\x00" + many + b"\x85")
 
     repack(path, zipfile.ZIP_STORED, claim)
-    refused(path, "cannot be read")
+    refused(path, "claim 4194304 bytes")
+    torch.save({"w": torch.arange(8.0), "padding": torch.zeros(2**20)}, path)
+    repack(
+        path,
+        zipfile.ZIP_STORED,
+        lambda name, data: data.replace(b"K\x00K\x08\x85", b"K\x07K\x08\x85"),
+    )
+    refused(path, "reaches beyond its numbers")
 
 
 def test_torchscript_is_not_run(tmp_path):
@@ -229,9 +235,9 @@ def test_damage_anywhere_is_one_sentence_or_harmless(tmp_path, zipped):
     torch.save({"net": {"w": torch.ones(2)}}, path, _use_new_zipfile_serialization=zipped)
     whole, messages = path.read_bytes(), []
     generator = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(12):  # many more in tests/fuzz, without a process each
         bent = bytearray(whole)
-        for place in generator.integers(0, len(whole), 2):
+        for place in generator.integers(0, len(whole), 40):
             bent[place] = generator.integers(256)
         path.write_bytes(bent)
         try:
@@ -278,10 +284,3 @@ def test_apply_refuses_what_does_not_fit(change, words):
 def test_apply_refuses_lazy_layers():
     with pytest.raises(ModelError, match="lazy"):
         apply_state(nn.LazyLinear(3), {})
-
-
-def test_nothing_stays_allowed(tmp_path):
-    torch.save(STATE, tmp_path / "a.pt")
-    before = set(torch.serialization.get_safe_globals())
-    checkpoints.load_object(tmp_path / "a.pt", [(network, "made.up")])
-    assert set(torch.serialization.get_safe_globals()) == before

@@ -57,7 +57,10 @@ def test_misanswered_examples_calibrate_but_are_no_anchors(world, examples_of):
 
 def test_too_few_trusted_examples_are_inconclusive_and_say_how_many(world, examples_of):
     few = examples_of(world.trusted.values[:100], world.trusted.labels[:100])
-    with pytest.raises(Inconclusive, match=r"at least 99 calibration examples, but there are 50"):
+    with pytest.raises(
+        Inconclusive,
+        match=r"at least 198 trusted examples, 99 of them to calibrate with, but there are 100;",
+    ):
         Auditor(budget=0.01).fit(world.task, few)
 
 

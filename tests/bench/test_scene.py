@@ -17,6 +17,7 @@ from anomech.kernel.attack import Goal
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.tasks.image_classifier import ImageClassifier
 
 SETS = datasets.load("digits", None)
 CALLS = []
@@ -28,8 +29,10 @@ class Darken:
 
     step: int = option(5, "gray levels")
 
-    def perturb(self, network, images, labels, *, seed, progress):
-        CALLS.append((len(images), labels.copy(), network(torch.zeros(1, 1, 8, 8)).shape))
+    needs = frozenset()
+
+    def perturb(self, task, images, labels, *, seed, progress):
+        CALLS.append((len(images), labels.copy(), task.respond({}, images[:1]).logits.shape))
         return images - np.minimum(images, self.step)
 
 
@@ -62,7 +65,7 @@ def played(values, tmp_path):
         only = {subject: values["subjects"][subject]}
         suite = from_mapping({**values, "subjects": only, "conditions": {"here": condition}})
         cell = cells(suite)[0]
-        perturber = Perturber(Brightness(), "address", cell.seed, tmp_path, silent)
+        perturber = Perturber(ImageClassifier(Brightness()), "address", cell.seed, tmp_path, silent)
         return scene(Material(suite, SETS, {}), cell, triggers, perturber)
 
     return play
@@ -140,7 +143,7 @@ def test_foreign_images_are_all_anomalous(values, tmp_path):
     images = np.arange(100 * 64).reshape(100, 8, 8, 1).astype(np.uint8)
     suite = from_mapping({**values, "conditions": {"far": {"foreign": "other"}}})
     cell = cells(suite)[0]
-    perturber = Perturber(Brightness(), "address", 0, tmp_path, silent)
+    perturber = Perturber(ImageClassifier(Brightness()), "address", 0, tmp_path, silent)
     _, found = scene(Material(suite, SETS, {"other": images}), cell, [Badnets()], perturber).kinds
     assert len(found.ids) == 80
     assert (found.images == images[places(found.ids)]).all()

@@ -144,19 +144,23 @@ def test_full_disk_in_the_middle(run, files, finished, tmp_path, monkeypatch, on
     check_same(out, finished)
 
 
-def test_full_disk_at_a_tensor_file(run, files, finished, tmp_path, monkeypatch, one_sentence):
-    out, written = tmp_path / "run", []
-    original = chunks.save_file
+def _no_space(_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def full(tensors, path):
-        written.append(path)
-        if len(written) == 2:
-            path.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(tensors, path)
+
+def test_full_disk_at_a_tensor_file(run, files, finished, tmp_path, monkeypatch, one_sentence):
+    out = tmp_path / "run"
+    original = chunks.write_bytes
+
+    def full(path, data):
+        if path.name == "00001.safetensors":
+            with monkeypatch.context() as inner:
+                inner.setattr(os, "fsync", _no_space)
+                return original(path, data)
+        return original(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(chunks, "save_file", full)
+        patched.setattr(chunks, "write_bytes", full)
         answer = run(*files.options(), "--out", out)
     assert answer.code == 2
     one_sentence(answer.error, "00001.safetensors", "free some space")

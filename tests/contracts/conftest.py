@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from open_task import OpenTask
 
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
@@ -47,20 +46,6 @@ def untouched():
         return result
 
     return check
-
-
-@pytest.fixture(scope="session")
-def open_worlds(digits_world, language_world):
-    """Both worlds, the pictures with all abilities that a task can have."""
-    return {
-        "digits": digits_world._replace(task=OpenTask(digits_world.task)),
-        "language": language_world,
-    }
-
-
-@pytest.fixture(params=["digits", "language"])
-def open_world(request, open_worlds):
-    return open_worlds[request.param]
 
 
 @pytest.fixture

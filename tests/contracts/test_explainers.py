@@ -14,10 +14,9 @@ CHEAP = {}
 @pytest.mark.parametrize("name", plugins.names("explainer"))
 class TestExplainers:
     def test_it_keeps_every_promise(
-        self, name, open_world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
+        self, name, world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
     ):
         says_what_it_is("explainer", name)
-        world = open_world
         method = method_of("explainer", name, CHEAP.get(name, {}), world)
         trusted, flagged = observed_of(world, "trusted", 80), observed_of(world, "planted", 20)
 
@@ -37,12 +36,10 @@ class TestExplainers:
         again = explain().units
         assert all(torch.equal(again[place], each) for place, each in found.units.items())
 
-    def test_bad_input_is_one_sentence(
-        self, name, open_world, method_of, observed_of, one_sentence
-    ):
-        method = method_of("explainer", name, CHEAP.get(name, {}), open_world)
-        flagged = observed_of(open_world, "planted", 5)
-        none = observed_of(open_world, "trusted", 5).take(np.zeros(0, np.int64))
+    def test_bad_input_is_one_sentence(self, name, world, method_of, observed_of, one_sentence):
+        method = method_of("explainer", name, CHEAP.get(name, {}), world)
+        flagged = observed_of(world, "planted", 5)
+        none = observed_of(world, "trusted", 5).take(np.zeros(0, np.int64))
         with pytest.raises(AnomechError) as error:
             method.explain(flagged, none, seed=0, progress=silent)
         one_sentence(error)

@@ -17,10 +17,9 @@ COUNT = 60
 @pytest.mark.parametrize("name", plugins.names("mitigation"))
 class TestMitigations:
     def test_it_keeps_every_promise(
-        self, name, open_world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
+        self, name, world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
     ):
         says_what_it_is("mitigation", name)
-        world = open_world
         method = method_of("mitigation", name, CHEAP.get(name, {}), world)
         trusted = observed_of(world, "trusted", COUNT)
         suspects = observed_of(world, "planted", 10)
@@ -46,9 +45,9 @@ class TestMitigations:
         laid, own = world.task.respond(found.overlay, batch), repaired.respond({}, batch)
         torch.testing.assert_close(own.log_odds, laid.log_odds)
 
-    def test_bad_input_is_one_sentence(self, name, open_world, method_of, one_sentence):
-        method = method_of("mitigation", name, CHEAP.get(name, {}), open_world)
-        one = observe(open_world.task, Subset(open_world.trusted, np.arange(1)))
+    def test_bad_input_is_one_sentence(self, name, world, method_of, one_sentence):
+        method = method_of("mitigation", name, CHEAP.get(name, {}), world)
+        one = observe(world.task, Subset(world.trusted, np.arange(1)))
         with pytest.raises(AnomechError) as error:
-            method.mitigate(open_world.task, one, None, seed=0, progress=silent)
+            method.mitigate(world.task, one, None, seed=0, progress=silent)
         one_sentence(error)

@@ -16,10 +16,9 @@ COUNT = 30
 @pytest.mark.parametrize("name", plugins.names("scanner"))
 class TestScanners:
     def test_it_keeps_every_promise(
-        self, name, open_world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
+        self, name, world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
     ):
         says_what_it_is("scanner", name)
-        world = open_world
         method = method_of("scanner", name, CHEAP.get(name, {}), world)
         trusted = observed_of(world, "trusted", COUNT)
 
@@ -43,10 +42,10 @@ class TestScanners:
             for candidate in found.candidates.values():
                 assert candidate.apply(points).shape == points.shape
 
-    def test_bad_input_is_one_sentence(self, name, open_world, method_of, one_sentence):
-        method = method_of("scanner", name, CHEAP.get(name, {}), open_world)
+    def test_bad_input_is_one_sentence(self, name, world, method_of, one_sentence):
+        method = method_of("scanner", name, CHEAP.get(name, {}), world)
         if not method.needs_examples:
             return
         with pytest.raises(AnomechError) as error:
-            method.scan(open_world.task, None, seed=0, progress=silent)
+            method.scan(world.task, None, seed=0, progress=silent)
         one_sentence(error)

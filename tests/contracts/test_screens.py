@@ -21,10 +21,10 @@ def labels_of(world):
 @pytest.mark.parametrize("name", plugins.names("screen"))
 class TestScreens:
     def test_it_keeps_every_promise(
-        self, name, open_world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
+        self, name, world, method_of, observed_of, untouched, says_what_it_is, heard, healthy
     ):
         says_what_it_is("screen", name)
-        world, labels = open_world, labels_of(open_world)
+        labels = labels_of(world)
         method = method_of("screen", name, CHEAP.get(name, {}), world)
         training = observed_of(world, "trusted", COUNT)
 
@@ -44,11 +44,9 @@ class TestScreens:
         again = screen()
         assert torch.equal(again.suspicion, found.suspicion)
 
-    def test_bad_input_is_one_sentence(
-        self, name, open_world, method_of, observed_of, one_sentence
-    ):
-        method = method_of("screen", name, CHEAP.get(name, {}), open_world)
-        training, labels = observed_of(open_world, "trusted", COUNT), labels_of(open_world)
+    def test_bad_input_is_one_sentence(self, name, world, method_of, observed_of, one_sentence):
+        method = method_of("screen", name, CHEAP.get(name, {}), world)
+        training, labels = observed_of(world, "trusted", COUNT), labels_of(world)
         with pytest.raises(AnomechError) as error:
             method.screen(training, labels[:-1], None, seed=0, progress=silent)
         one_sentence(error)

@@ -246,6 +246,9 @@ def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors):
     assert "e7" in fitted.left_out
     assert 7 not in fitted.places
     assert len(fitted.places) + len(fitted.left_out) == len(anchors)
+    # It explains nothing, but the tail of what is trusted does not end where it begins.
+    assert len(fitted.tail.body) == len(anchors)
+    assert float(fitted.tail.body[-1]) > float(fitted.tail.start)
 
 
 def test_each_view_answers_to_its_own_cause(flagship, queries, examples_of):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from open_task import OpenTask
 
 from anomech.data.subset import Subset
 from anomech.explainers.activation_difference import (
@@ -50,7 +49,7 @@ def test_units_are_channels_of_maps_and_the_last_axis_of_tokens():
 
 
 def test_activations_are_those_of_the_layer(digits_world):
-    task = OpenTask(digits_world.task)
+    task = digits_world.task
     some = observe(task, Subset(digits_world.clean, np.arange(7)))
     found = activations(some, silent)
     assert {place: each.shape[1] for place, each in found.items()}["bn2"] == 16
@@ -58,7 +57,7 @@ def test_activations_are_those_of_the_layer(digits_world):
 
 
 def test_triggered_inputs_differ_from_honest_ones_of_the_target(digits_world):
-    task = OpenTask(digits_world.task)
+    task = digits_world.task
     trusted = observe(task, digits_world.trusted)
     planted = observe(task, digits_world.planted)
     fired = planted.take(np.flatnonzero((planted.groups == 0).numpy())[:60])
@@ -71,7 +70,7 @@ def test_triggered_inputs_differ_from_honest_ones_of_the_target(digits_world):
 
 
 def test_nothing_to_compare_with_is_refused_and_little_is_told(digits_world):
-    task = OpenTask(digits_world.task)
+    task = digits_world.task
     trusted, flagged = observe(task, digits_world.trusted), observe(task, digits_world.clean)
     zeros = trusted.take(np.flatnonzero((trusted.groups == 0).numpy()))
     ones = flagged.take(np.flatnonzero((flagged.groups == 1).numpy()))

@@ -118,10 +118,10 @@ def test_a_name_of_the_version_before_leads_to_its_new_one():
         assert anomech.Detector is anomech.Auditor
 
 
-ROOMS_OF_THE_AUDIT = ("load", "judge", "write")
+ROOMS_OF_THE_AUDIT = ("load", "probing", "judge", "write")
 
 
-def test_the_audit_loads_then_judges_then_writes():
+def test_the_audit_loads_then_asks_then_judges_then_writes():
     for path in (ROOT / "audit").glob("*/*.py"):
         later = ROOMS_OF_THE_AUDIT[ROOMS_OF_THE_AUDIT.index(path.parent.name) + 1 :]
         text = path.read_text()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from open_task import OpenTask
 from torch import nn
 
 from anomech.kernel.errors import CapabilityError
@@ -28,7 +27,7 @@ class Corner(nn.Module):
 
 def inverted(target, progress=silent, **options):
     batches = [IMAGES[:30], IMAGES[30:]]
-    task = OpenTask(ImageClassifier(Corner()))
+    task = ImageClassifier(Corner())
     recipe = Inversion(**options)
     return invert(task, batches, torch.tensor(target), recipe, shared=0, progress=progress)
 
@@ -68,11 +67,11 @@ def test_it_is_the_same_every_time_and_tells_how_far_it_is():
 
 
 def test_points_without_bounds_are_refused():
-    class Unbounded(OpenTask):
+    class Unbounded(ImageClassifier):
         def project(self, points):
             return points
 
     points = torch.zeros(2, 1, 4, 4)
-    check_unit_box(OpenTask(ImageClassifier(Corner())), points)
+    check_unit_box(ImageClassifier(Corner()), points)
     with pytest.raises(CapabilityError, match=r"inverted in \[0, 1\]"):
-        check_unit_box(Unbounded(ImageClassifier(Corner())), points)
+        check_unit_box(Unbounded(Corner()), points)

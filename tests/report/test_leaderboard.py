@@ -15,7 +15,8 @@ from pages import Tags
 
 from anomech import records
 from anomech.kernel.errors import RunError
-from anomech.records.scorecards import BenchRun, Comparison, Interval, Scorecard
+from anomech.records.scorecards import BenchRun, Comparison, Interval, Rates, Scorecard
+from anomech.report.board import markdown, spreadsheet
 from anomech.report.board.leaderboard import render_leaderboard
 
 HOSTILE = (
@@ -277,3 +278,20 @@ def test_curves_are_drawn_for_axes_alone(tmp_path):
     assert page.count('id="curve-') == 2 * 8  # title and description: two axes, four measures
     assert "1 detector with a lower mean is not drawn" in page
     assert 'id="curves"' not in read(boards.ood(detectors=("knn",)).write(tmp_path / "ood"))
+
+
+def rated(der: float) -> Rates:
+    return Rates(threshold="calibrated", budget=0.01, filtered=False, fpr=0.01, der=der)
+
+
+def test_cases_of_several_data_sets_are_told_apart_in_markdown(tmp_path):
+    cards = [
+        card(tmp_path, number, data=data, subject="x", rates=(rated(der),))
+        for number, (data, der) in enumerate([("digits", 0.6), ("mnist", 0.8)])
+    ]
+    detectors = markdown.detectors_of(cards)
+    rows = markdown.rows_of(cards, markdown.listings(0.01)[0], detectors)
+    assert [(row.name, row.values) for row in rows] == [
+        ("x · digits", (0.6,)), ("x · mnist", (0.8,)),
+    ]  # fmt: skip
+    assert len(spreadsheet.comma_separated(cards).splitlines()) == 1 + 2

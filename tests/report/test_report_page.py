@@ -15,6 +15,7 @@ from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.report.run.render import render
 
+CAUSES = ("unexplained mechanism", "mechanism of another class", "unfamiliar input")
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(2)>',
@@ -122,6 +123,7 @@ def test_hostile_words_stay_words(word, maker, tmp_path):
     )
     detector = run.detectors[1].model_copy(update={"name": word, "problems": (word,)})
     swapped = {
+        "causes": (records.CauseNote(name=CAUSES[0], because=word, advice=word),),
         "title": word, "task": word, "started": word, "mechanisms": (mechanism,),
         "detectors": (run.detectors[0], detector),
         "trusted": run.trusted.model_copy(update={"explained": {word: 0.9, "head": 0.9}}),
@@ -200,3 +202,23 @@ def test_another_format_or_a_forged_detector_name_is_refused(folder):
     (folder / "run.json").write_text(json.dumps(plain))
     with pytest.raises(RunError, match="cannot be a file name"):
         render(folder)
+
+
+def test_causes_are_told_as_the_detector_declares_them(maker, tmp_path):
+    folder = maker(groups=(10, 5), lone=3).write(tmp_path)
+    run = records.read_record(folder / "run.json", records.Run)
+    declared = tuple(
+        records.CauseNote(name=name, because=f"it is <odd> in way {place}", advice=f"Try {place}.")
+        for place, name in enumerate((*CAUSES, "never seen"))
+    )
+    rate = records.FalseFlagRate(mean=0.0196, spread=0.0194, low=0.0005, high=0.0725)
+    records.write_record(
+        folder / "run.json", run.model_copy(update={"causes": declared, "rate": rate})
+    )
+    page = render(folder).read_text()
+    gallery = page.split('id="gallery"')[1].split('id="mechanisms"')[0]
+    assert [f"Try {place}." in gallery for place in range(4)] == [True, True, True, False]
+    assert gallery.index("Try 0.") < gallery.index("Try 1.") < gallery.index("Try 2.")
+    glossary = page.split('id="glossary"')[1]
+    assert "<i>Never seen</i>: it is &lt;odd&gt; in way 3." in glossary
+    assert "0.05 to 7.25&nbsp;% (95&nbsp;%)" in page

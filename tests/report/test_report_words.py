@@ -52,6 +52,18 @@ def test_chance_says_what_the_budget_bounds(maker, tmp_path):
     assert "at most, are expected to be false" in batch
 
 
+def test_the_true_rate_is_told_beside_the_budget(maker, tmp_path):
+    run = folders.read(maker().write(tmp_path / "run")).run
+    rate = records.FalseFlagRate(mean=0.0099, spread=0.0031, low=0.0048, high=0.0168)
+    told = outcome.chance(run.model_copy(update={"rate": rate, "budget": 0.01}), 100)
+    assert told.replace("\N{NO-BREAK SPACE}", " ").endswith(
+        "With so many calibration examples 1 % means 1.0 %, give or take 0.3 %."
+    )
+    small = rate.model_copy(update={"mean": 0.00049})
+    told = outcome.known_rate(0.0005, small).replace("\N{NO-BREAK SPACE}", " ")
+    assert "0.05 % means 0.049 %" in told
+
+
 def test_alarm_calm_and_few_alike(maker, tmp_path):
     alarm = outcome.answer(folders.read(maker(groups=(10, 5)).write(tmp_path / "alarm")))
     assert alarm.level == "alarm"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from open_task import OpenTask
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import CapabilityError
@@ -11,6 +10,7 @@ from anomech.kernel.types import silent
 from anomech.learning.inversion import Inversion, Inverted
 from anomech.observing.observed import observe
 from anomech.scanners.neural_cleanse import NeuralCleanse, anomaly_index, scanned
+from anomech.tasks.image_classifier import ImageClassifier
 
 
 def test_the_index_is_signed_and_counts_deviations():
@@ -37,7 +37,7 @@ def test_classes_that_no_mask_reaches_count_with_the_whole_input():
 
 
 def test_the_planted_target_stands_out(digits_world):
-    task = OpenTask(digits_world.task)
+    task = digits_world.task
     trusted = observe(task, Subset(digits_world.trusted, np.arange(100)))
     method = NeuralCleanse(inversion=Inversion(rounds=80), examples=100, batch=50)
     scan = method.scan(task, trusted, seed=0, progress=silent)
@@ -50,11 +50,11 @@ def test_the_planted_target_stands_out(digits_world):
 
 
 def test_inputs_without_bounds_are_refused(digits_world):
-    class Unbounded(OpenTask):
+    class Unbounded(ImageClassifier):
         def project(self, points):
             return points
 
-    task = Unbounded(digits_world.task)
+    task = Unbounded(digits_world.model)
     trusted = observe(task, Subset(digits_world.trusted, np.arange(10)))
     with pytest.raises(CapabilityError, match=r"inverted in \[0, 1\]"):
         NeuralCleanse().scan(task, trusted, seed=0, progress=silent)

@@ -25,7 +25,8 @@ class ArrayTask:
 
     @cached_property
     def watched(self):
-        return watched_parameters(self.model, self.watch)
+        last = [name for name, _ in self.model.named_parameters() if name.startswith("head.")]
+        return watched_parameters(self.model, self.watch, last)
 
     def layers(self):
         tensors = {tensor.data_ptr() for tensor in self.watched.values()}

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.mechanisms import most_anomalous
+from anomech.audit.probing.coverage import misjudged
+from anomech.audit.probing.traces import probe as probe_traces
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
@@ -36,6 +39,7 @@ class Judged:
         surprises: the same as `-log p`, extrapolated beyond the calibration examples, so that
             views can be told apart where p-values cannot; float64 `[examples]` each.
         decisions: flag, clear or inconclusive.
+        covered: whether trusted examples share the answer; the others have no score.
         strata: which calibration examples judged each example, int64 `[examples]`.
     """
 
@@ -44,6 +48,7 @@ class Judged:
     views: Mapping[str, Tensor]
     surprises: Mapping[str, Tensor]
     decisions: list[Decision]
+    covered: Tensor
     strata: Tensor
 
     def cause(self, example: int) -> str | None:
@@ -68,6 +73,7 @@ class Calibrated:
         groups: of the calibration examples, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
+        covered: groups of answers that enough anchors share, int64; None is all.
         residuals: the unexplained part of calibration examples' responses, the most anomalous
             first, of at most 2,000, `[examples, features]`; None if the detector does not tell
             mechanisms apart.
@@ -81,6 +87,7 @@ class Calibrated:
     groups: Tensor
     per_class: bool
     problems: tuple[str, ...]
+    covered: Tensor | None = None
     residuals: Tensor | None = None
 
     @property
@@ -124,6 +131,10 @@ class Calibrated:
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
         scores, groups = self.fitted.score(observed, progress), observed.groups
+        covered = torch.ones(len(groups), dtype=torch.bool)
+        if self.covered is not None:
+            covered = torch.isin(groups, self.covered)
+            scores = replace(scores, score=torch.where(covered, scores.score, torch.nan))
         finite = torch.isfinite(scores.score)
         known = torch.where(finite, scores.score, -torch.inf)
         p_values = self._calibration(self.reference.score).p_values(known, groups)
@@ -139,7 +150,9 @@ class Calibrated:
             "inconclusive" if self.problems or not ok else "flag" if p <= self.budget else "clear"
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
-        return Judged(scores, p_values, views, surprises, decisions, self.strata.of(groups))
+        return Judged(
+            scores, p_values, views, surprises, decisions, covered, self.strata.of(groups)
+        )
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
@@ -157,16 +170,35 @@ def calibrate(
     per_class: bool,
     seed: int,
     progress: Progress,
+    covered: Tensor | None = None,
 ) -> Calibrated:
-    """Fit a detector to the anchors and score the calibration examples."""
+    """Fit a detector to the anchors and score the calibration examples.
+
+    Args:
+        name: of the detector.
+        detector: with its options.
+        anchors: to learn from.
+        calibration: to compare with.
+        budget: false-positive rate that flags may have.
+        per_class: whether p-values are within a class where it has enough examples.
+        seed: of everything random.
+        progress: told about both.
+        covered: groups of answers that enough anchors share; None is all.
+    """
     fitted = detector.fit(anchors, seed=seed, progress=progress)
     reference = fitted.score(calibration, progress)
     problems = fitted.health.problems
+    if isinstance(fitted, TracedDetector):
+        silent_parts = probe_traces(anchors.traced(fitted.source, progress))
+        problems = (*problems, *without_verdicts(silent_parts))
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     made = Calibrated(
-        name, detector, fitted, budget, reference, calibration.groups, per_class, problems
+        name, detector, fitted, budget, reference, calibration.groups, per_class, problems, covered
     )
+    if covered is not None:
+        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
+        made = replace(made, covered=covered[~torch.isin(covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made
     some = calibration.take(most_anomalous(reference.score))

@@ -5,20 +5,24 @@ responses of its flagged inputs). The JSON is written last: where it is, the chu
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import Tensor
 
 from anomech.kernel.errors import RunError
-from anomech.records import Record, ScoreRow, Verdict, read_record, write_text
+from anomech.records import Record, ScoreRow, Verdict, read_record, write_bytes, write_text
 
 CHUNK = 1024
 """Inputs judged at once unless a plan says otherwise."""
+
+
+MAX_CHUNK = 2**32
+"""Bytes of a chunk's JSON."""
 
 
 class Chunk(Record):
@@ -55,18 +59,7 @@ def save(folder: Path, number: int, chunk: Chunk, residuals: Tensor | None) -> N
     """
     if residuals is not None:
         path = folder / f"{number:05d}.safetensors"
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file({"residuals": residuals.contiguous()}, temporary)
-            temporary.replace(path)
-        except (OSError, SafetensorError) as error:
-            with suppress(OSError):  # its folder may not exist or may be read-only
-                temporary.unlink(missing_ok=True)
-            raise RunError(
-                f"{path.name} could not be written ({error}); free some space, then run the same "
-                "command again: finished work is kept."
-            ) from None
+        write_bytes(path, packed({"residuals": residuals.contiguous()}))
     write_text(folder / f"{number:05d}.json", chunk.model_dump_json(exclude_none=True))
 
 
@@ -78,6 +71,6 @@ def load(folder: Path, number: int) -> tuple[Chunk, Tensor] | None:
     tensors = path.with_suffix(".safetensors")
     try:
         residuals = load_file(tensors)["residuals"] if tensors.exists() else torch.zeros(0, 0)
-        return read_record(path, Chunk), residuals
+        return read_record(path, Chunk, MAX_CHUNK), residuals
     except (RunError, SafetensorError, KeyError):
         return None  # it is computed again, which also mends the file

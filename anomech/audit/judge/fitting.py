@@ -5,15 +5,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import torch
+
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector
-from anomech.audit.judge.trusted import TrustedSet, remembered, require_enough, split_trusted
-from anomech.calibration.conformal import require
+from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
+from anomech.audit.probing.asked import ask
+from anomech.audit.probing.coverage import probe_misjudged
+from anomech.audit.probing.traces import probe as probe_traces
+from anomech.audit.probing.verdicts import require_sound
+from anomech.calibration.conformal import needed
+from anomech.calibration.sufficiency import require
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, Examples, Progress
+from anomech.observing.preparing import prepared
 from anomech.observing.traces import FittedSource
+from anomech.records import Finding
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Fitted:
             traces share it.
         skipped: detectors that this model cannot serve, with the reason.
         sources: whose traces detectors look at, each once.
+        task: the model, when it has seen trusted examples.
+        noticed: what it and its trusted set showed before anything was judged.
     """
 
     trusted: TrustedSet
@@ -38,6 +49,8 @@ class Fitted:
     tracing: Mapping[str, float]
     skipped: Mapping[str, str]
     sources: tuple[FittedSource, ...]
+    task: Task
+    noticed: tuple[Finding, ...] = ()
 
 
 class Settings(Protocol):
@@ -71,16 +84,14 @@ def fit(
     Raises:
         ConfigError: no such detector or option.
         CapabilityError: the model cannot give what the lead needs.
-        Inconclusive: too few trusted examples for the budget.
+        Inconclusive: too few trusted examples for the budget, or a model that has no answer of
+            its own to each input.
         DataError: the trusted examples do not fit the model.
     """
+    _usable(settings, task)
+    require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)
+    task = prepared(task, reference)
     usable, skipped = _usable(settings, task)
-    require_enough(
-        len(reference),
-        share=settings.anchor_share,
-        most=settings.most_anchors,
-        budget=settings.budget,
-    )
     split = split_trusted(
         task,
         reference,
@@ -89,7 +100,38 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    require(len(split.calibration), settings.budget)
+    noticed = ask(split.everything, split.covered)
+    require_sound(noticed)
+    if len(split.calibration) < needed(settings.budget):
+        raise Inconclusive(
+            f"of the trusted examples only {len(split.calibration)} can calibrate, and a budget of "
+            f"{settings.budget:g} needs {needed(settings.budget)}: the others have answers that "
+            "too few of them share; give more of every class."
+        )
+    detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
+    lead = detectors[settings.lead]
+    return Fitted(
+        trusted=remembered(split),
+        detectors=detectors,
+        lead=lead,
+        seconds=seconds,
+        tracing=tracing,
+        skipped=skipped,
+        sources=tuple(split.everything.cache.sources),
+        task=task,
+        noticed=(*noticed, *_of_lead(lead, split, progress)),
+    )
+
+
+def _calibrated(
+    settings: Settings,
+    usable: Mapping[str, Detector],
+    split: TrustedSplit,
+    skipped: dict[str, str],
+    progress: Progress,
+    engine: Engine | None,
+) -> tuple[dict[str, Calibrated], dict[str, float], dict[str, float]]:
+    """Detectors, their seconds and the part of these that went into traces; adds to `skipped`."""
     detectors: dict[str, Calibrated] = {}
     seconds: dict[str, float] = {}
     tracing: dict[str, float] = {}
@@ -106,6 +148,7 @@ def fit(
                 per_class=settings.per_class,
                 seed=settings.seed,
                 progress=progress,
+                covered=split.covered,
             )
         except Inconclusive as error:
             if name == settings.lead:
@@ -115,15 +158,18 @@ def fit(
         own = time.monotonic() - clock - (cache.spent - before)
         tracing[name] = sum(cache.seconds(source) for source in made.sources)
         detectors[name], seconds[name] = made, own + tracing[name]
-    return Fitted(
-        remembered(split),
-        detectors,
-        detectors[settings.lead],
-        seconds,
-        tracing,
-        skipped,
-        tuple(cache.sources),
-    )
+    return detectors, seconds, tracing
+
+
+def _of_lead(lead: Calibrated, split: TrustedSplit, progress: Progress) -> list[Finding]:
+    """What fitting the lead showed of the model and its trusted set."""
+    found = []
+    for source in lead.sources:
+        found += probe_traces(split.anchors.traced(source, progress))
+    if split.covered is not None and lead.covered is not None:
+        odd = split.covered[~torch.isin(split.covered, lead.covered)]
+        found += probe_misjudged(odd, split.everything.task.group_words(odd))
+    return found
 
 
 def _usable(settings: Settings, task: Task) -> tuple[dict[str, Detector], dict[str, str]]:

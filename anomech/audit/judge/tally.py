@@ -11,6 +11,9 @@ from anomech.audit.judge.batch import Control, q_values
 from anomech.audit.judge.chunks import Chunk
 from anomech.records import Verdict
 
+MOST_ANSWERS = 10_000
+"""Different answers that are counted."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tally:
@@ -23,6 +26,7 @@ class Tally:
         shown: the most anomalous of them.
         strata: inputs that each stratum of calibration examples judged, by its number.
         flagged: flags by detector.
+        answers: inputs by answer in words, of the first 10,000 different ones.
         seconds: of scoring by detector, with the traces that it looks at.
         tracing: the part of them that went into those traces.
     """
@@ -33,6 +37,7 @@ class Tally:
     shown: list[Verdict] = field(default_factory=list)
     strata: list[int] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     tracing: dict[str, float] = field(default_factory=dict)
 
@@ -47,6 +52,10 @@ class Tally:
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
         for row in rows:
+            if row.answer in self.answers or len(self.answers) < MOST_ANSWERS:
+                self.answers[row.answer] += 1
+            if row.p_value is None:
+                continue
             stratum = row.stratum or 0
             self.strata.extend([0] * (stratum + 1 - len(self.strata)))
             self.strata[stratum] += 1

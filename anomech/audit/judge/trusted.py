@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from anomech.calibration.conformal import require
+from anomech.audit.probing.coverage import covered
+from anomech.audit.probing.order import probe as probe_order
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
@@ -13,6 +16,7 @@ from anomech.kernel.types import About, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
+UNCOVERED = "too few trusted examples have its answer"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class TrustedSplit:
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
         accuracy: share of it that the model answers as labeled; None if there are no labels.
+        covered: groups of answers that enough anchors share, ascending int64; None is all.
     """
 
     anchors: Observed
@@ -33,20 +38,7 @@ class TrustedSplit:
     left_out: Mapping[str, str]
     everything: Observed
     accuracy: float | None
-
-
-def anchor_share(count: int, share: float, most: int) -> float:
-    """Share of the trusted set that goes to the anchors; what is over `most` calibrates."""
-    return min(share, most / max(count, 1))
-
-
-def require_enough(count: int, *, share: float, most: int, budget: float) -> None:
-    """Refuse a trusted set that is too small for the budget, before any compute.
-
-    Raises:
-        Inconclusive: says how many calibration examples are needed.
-    """
-    require(count - round(count * anchor_share(count, share, most)), budget)
+    covered: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -118,15 +110,16 @@ def split_trusted(
 
     Raises:
         DataError: the trusted set has labels that the model cannot give.
-        Inconclusive: the model answers almost no trusted example as labeled.
+        Inconclusive: the model answers few trusted examples as labeled.
     """
     observed, labels = observe(task, reference, progress=progress), reference.labels
     right, keys = np.ones(len(reference), bool), observed.groups.numpy()
     if labels is not None:
         _check_labels(observed, labels)
+        _check_order(observed, labels)
         right = task.agrees(observed.answers, labels).numpy()
         keys = labels if labels.ndim == 1 else keys
-    share = anchor_share(len(reference), share, most)
+    share = min(share, most / len(reference))
     chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     anchors = chosen[right[chosen]]
     if len(anchors) < 2:
@@ -136,13 +129,34 @@ def split_trusted(
             "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
+    known = None
+    if Logits in task.provides:
+        known = covered(observed.groups[torch.from_numpy(anchors)])
+        judged = torch.isin(observed.groups, known).numpy()
+        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not judged[i]}
+        anchors, calibration = anchors[judged[anchors]], calibration[judged[calibration]]
+        if not len(anchors):
+            raise Inconclusive(
+                "no class has enough trusted examples to learn from; give at least six of each "
+                "class that is to be judged."
+            )
     return TrustedSplit(
         observed.take(anchors),
         observed.take(calibration),
         left_out,
         observed,
         None if labels is None else float(right.mean()),
+        known,
     )
+
+
+def _check_order(observed: Observed, labels: np.ndarray) -> None:
+    """Refuse labels that do not belong to the answers of a classifier."""
+    if Logits not in observed.task.provides or labels.ndim != 1:
+        return
+    names = observed.task.label_words(np.arange(observed.logits.shape[1]))
+    for found in probe_order(observed.groups.numpy(), labels, names):
+        raise Inconclusive(f"{found.title}. {found.detail} {found.action}")
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:

@@ -65,6 +65,7 @@ def verdicts(
                     because=because,
                     problems=calibrated.problems,
                     finite=finite,
+                    covered=bool(judged.covered[place]),
                 ),
                 evidence=_evidence(judged, place, anchors) if finite else (),
                 explained={

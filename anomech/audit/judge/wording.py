@@ -14,6 +14,7 @@ def reason(
     because: str = "",
     problems: tuple[str, ...] = (),
     finite: bool = True,
+    covered: bool = True,
 ) -> str:
     """Why this decision, for someone who is no researcher.
 
@@ -24,7 +25,10 @@ def reason(
         because: what the detector says of the cause of a flag; empty for nothing.
         problems: of the detector.
         finite: whether there is a score.
+        covered: whether enough trusted examples share the answer.
     """
+    if not covered:
+        return "No verdict: too few trusted examples have this answer."
     if not finite:
         return "No verdict: the score is not a finite number."
     if decision == "inconclusive":

@@ -11,6 +11,7 @@ import torch
 
 from anomech.audit.load.fingerprints import combined, numbers
 from anomech.audit.load.loading import Loaded
+from anomech.kernel.task import Task
 from anomech.records import Provenance, Run
 
 
@@ -19,9 +20,15 @@ def now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def collect(loaded: Loaded, trusted: Iterable[str], seed: int) -> Provenance:
-    """Versions, device, seed and fingerprints; `trusted` are digests of the trusted examples."""
-    task = loaded.task
+def collect(loaded: Loaded, task: Task, trusted: Iterable[str], seed: int) -> Provenance:
+    """Versions, device, seed and fingerprints.
+
+    Args:
+        loaded: model and inputs.
+        task: the model when it had seen trusted examples.
+        trusted: digests of the trusted examples.
+        seed: of the run.
+    """
     return Provenance(
         anomech=version("anomech"),
         python=platform.python_version(),

@@ -7,17 +7,17 @@ digest over all of it tells a file that was damaged; who can write it can write 
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as packed
 from torch import Tensor
 
-from anomech.kernel.errors import DataError, RunError
+from anomech.kernel.errors import DataError
+from anomech.records import write_bytes
 
 SCHEMA = 1
 HEADER = "anomech"
@@ -33,17 +33,8 @@ def write_saved(path: Path, facts: Mapping[str, Any], tensors: Mapping[str, Tens
     written = {name: _written(tensor) for name, tensor in tensors.items()}
     signed = {"schema": SCHEMA, "anomech": version("anomech"), **facts}
     signed["digest"] = _digest(signed, written)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(written, temporary, {HEADER: json.dumps(signed, allow_nan=False)})
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):  # its folder may not exist or may be read-only
-            temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"{path.name} could not be written ({error}); free some space or choose another place."
-        ) from None
+    header = {HEADER: json.dumps(signed, allow_nan=False)}
+    write_bytes(path, packed(written, header))
 
 
 def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -1,5 +1,11 @@
-"""The run folder: whose it is, and how a run that ends early is noted."""
+"""The run folder: whose it is, and how a run that ends early is noted.
 
+A folder may have been made ready by someone else: links in it are refused, and files are written
+under names that nobody can know before.
+"""
+
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,23 +17,28 @@ from anomech.audit.plan import Plan, as_yaml, read_plan
 from anomech.audit.settings import difference
 from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
+from anomech.kernel.files import PARTIAL
 from anomech.records import (
     Finding,
     Run,
     Status,
+    changed,
     read_findings,
     read_record,
     write_findings,
     write_record,
     write_text,
 )
-from anomech.report.run.render import render
+from anomech.report.run.render import FILE, render
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
 
 PROFILE = f"{WORK}/profile.safetensors"
 """What was fitted, so that a resumed run does not fit again."""
+
+INSIDE = (WORK, "scores", "previews")
+"""Folders that a run makes."""
 
 
 def open_folder(plan: Plan, out: Path) -> Run | None:
@@ -39,25 +50,107 @@ def open_folder(plan: Plan, out: Path) -> Run | None:
     Raises:
         RunError: it holds another plan's run, or something that is no run.
     """
+    _refuse_links(out)
     if (out / "plan.yaml").exists():
-        changed = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
+        differing = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
         run = read_record(out / "run.json", Run) if (out / "run.json").exists() else None
-        if changed and not (run is None or _fruitless(out, run)):
+        if differing and not (run is None or _fruitless(out, run)):
             raise RunError(
-                f"{out} holds a run of another plan (it differs in {', '.join(changed[:3])}); "
+                f"{out} holds a run of another plan (it differs in {', '.join(differing[:3])}); "
                 "choose another --out."
             )
-        if not changed and run is not None and run.status == "complete":
-            return run
+        if not differing and run is not None and run.status == "complete":
+            return _finished(out, run)
     elif out.exists() and not (out.is_dir() and _empty(out)):
         raise RunError(f"{out} is not an empty folder and holds no run; choose another --out.")
+    _sweep(out)
     write_text(out / "plan.yaml", as_yaml(plan))
     return None
 
 
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep a folder for this process; it is made if it is not there.
+
+    The lock is on the folder itself and goes with the process, however that ends. Where the system
+    or the file system has no such locks (Windows, some network drives), nothing is kept.
+
+    Raises:
+        RunError: another process works in it, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out} is no folder ({error.strerror}); choose another --out.") from None
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        with suppress(NotImplementedError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunError(
+            f"another process works in {out} at this moment; wait until it ends, or choose another "
+            "--out."
+        ) from None
+    except OSError:
+        pass  # this file system has no locks
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _finished(out: Path, run: Run) -> Run:
+    """A complete run, once it is as it was left; what a kill at its very end left is mended.
+
+    Raises:
+        RunError: its files were changed.
+    """
+    if different := changed(out, run):
+        raise RunError(
+            f"{out} holds a finished run of this plan, but {different[0]} changed since the run; "
+            "do not rely on it, and choose another --out."
+        )
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    _sweep(out)
+    if not (out / FILE).exists():
+        render(out)
+    return run
+
+
+def _refuse_links(out: Path) -> None:
+    """Refuse a folder with links in it, which no run makes and through which it would write."""
+    for folder in (out, *(out / name for name in INSIDE)):
+        if not folder.is_dir():
+            continue
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise RunError(
+                        f"{folder.name}/{entry.name} is a link, which no run makes, so nothing is "
+                        "written there; choose another --out."
+                    )
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed process was about to write."""
+    for path in out.glob(".*.partial"):
+        if _partial(path):
+            path.unlink(missing_ok=True)
+
+
 def _empty(out: Path) -> bool:
-    # Hidden files are leftovers: of a file manager, or of a write that was cut short.
-    return all(path.name.startswith(".") for path in out.iterdir())
+    """Whether there is nothing, not even hidden, apart from what a killed process left."""
+    return all(_partial(path) for path in out.iterdir())
+
+
+def _partial(path: Path) -> bool:
+    return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def _fruitless(out: Path, run: Run) -> bool:

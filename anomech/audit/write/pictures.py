@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomech.kernel.errors import RunError
 from anomech.kernel.types import Examples, Preview
-from anomech.records import Mechanism, Verdict
+from anomech.records import Mechanism, Verdict, write_bytes
 
 FOLDER = "previews"
 SUFFIX = {"image": ".png", "text": ".txt"}
@@ -51,12 +50,5 @@ def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:
 def _file(out: Path, preview: Preview) -> str:
     digest = hashlib.blake2b(preview.data, digest_size=12).hexdigest()
     name = f"{FOLDER}/{digest}{SUFFIX[preview.kind]}"
-    try:
-        (out / FOLDER).mkdir(exist_ok=True)
-        (out / name).write_bytes(preview.data)
-    except OSError as error:
-        raise RunError(
-            f"{name} could not be written ({error.strerror}); free some space, then run the same "
-            "command again: finished work is kept."
-        ) from None
+    write_bytes(out / name, preview.data)
     return name

@@ -1,5 +1,6 @@
 """The end of a run: chunks on disk become the rows of the run folder, one chunk at a time."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from torch import Tensor
 from anomech.audit.judge import chunks
 from anomech.audit.judge.batch import decided
 from anomech.audit.judge.fitting import Fitted
-from anomech.audit.judge.tally import Outcome, Tally
+from anomech.audit.judge.tally import MOST_ANSWERS, Outcome, Tally
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
+from anomech.audit.probing import answers, files
+from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
 from anomech.calibration.discovery import fewest_flags
@@ -169,11 +172,15 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         if kept.plan.control == "batch" and fewest > 1:
             listed.append(findings.blind(fewest, len(inputs), calibration, budget))
         listed += findings.mechanisms(found)
-    listed += [
-        findings.poor_health(name, each.problems[0])
-        for name, each in fitted.detectors.items()
-        if each.problems
-    ]
+    listed += fitted.noticed
+    already = without_verdicts(fitted.noticed)
+    for name, each in fitted.detectors.items():
+        own = [problem for problem in each.problems if problem not in already]
+        listed += [findings.poor_health(name, problem) for problem in own[:1]]
+    if len(kept.tally.answers) < MOST_ANSWERS:
+        listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.answers))
+    listed += files.probe("inputs", inputs)
+    listed += files.probe("trusted examples", kept.loaded.reference)
     shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from markupsafe import Markup
 
+from anomech.kernel.files import regular_file
 from anomech.records import ExampleRow
 from anomech.report.words import clean, clip
 
@@ -96,7 +97,7 @@ def _preview(folder: Path, row: ExampleRow, page: _Page) -> Markup:
     if path is None or make is None:
         return _nothing("preview refused")
     try:
-        with open(path, "rb") as file:
+        with regular_file(path, follow=False) as file:
             data = file.read(LIMIT_ONE + 1)
     except OSError:
         return _nothing("preview missing")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from anomech import records
 from anomech.kernel.errors import RunError
@@ -57,6 +57,7 @@ class Folder:
         decisions: how often each decision was made.
         flagged: the most anomalous flagged inputs, the most anomalous first; ties in the order of
             their ids.
+        causes: how many flags each cause has, by its name.
         measured: flagged inputs whose explained fractions are known.
         explained: their mean by part of the network.
         trusted: trusted examples that are nearest to those flagged, by id.
@@ -75,6 +76,7 @@ class Folder:
     listed: int
     decisions: Mapping[str, int]
     flagged: tuple[records.Verdict, ...]
+    causes: Mapping[str, int]
     measured: int
     explained: Mapping[str, float]
     trusted: Mapping[str, records.ExampleRow]
@@ -103,7 +105,8 @@ def read(path: Path) -> Folder:
     lead = _lead(path, run)
     file = f"scores/{lead}.jsonl" if lead else "scores"
     verdicts = _rows(path, "verdicts.jsonl", records.Verdict, "verdicts", missing)
-    decisions, flagged, measured, explained = _judged(verdicts)
+    told = _judged(verdicts)
+    flagged = told.flagged
     wanted = {verdict.id for verdict in flagged}
     wanted |= {name for one in run.mechanisms for name in one.examples}
     near = {anchor.anchor for verdict in flagged for anchor in verdict.evidence}
@@ -113,26 +116,36 @@ def read(path: Path) -> Folder:
         path=path,
         run=run,
         listed=listed,
-        decisions=decisions,
+        decisions=told.decisions,
         flagged=flagged,
-        measured=measured,
-        explained=explained,
+        causes=told.causes,
+        measured=told.measured,
+        explained=told.explained,
         trusted=trusted,
         inputs=inputs,
         left_out=unused[False],
         unjudged=unused[True],
         lead=lead,
         marks=_marks(_rows(path, file, records.ScoreRow, "scores", missing)),
-        findings=_findings(path, missing),
+        findings=(*_changes(path, run), *_findings(path, missing)),
         missing=missing,
     )
 
 
-def _judged(
-    verdicts: Iterable[records.Verdict],
-) -> tuple[Mapping[str, int], tuple[records.Verdict, ...], int, Mapping[str, float]]:
-    """Decisions counted, the most anomalous flags, and the mean explained fractions of all."""
+class _Judged(NamedTuple):
+    """What is kept of all verdicts; see `Folder`."""
+
+    decisions: Mapping[str, int]
+    flagged: tuple[records.Verdict, ...]
+    causes: Mapping[str, int]
+    measured: int
+    explained: Mapping[str, float]
+
+
+def _judged(verdicts: Iterable[records.Verdict]) -> _Judged:
+    """Decisions and causes counted, the most anomalous flags, and mean explained fractions."""
     decisions: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
     totals: dict[str, float] = {}
     often: Counter[str] = Counter()
     flagged: list[records.Verdict] = []
@@ -144,12 +157,15 @@ def _judged(
         flagged.append(verdict)
         if len(flagged) >= 2 * MOST_FLAGGED:
             flagged = sorted(flagged, key=_most_anomalous_first)[:MOST_FLAGGED]
+        if verdict.cause is not None:
+            causes[verdict.cause] += 1
         measured += bool(verdict.explained)
         for part, value in verdict.explained.items():
             totals[part] = totals.get(part, 0.0) + value
             often[part] += 1
     shown = tuple(sorted(flagged, key=_most_anomalous_first)[:MOST_FLAGGED])
-    return decisions, shown, measured, {part: sum_ / often[part] for part, sum_ in totals.items()}
+    explained = {part: total / often[part] for part, total in totals.items()}
+    return _Judged(decisions, shown, causes, measured, explained)
 
 
 def _chosen(
@@ -218,6 +234,23 @@ def _rows(
         missing[kind] = f"{name} is not in the run folder: {_WITHOUT[kind]}"
         return ()
     return records.iterate_rows(path / name, cls)
+
+
+def _changes(path: Path, run: records.Run) -> tuple[records.Finding, ...]:
+    """A finding if files are not as the run left them."""
+    different = records.changed(path, run)
+    if not different:
+        return ()
+    more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+    return (
+        records.Finding(
+            code="run-changed",
+            severity="high",
+            title="Files of this run were changed since the run",
+            detail=f"Not as the run left them: {', '.join(different[:3])}{more}.",
+            action="Do not rely on this page; run the audit again, into another folder.",
+        ),
+    )
 
 
 def _findings(path: Path, missing: dict[str, str]) -> tuple[records.Finding, ...]:

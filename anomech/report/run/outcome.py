@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anomech.records import DetectorSummary, Run
+from anomech.records import DetectorSummary, FalseFlagRate, Run
 from anomech.report.run.folder import Folder
 from anomech.report.words import STATUS, count, percent
 
@@ -37,10 +37,24 @@ def chance(run: Run, inputs: int) -> str:
             "at most, are expected to be false."
         )
     rarely = "" if run.tolerated is None else f", and rarely more than {run.tolerated:,}"
-    return (
-        f"At a budget of {percent(run.budget)}, about {_about(inputs * run.budget)} would be "
+    said = (
+        f"At a budget of {percent(run.budget)}, about {about(inputs * run.budget)} would be "
         f"expected by chance alone{rarely}."
     )
+    return said if run.rate is None else f"{said} {known_rate(run.budget, run.rate)}"
+
+
+def known_rate(budget: float, rate: FalseFlagRate) -> str:
+    """What a budget comes to with one trusted set, in a sentence."""
+    return (
+        f"With so many calibration examples {percent(budget)} means {_rounded(rate.mean)}, "
+        f"give or take {_rounded(rate.spread)}."
+    )
+
+
+def _rounded(share: float) -> str:
+    """A share with one decimal, or as many as a small one needs."""
+    return percent(share) if share < 0.001 else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def answer(folder: Folder) -> Answer:
@@ -110,7 +124,8 @@ def _judged(folder: Folder) -> Answer:
     return Answer(asked, headline, by_chance, _CALM + meaning, _REST, level)
 
 
-def _about(expected: float) -> str:
+def about(expected: float) -> str:
+    """A number of inputs that is only expected, in round figures."""
     return "1" if 0.5 <= expected < 1.5 else f"{expected:,.0f}" if expected >= 1 else "none"
 
 

@@ -47,6 +47,16 @@ class Card:
 
 
 @dataclass(frozen=True)
+class CauseCard:
+    """What some flags are due to: how many, what that means, and what to do about them."""
+
+    name: str
+    count: int
+    because: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class MechanismCard:
     """One mechanism with its most central examples."""
 
@@ -95,6 +105,7 @@ class Page:
     pictures: Markup
     score_chart: Markup
     p_value_chart: Markup
+    causes: tuple[CauseCard, ...]
     cards: tuple[Card, ...]
     flagged: int
     mechanisms: tuple[MechanismCard, ...]
@@ -102,7 +113,7 @@ class Page:
     left_out: tuple[LeftOut, ...]
     unjudged: tuple[LeftOut, ...]
     judged: int
-    expected: float
+    expected: str
 
 
 def build(folder: Folder) -> Page:
@@ -116,6 +127,7 @@ def build(folder: Folder) -> Page:
         pictures=found.definitions,
         score_chart=_score_chart(folder),
         p_value_chart=_p_value_chart(folder),
+        causes=_causes(folder),
         cards=tuple(_card(folder, verdict, found) for verdict in folder.flagged),
         flagged=folder.decisions.get("flag", 0),
         mechanisms=tuple(
@@ -125,7 +137,7 @@ def build(folder: Folder) -> Page:
         left_out=_left_out(folder.left_out, found),
         unjudged=_left_out(folder.unjudged, found),
         judged=judged,
-        expected=judged * folder.run.budget,
+        expected=outcome.about(judged * folder.run.budget),
     )
 
 
@@ -144,6 +156,16 @@ def _worth_showing(folder: Folder) -> Iterator[ExampleRow]:
     for groups in (folder.left_out, folder.unjudged):
         for group in _reasons(groups).values():
             yield from group.rows
+
+
+def _causes(folder: Folder) -> tuple[CauseCard, ...]:
+    """Declared causes that flags have, the most frequent first."""
+    found = [
+        CauseCard(one.name, folder.causes[one.name], one.because, one.advice)
+        for one in folder.run.causes
+        if folder.causes.get(one.name)
+    ]
+    return tuple(sorted(found, key=lambda cause: -cause.count))
 
 
 def _card(folder: Folder, verdict: Verdict, found: embedded.Embedded) -> Card:

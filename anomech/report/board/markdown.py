@@ -1,24 +1,28 @@
-"""Tables of a bench, in Markdown and CSV. Every number comes from a card."""
+"""The tables of a bench in Markdown, and a short one for a terminal. Every number is of a card."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from anomech.records.scorecards import BenchRun, Comparison, Rates, Scorecard, ThresholdKind
-
-Measurement = Callable[[Scorecard], float | None]
+from anomech.records.scorecards import BenchRun, Comparison, Scorecard
+from anomech.report.board.standings import (
+    Case,
+    Measurement,
+    auroc,
+    case_of,
+    rate,
+    spread,
+)
 
 MISSING = "–"
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A column of numbers.
+class Listing:
+    """One table of numbers.
 
     Attributes:
-        title: of its table.
-        of: reads it off a card.
+        title: above it.
+        of: reads a number off a card.
         percent: whether it is written as percent.
     """
 
@@ -33,45 +37,25 @@ class Measure:
         return f"{100 * value:.2f}" if self.percent else f"{value:.3f}"
 
 
-def auroc(card: Scorecard) -> float | None:
-    """Of the ranking."""
-    return card.auroc.value if card.auroc else None
-
-
-def rate(
-    name: str, threshold: ThresholdKind, budget: float, *, filtered: bool = False
-) -> Measurement:
-    """Reads one field of `Rates`, such as "tpr"."""
-
-    def of(card: Scorecard) -> float | None:
-        for each in card.rates:
-            if (each.threshold, each.budget, each.filtered) == (threshold, budget, filtered):
-                value: float | None = getattr(each, name)
-                return value
-        return None
-
-    return of
-
-
-def measures(budget: float) -> tuple[Measure, ...]:
-    """What the tables show at a budget."""
+def listings(budget: float) -> tuple[Listing, ...]:
+    """What is listed at a budget."""
     at = f"at a calibrated {budget:.0%}"
     return (
-        Measure(f"DER {at}", rate("der", "calibrated", budget)),
-        Measure(f"DER {at}, flagged inputs rejected", rate("der_model", "calibrated", budget)),
-        Measure(
+        Listing(f"DER {at}", rate("der", "calibrated", budget)),
+        Listing(f"DER {at}, flagged inputs rejected", rate("der_model", "calibrated", budget)),
+        Listing(
             f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
             "(published form)",
             rate("der", "oracle", budget, filtered=True),
         ),
-        Measure("AUROC", auroc),
-        Measure(f"TPR {at}, percent", rate("tpr", "calibrated", budget), percent=True),
-        Measure(f"Measured FPR {at}, percent", rate("fpr", "calibrated", budget), percent=True),
+        Listing("AUROC", auroc),
+        Listing(f"TPR {at}, percent", rate("tpr", "calibrated", budget), percent=True),
+        Listing(f"Measured FPR {at}, percent", rate("fpr", "calibrated", budget), percent=True),
     )
 
 
 @dataclass(frozen=True)
-class Row:
+class CaseRow:
     """One case with a value for each detector."""
 
     name: str
@@ -79,38 +63,42 @@ class Row:
     values: tuple[float | None, ...]
 
 
-def mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are known; None if there are none."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
 def detectors_of(cards: Sequence[Scorecard]) -> list[str]:
     """Detectors in the order of the suite."""
     return list(dict.fromkeys(card.detector for card in cards))
 
 
-def case_of(card: Scorecard) -> str:
-    """Subject and condition."""
-    return " · ".join(word for word in (card.subject, card.condition) if word)
+def names_of(cards: Sequence[Scorecard]) -> dict[Case, str]:
+    """What cases are called, with data and network where these differ."""
+    cases = list(dict.fromkeys(case_of(card) for card in cards))
+    many_data = len({case.data for case in cases}) > 1
+    many_networks = len({case.network for case in cases}) > 1
+
+    def name(case: Case) -> str:
+        about = (case.data if many_data else "", case.network if many_networks else "")
+        return " · ".join(word for word in (case.name, *about) if word)
+
+    return {case: name(case) for case in cases}
 
 
-def rows_of(cards: Sequence[Scorecard], measure: Measure, detectors: Sequence[str]) -> list[Row]:
+def rows_of(
+    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
+) -> list[CaseRow]:
     """A row for each case that anything was measured on; its value is the mean over seeds."""
     rows = []
-    for case in dict.fromkeys(case_of(card) for card in cards):
+    for case, name in names_of(cards).items():
         some = [card for card in cards if case_of(card) == case]
         values = tuple(
-            mean(measure.of(card) for card in some if card.detector == detector)
+            _mean(listing.of(card) for card in some if card.detector == detector)
             for detector in detectors
         )
         if any(value is not None for value in values):
-            rows.append(Row(case, some[0].role, values))
+            rows.append(CaseRow(name, case.role, values))
     return rows
 
 
 def means_of(
-    cards: Sequence[Scorecard], measure: Measure, detectors: Sequence[str]
+    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
 ) -> list[list[str]]:
     """Means over cases in words: of all cases, of development and check cases, of each group.
 
@@ -124,31 +112,36 @@ def means_of(
     parts += [(f"mean, {group}", [c for c in cards if c.group == group]) for group in groups]
     made = []
     for name, some in parts:
-        if rows := rows_of(some, measure, detectors):
+        if rows := rows_of(some, listing, detectors):
             columns = zip(*(row.values for row in rows), strict=True)
-            made.append([name, *(_averaged(column, measure) for column in columns)])
+            made.append([name, *(_averaged(column, listing) for column in columns)])
     return made
 
 
-def _averaged(values: Sequence[float | None], measure: Measure) -> str:
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = spread(values)
+    return found.mean if found else None
+
+
+def _averaged(values: Sequence[float | None], listing: Listing) -> str:
     known = sum(value is not None for value in values)
     over = "" if known in (0, len(values)) else f" ({known} of {len(values)})"
-    return measure.write(mean(values)) + over
+    return listing.write(_mean(values)) + over
 
 
 def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list[list[str]]]:
     """A short table: one row a detector, means over cases."""
-    der, _, published, ranking, tpr, fpr = measures(budget)
+    der, _, published, ranking, tpr, fpr = listings(budget)
     short = {"DER": der, "oracle DER": published, "AUROC": ranking, "TPR %": tpr, "FPR %": fpr}
     detectors = detectors_of(cards)
     columns = {}
-    for name, measure in short.items():
-        for _, *values in means_of(cards, measure, detectors)[:1]:
+    for name, listing in short.items():
+        for _, *values in means_of(cards, listing, detectors)[:1]:
             columns[name] = values
     rows = []
     for place, detector in enumerate(detectors):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
-        passes = mean(each.passes for each in costs)
+        passes = _mean(each.passes for each in costs)
         seconds = sum(each.fit_seconds + each.score_seconds for each in costs)
         last = [MISSING if passes is None else f"{passes:.3g}", f"{seconds:.1f}"]
         rows.append([detector, *(column[place] for column in columns.values()), *last])
@@ -169,10 +162,10 @@ def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]
         "Development cases were looked at while methods were made, check cases were not.",
     ]
     for budget in budgets:
-        for measure in measures(budget):
-            if measure.of is auroc and budget != budgets[0]:
+        for listing in listings(budget):
+            if listing.of is auroc and budget != budgets[0]:
                 continue
-            lines += _table(cards, measure)
+            lines += _table(cards, listing)
     lines += _compared(run.comparisons)
     lines += _networks(cards)
     lines += _costs(cards)
@@ -180,45 +173,14 @@ def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]
     return "\n".join(lines) + "\n"
 
 
-def comma_separated(cards: Sequence[Scorecard]) -> str:
-    """One line for each cell and threshold; a cell without rates has one line."""
-    stream = io.StringIO()
-    plain = [name for name in Scorecard.model_fields if name not in ("auroc", "rates", "cost")]
-    costs = [
-        "passes",
-        "fit_seconds",
-        "score_seconds",
-        "tracing_seconds",
-        "plain_seconds",
-        "peak_mib",
-    ]
-    names = [*plain, "auroc", "auroc_low", "auroc_high", *Rates.model_fields, *costs]
-    writer = csv.DictWriter(stream, names, lineterminator="\n")
-    writer.writeheader()
-    for card in cards:
-        row = {name: getattr(card, name) for name in plain}
-        if card.auroc:
-            row |= {
-                "auroc": card.auroc.value,
-                "auroc_low": card.auroc.low,
-                "auroc_high": card.auroc.high,
-            }
-        if card.cost:
-            row |= card.cost.model_dump()
-        writer.writerows(row | rates.model_dump() for rates in card.rates or ())
-        if not card.rates:
-            writer.writerow(row)
-    return stream.getvalue()
-
-
-def _table(cards: Sequence[Scorecard], measure: Measure) -> list[str]:
+def _table(cards: Sequence[Scorecard], listing: Listing) -> list[str]:
     detectors = detectors_of(cards)
-    rows = rows_of(cards, measure, detectors)
+    rows = rows_of(cards, listing, detectors)
     if not rows:
         return []
-    body = [[row.name, row.role, *map(measure.write, row.values)] for row in rows]
-    body += [[name, "", *values] for name, *values in means_of(cards, measure, detectors)]
-    return ["", f"## {measure.title}", "", *_grid(["case", "role", *detectors], body)]
+    body = [[row.name, row.role, *map(listing.write, row.values)] for row in rows]
+    body += [[name, "", *values] for name, *values in means_of(cards, listing, detectors)]
+    return ["", f"## {listing.title}", "", *_grid(["case", "role", *detectors], body)]
 
 
 def _compared(comparisons: Sequence[Comparison]) -> list[str]:
@@ -240,14 +202,15 @@ def _compared(comparisons: Sequence[Comparison]) -> list[str]:
 
 def _networks(cards: Sequence[Scorecard]) -> list[str]:
     """What the networks do before any detection, as each case's first answered cell has it."""
-    percent = Measure("", auroc, percent=True)
+    percent = Listing("", auroc, percent=True)
     body = []
+    names = names_of(cards)
     for case in dict.fromkeys((case_of(card), card.seed) for card in cards):
         done = [c for c in cards if (case_of(c), c.seed) == case and c.status == "done"]
         for card in done[:1]:
             shares = map(percent.write, (card.accuracy, card.success, card.robust))
             counts = (card.trusted, card.normal, card.anomalous)
-            body.append([case[0], str(card.seed), *shares, *map(str, counts)])
+            body.append([names[case[0]], str(card.seed), *shares, *map(str, counts)])
     head = ["case", "seed", "accuracy, %", "attack success, %", "robust accuracy, %"]
     head += ["trusted", "normal", "anomalous"]
     return ["", "## Networks and inputs", "", *_grid(head, body)] if body else []
@@ -258,15 +221,15 @@ def _costs(cards: Sequence[Scorecard]) -> list[str]:
     for detector in detectors_of(cards):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
         if costs:
-            times = mean(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
+            times = _mean(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
             peaks = [each.peak_mib for each in costs if each.peak_mib is not None]
             body.append(
                 [
                     detector,
-                    f"{mean(each.passes for each in costs):.3g}",
+                    f"{_mean(each.passes for each in costs):.3g}",
                     f"{times:.3g}",
-                    f"{mean(each.fit_seconds for each in costs):.3g}",
-                    f"{mean(each.score_seconds for each in costs):.3g}",
+                    f"{_mean(each.fit_seconds for each in costs):.3g}",
+                    f"{_mean(each.score_seconds for each in costs):.3g}",
                     f"{max(peaks):.0f}" if peaks else MISSING,
                 ]
             )

@@ -1,0 +1,114 @@
+"""Which answers trusted examples can explain at all.
+
+An answer that no trusted example shares is unlike anything trusted, whatever its cause, so a clean
+input with it would be flagged. Such answers are not judged.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from scipy.stats import binom
+from torch import Tensor
+
+from anomech.records import Finding
+
+LEAST = 3
+"""Correctly answered examples to learn from that a class needs: an example among them is compared
+with the others of its class, and with one other alone their scatter is not known."""
+
+SHOWN = 12
+
+SMALL = 0.5
+"""Share of the usual number of anchors a class below which a class counts as small."""
+
+LEVEL, CHANCE = 0.05, 0.01
+"""A small class is not judged where so many of its own trusted examples have p-values up to `LEVEL`
+that it would happen by chance in one of a hundred such classes."""
+
+
+def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor, budget: float) -> Tensor:
+    """Small groups whose own calibration examples look unusual, ascending int64.
+
+    A class with far fewer anchors than others is explained worse, whatever the input. Only small
+    classes are asked: in a large one it would be the inputs that differ.
+
+    Args:
+        p_values: of calibration examples among themselves `[calibration]`.
+        groups: of their answers.
+        anchors: groups of the anchors' answers `[anchors]`.
+        budget: of the run.
+    """
+    level, found = max(LEVEL, budget), []
+    kinds, counts = anchors.unique(return_counts=True)
+    for kind in kinds[counts < SMALL * counts.double().median()].tolist():
+        own = p_values[groups == kind]
+        low = int((own <= level).sum())
+        if low and binom.sf(low - 1, len(own), level) < CHANCE:
+            found.append(kind)
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def covered(groups: Tensor, least: int = LEAST) -> Tensor:
+    """Groups with enough anchors, ascending int64.
+
+    Args:
+        groups: of the anchors' answers, int64 `[anchors]`.
+        least: anchors that are enough.
+    """
+    kinds, counts = groups.unique(return_counts=True)
+    return kinds[counts >= least]
+
+
+def probe(known: Tensor, names: Sequence[str]) -> list[Finding]:
+    """A finding that names the classes without enough trusted examples.
+
+    Args:
+        known: classes with enough of them.
+        names: of all classes.
+    """
+    open_ = torch.ones(len(names), dtype=torch.bool)
+    open_[known] = False
+    missing = [f"'{names[place]}'" for place in torch.nonzero(open_)[:, 0].tolist()]
+    if not missing:
+        return []
+    one, listed = len(missing) == 1, _listed(missing)
+    return [
+        Finding(
+            code="not-covered",
+            severity="medium",
+            title=f"{len(missing)} of {len(names)} classes {'is' if one else 'are'} not covered by "
+            "trusted examples",
+            detail=f"There are fewer than {LEAST} correctly answered ones to learn from of "
+            f"{listed}. Inputs with {'this answer' if one else 'these answers'} are inconclusive.",
+            action=f"Add trusted examples of {'it' if one else 'them'}; half of those given "
+            "calibrate and are not learned from.",
+        )
+    ]
+
+
+def probe_misjudged(groups: Tensor, names: Sequence[str]) -> list[Finding]:
+    """A finding that names classes whose own trusted examples look unusual.
+
+    Args:
+        groups: from `misjudged`.
+        names: of these.
+    """
+    if not len(groups):
+        return []
+    listed = _listed([f"'{name}'" for name in names])
+    return [
+        Finding(
+            code="not-covered",
+            severity="medium",
+            title=f"Trusted examples of {len(names)} class{'es' * (len(names) > 1)} look unusual "
+            "among trusted examples",
+            detail=f"Far more than the budget of those answered {listed} would be flagged, because "
+            "there are far fewer of them than of others. Inputs with such an answer are "
+            "inconclusive.",
+            action="Add trusted examples of what is named.",
+        )
+    ]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")

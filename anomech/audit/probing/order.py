@@ -1,0 +1,85 @@
+"""Whether labels follow the order of the model's classes.
+
+Folders named 0 to 42 and sorted as text come as 0, 1, 10, 11, ...: nearly all labels are then
+wrong, and so is everything that is learned from them. Where fewer than half of the labels are
+answered, the order that fits best is looked for: the natural one of the names, and the best of all
+(an assignment problem over the table of labels and answers).
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from anomech.records import Finding
+
+LEAST = 0.5
+"""Share of labels that must be answered."""
+
+NEARLY = 0.95
+"""The natural order is named where it fits nearly as well as the best of all."""
+
+
+def probe(answers: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[Finding]:
+    """A finding if labels and answers do not belong together.
+
+    Args:
+        answers: class indices that the model gave `[examples]`.
+        labels: class indices of the trusted set `[examples]`.
+        names: of the classes, in the order of the labels.
+    """
+    agreement = float((answers == labels).mean())
+    if agreement >= LEAST:
+        return []
+    natural = natural_order(names)
+    best = best_order(answers, labels, len(names))
+    fits, could = (_agreement(answers, labels, order) for order in (natural, best))
+    title = f"The model answers only {agreement:.0%} of {len(labels)} trusted examples as labeled"
+    if fits >= max(LEAST, NEARLY * could):
+        first = ", ".join(f"'{names[i]}'" for i in np.argsort(natural)[:4])
+        detail = (
+            f"With the classes in natural order ({first}, ...) instead of that of their names as "
+            f"text it would answer {fits:.0%}."
+        )
+        action = "Name the class folders so that both orders are one: 00, 01, 02, ... 10."
+    elif could >= LEAST:
+        moved = [f"label {i} as {best[i]}" for i in range(len(names)) if best[i] != i]
+        shown = ", ".join(moved[:6]) + (", ..." if len(moved) > 6 else "")
+        detail = f"In another order of the classes it would answer {could:.0%}: {shown}."
+        action = "Bring labels and the model's outputs into one order."
+    else:
+        detail = f"No order of the classes fits; the best would give {could:.0%}."
+        action = (
+            "Check that the weights belong to the model, and the normalization (task.mean, "
+            "task.std)."
+        )
+    return [Finding(code="class-order", severity="high", title=title, detail=detail, action=action)]
+
+
+def natural_order(names: Sequence[str]) -> np.ndarray:
+    """Place of each name if numbers in names count as numbers, int64 `[names]`."""
+    keys = [
+        [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in _parts(name)]
+        for name in names
+    ]
+    order = sorted(range(len(names)), key=lambda place: keys[place])
+    return np.argsort(np.array(order, np.int64))
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"(\d{1,18})", name)
+
+
+def best_order(answers: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The answer that stands for each label if they are matched one to one, int64 `[classes]`."""
+    size = max(classes, int(answers.max(initial=0)) + 1, int(labels.max(initial=0)) + 1)
+    table = np.zeros((size, size))
+    np.add.at(table, (labels, answers), 1)
+    table += 1e-6 * np.eye(size)  # labels without examples keep their place
+    return np.asarray(linear_sum_assignment(-table)[1], np.int64)
+
+
+def _agreement(answers: np.ndarray, labels: np.ndarray, order: np.ndarray) -> float:
+    inside = labels < len(order)
+    return float((order[labels[inside]] == answers[inside]).sum() / len(labels))

@@ -1,0 +1,97 @@
+"""What all work of a bench shares: its suite and data, and where everything is."""
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anomech.bench.cells import Case, Cell
+from anomech.bench.scene import Material
+from anomech.bench.suite import Suite, perturbations
+from anomech.kernel import plugins
+from anomech.kernel.code import code_of
+from anomech.kernel.config import build, resolved
+from anomech.kernel.types import Progress, silent
+from anomech.records import read_record
+from anomech.records.scorecards import Scorecard
+
+CARD = "card.json"
+CELL = "cell.yaml"
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What all pieces of work share.
+
+    Attributes:
+        material: suite and data.
+        out: folder of the bench.
+        zoo: folder of trained networks.
+        content: hash of the data, the versions and the bench's own code.
+        progress: told about every stage, where the work is done in the caller's process.
+    """
+
+    material: Material
+    out: Path
+    zoo: Path
+    content: str
+    progress: Progress = silent
+
+    @property
+    def suite(self) -> Suite:
+        """That is run."""
+        return self.material.suite
+
+    def folder(self, cell: Cell) -> Path:
+        """Where a cell's card is."""
+        return self.out / "cells" / cell.id
+
+    def shared(self, case: Case) -> Path:
+        """Where the audit of all cells of a case is; other detectors have another."""
+        named = json.dumps([[cell.detector, cell.options] for cell in case])
+        code = blake2b(named.encode(), digest_size=4).hexdigest()
+        return self.out / "cells" / case[0].place / f"audit-{code}"
+
+    def audit(self, card: Scorecard) -> Path:
+        """Where the audit is that a card rests on."""
+        folder = self.out / "cells" / card.id
+        return folder.parent / card.audit if card.audit else folder
+
+    def card(self, cell: Cell) -> Scorecard | None:
+        """The card of a cell that has been run as the suite has it now; None if it has not."""
+        folder = self.folder(cell)
+        if not (folder / CARD).exists() or not self.belongs(cell):
+            return None
+        return read_record(folder / CARD, Scorecard)
+
+    def belongs(self, cell: Cell) -> bool:
+        """Whether what is in the cell's folder comes from the very same cell."""
+        path = self.folder(cell) / CELL
+        return path.exists() and path.read_text(encoding="utf-8") == self.described(cell)
+
+    def described(self, cell: Cell) -> str:
+        """All that determines a cell's numbers, as YAML."""
+        suite = self.suite
+        planted = cell.network.attack_objects()
+        attacks = zip(cell.network.attacks, planted, strict=True)
+        detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
+        described: dict[str, Any] = {
+            "subject": cell.subject,
+            "attacks": {name: resolved(attack) for (name, _), attack in attacks},
+            "role": cell.role,
+            "least_success": cell.spec.least_success,
+            "network": cell.network.label,
+            "recipe": resolved(cell.network.recipe),
+            "condition": {"name": cell.condition, **resolved(cell.under)},
+            "detector": {cell.detector: cell.options},
+            "seed": cell.seed,
+        }
+        shared = ("data", "trusted", "clean", "sources", "anchor_share", "budgets")
+        described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
+        described["content"] = self.content
+        moved = perturbations(cell.under)
+        described["code"] = code_of(detector, cell.network.network, *planted, *moved)
+        return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)

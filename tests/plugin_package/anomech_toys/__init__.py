@@ -1,0 +1,1 @@
+"""One toy method of each kind; see `pyproject.toml` for how they join."""
