@@ -109,9 +109,9 @@ def test_a_detector_that_a_task_cannot_serve_is_named_with_advice_that_fits_it(r
 
 def test_a_profile_of_a_language_model_judges_without_the_prompts(run, plan, tmp_path):
     profile, out = tmp_path / "p.safetensors", tmp_path / "run"
-    fitted = run("fit", "--plan", plan, "--profile", profile, "--set", "inputs=")
+    fitted = run("fit", "--plan", plan, "--profile", profile)
     assert fitted.code == 0, fitted.err
-    words = ("--set", "reference=", "--profile", profile, "--fail-on", "never")
+    words = ("--set", "reference=''", "--profile", profile, "--fail-on", "never")
     answer = run("audit", "--plan", plan, "--out", out, *words)
     assert answer.code == 0, answer.err
     rows = read_rows(out / "verdicts.jsonl", Verdict)
