@@ -217,6 +217,8 @@ class ToyLanguageOptions:
     def advice(self):
         return "Check that prompts end with a separator."
 
+    placing = frozenset()
+
     def check(self):
         pass
 
