@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
@@ -24,32 +23,32 @@ from anomech.kernel.task import (
     Preparation,
     Remark,
     Training,
+    Variations,
 )
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks._arithmetic import Layout, Precision, capacity, laid, normalized, pixels
-from anomech.tasks._calling import called
-from anomech.tasks._catching import watched_head
+from anomech.tasks._arithmetic import Precision, capacity, laid, normalized, pixels
+from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import (
     LABELS,
-    Kind,
     Outputs,
     check_finite,
     kind_of,
     response_of,
-    scores_of,
 )
 from anomech.tasks._sighting import (
     Sighting,
     check_precision,
-    layout_of,
     remarks,
     scaled,
-    sight,
     spread_over,
 )
-from anomech.tasks._twin import converted, twin
+from anomech.tasks._twin import converted
+from anomech.tasks._varying import amplified, corrupted, mixed
 from anomech.tasks._watching import watched_parameters
+
+ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
+"""Abilities of every image classifier."""
 
 FEW, MANY = 8, 256
 """Trusted images by which the head is found, and by which the kind of outputs is told."""
@@ -102,7 +101,7 @@ class ImageClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
+        given: set[Ability] = {*ALWAYS}
         seen = self._known
         if seen is None or seen.head is not None:
             given.add(Features)
@@ -113,7 +112,7 @@ class ImageClassifier:
     @cached_property
     def network(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
-        return twin(self.model, self._device).eval()
+        return self._runs.module
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
@@ -149,11 +148,11 @@ class ImageClassifier:
         """
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
+        kind, fresh = self.outputs, replace(self, seen=self._runs.sighted(few, "logits"))
         if kind == "auto":
-            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+            kind = kind_of(fresh._over(many, fresh._scores))
         if kind != "logits":
-            fresh = replace(self, seen=self._sighted(few, kind))
+            fresh = replace(self, seen=self._runs.sighted(few, kind))
         check_precision(fresh._looked_at, self.precision)
         log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
         return replace(self, seen=scaled(fresh._looked_at, log_odds))
@@ -169,12 +168,7 @@ class ImageClassifier:
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
-        tensors = {tensor.data_ptr() for tensor in self.watched.values()}
-        return {
-            name: module
-            for name, module in self.network.named_modules()
-            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
-        }
+        return self._runs.layers(self.watched)
 
     def precise(self) -> "ImageClassifier":
         """The same task in float32."""
@@ -190,11 +184,7 @@ class ImageClassifier:
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.kernel.task.Task.with_`."""
-        other = twin(self.model, self._device)
-        named = dict(other.named_parameters()) | dict(other.named_buffers())
-        for name, tensor in overlay.items():
-            named[name].data = tensor.detach().to(named[name])
-        return replace(self, model=other)
+        return replace(self, model=self._runs.with_(overlay))
 
     def state(self) -> Mapping[str, Tensor]:
         """See `anomech.kernel.task.Task.state`."""
@@ -234,17 +224,17 @@ class ImageClassifier:
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
-        buffers = self._buffers(overlay)
-        logits, _ = self._logits(self._training, {**overlay, **buffers}, self._images(batch))
+        buffers, images = self._runs.buffers(overlay), self._images(batch)
+        logits, _ = self._logits(self._runs.training, {**overlay, **buffers}, images)
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
         """See `anomech.kernel.task.Training.batch_statistics`."""
-        if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
+        if not self._runs.normalizes_batches:
             return {}
-        buffers = self._buffers(overlay)
+        buffers, images = self._runs.buffers(overlay), self._images(batch)
         with torch.no_grad():
-            self._logits(self._recalibrating, {**overlay, **buffers}, self._images(batch))
+            self._logits(self._runs.recalibrating, {**overlay, **buffers}, images)
         return buffers
 
     def embed(self, batch: Any) -> Tensor:
@@ -282,31 +272,27 @@ class ImageClassifier:
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
+    def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.mixed`: means of pixels."""
+        return mixed(batch, others, share)
+
+    def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.corrupted`: Gaussian noise."""
+        return corrupted(batch, severity, rng)
+
+    def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.amplified`: pixels are multiplied."""
+        return amplified(batch, factor)
+
+    @cached_property
+    def _runs(self) -> Network:
+        return Network(self.model, self._device, self.precision, self.pass_timeout)
+
     @cached_property
     def _device(self) -> torch.device:
         if self.device:
             return torch.device(self.device)
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
-
-    @cached_property
-    def _training(self) -> nn.Module:
-        return twin(self.network, self._device).train()
-
-    @cached_property
-    def _recalibrating(self) -> nn.Module:
-        """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
-        network = twin(self.network, self._device).eval()
-        for module in network.modules():
-            if isinstance(module, _BatchNorm):
-                module.train()
-                module.momentum = 1.0
-        return network
-
-    def _buffers(self, overlay: Overlay) -> dict[str, Tensor]:
-        """Copies of all buffers as the overlay has them; training mode writes into them."""
-        return {
-            name: overlay.get(name, buffer).clone() for name, buffer in self.network.named_buffers()
-        }
 
     @property
     def _known(self) -> Sighting | None:
@@ -322,21 +308,15 @@ class ImageClassifier:
             )
         return seen
 
-    def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
-        """What these images show; they are channels-last."""
-        layout = layout_of(lambda layout, count: self._scores(images[:count], layout), len(images))
-        return sight(self.network, lambda: self._scores(images, layout), layout, kind)
-
-    def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
-        images = laid(images, layout or self._looked_at.layout)
-        return scores_of(self._call(self.network, {}, images), len(images))
+    def _scores(self, batch: Any) -> Tensor:
+        return self._runs.scores(self._images(batch), self._looked_at.layout)
 
     def _capacity(self, examples: Examples) -> int:
         layout = "channels_last" if self._known is None else self._known.layout
 
         def call(count: int) -> None:
             images = self._images(examples.load(np.arange(min(count, len(examples)))))
-            self._call(self.network, {}, laid(images, layout))
+            self._runs.call(self.network, {}, laid(images, layout))
 
         return capacity(self.network, call, self.memory, self._device)
 
@@ -350,16 +330,10 @@ class ImageClassifier:
         """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
         if self._known is None:
             with torch.no_grad():
-                glance = self._sighted(images[:FEW].detach(), "logits")
+                glance = self._runs.sighted(images[:FEW].detach(), "logits")
             check_precision(glance, self.precision)
             vars(self)["_glance"] = glance
-        seen = self._looked_at
-        images = laid(images, seen.layout)
-        low = self.precision != "float32"
-        with watched_head(network, seen.head, self._device, low=low) as caught:
-            scores = scores_of(self._call(network, overlay, images), len(images))
-        features = None if caught.features is None else caught.features.detach().float()
-        return seen.logits(scores, caught), features
+        return self._runs.logits(network, overlay, images, self._looked_at)
 
     def _run(
         self, overlay: Overlay, images: Tensor, answers: Tensor | None
@@ -374,6 +348,3 @@ class ImageClassifier:
 
     def _images(self, batch: np.ndarray) -> Tensor:
         return normalized(pixels(batch, self._device), self.mean, self.std)
-
-    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
-        return called(network, overlay, images, self.pass_timeout)
