@@ -70,8 +70,8 @@ class Verdict(Record):
     """Number of the coarse kind of the answer, such as its class."""
     kind: str = ""
     """That kind in words, where they are not those of the answer."""
-    score: float | None
-    p_value: float | None
+    score: float | None = None
+    p_value: float | None = None
     q_value: float | None = None
     """Share of false flags to expect if this input and all more anomalous ones are flagged
     (Benjamini-Hochberg over all inputs)."""
@@ -132,7 +132,7 @@ class DetectorSummary(Record):
     lead: bool
     flagged: int
     inputs: int
-    threshold: float | None
+    threshold: float | None = None
     evaluations: float
     """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""
     fit_seconds: float

@@ -19,12 +19,14 @@ from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import from_mapping
 from anomech.audit.write import results
+from anomech.calibration.discovery import fewest_flags
+from anomech.calibration.excess import Traffic, chance_of_excess, tolerated
 from anomech.data.images import from_arrays
 from anomech.data.subset import Subset
 from anomech.engines.processes import Processes
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
-from anomech.records import Run, Verdict, read_record, read_rows
+from anomech.records import Run, Verdict, read_findings, read_record, read_rows
 
 CHUNK = 16
 
@@ -69,6 +71,33 @@ def test_an_audit_gives_what_the_library_gives_at_once(loaded, tmp_path, control
     )
     assert run.mechanisms
     assert run.compared is None
+
+
+def test_an_audit_within_classes_says_who_was_judged_by_whom(loaded, tmp_path):
+    run = judge(plan(per_class=True), loaded, tmp_path, silent)
+    assert read_record(tmp_path / "run.json", Run) == run
+    fitted = Auditor(budget=0.05, per_class=True).fit(loaded.task, loaded.reference)
+    rows = fitted.score(loaded.inputs)
+    sizes = fitted.calibrated.strata.sizes
+    assert len(sizes) > 1
+    strata = [row.stratum for row in read_rows(tmp_path / "verdicts.jsonl", Verdict)]
+    assert strata == [row.stratum for row in rows]
+    judged = {stratum: strata.count(stratum) for stratum in set(strata)}
+    traffic = [Traffic(inputs, sizes[stratum]) for stratum, inputs in sorted(judged.items())]
+    assert run.tolerated == tolerated(traffic, 0.05)
+    flags = sum(row.p_value <= 0.05 for row in rows)
+    assert fitted.chance(rows) == pytest.approx(chance_of_excess(flags, traffic, 0.05))
+
+
+def test_false_discovery_control_says_where_it_is_blind(loaded, tmp_path):
+    judge(plan(control="batch", budget=0.02), loaded, tmp_path, silent)
+    (found,) = [
+        one for one in read_findings(tmp_path / "findings.json") if one.code == "batch-blind"
+    ]
+    calibration = len(Auditor(budget=0.02).fit(loaded.task, loaded.reference).calibrated.groups)
+    fewest = fewest_flags(len(loaded.inputs), calibration, 0.02)
+    assert fewest > 1
+    assert f"Fewer than {fewest} anomalous inputs among {len(loaded.inputs)}" in found.title
 
 
 def test_verdicts_one_by_one_are_those_of_the_list(loaded, monkeypatch):

@@ -2,10 +2,12 @@
 
 import json
 import os
+import typing
 
 import pydantic
 import pytest
 
+from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records import (
     Evidence,
@@ -17,6 +19,7 @@ from anomech.records import (
     read_findings,
     read_record,
     read_rows,
+    scorecards,
     write_findings,
     write_record,
     write_rows,
@@ -141,3 +144,19 @@ def test_unreadable_records_are_one_sentence(tmp_path):
     (tmp_path / "findings.json").write_text("{}")
     with pytest.raises(RunError, match="not a list of findings"):
         read_findings(tmp_path / "findings.json")
+
+
+def every_record(cls=records.Record):
+    for one in cls.__subclasses__():
+        yield one
+        yield from every_record(one)
+
+
+def test_what_may_be_absent_can_be_read_when_it_is():
+    """Files leave out what is None, so whatever may be None has to have a default."""
+    found = list(every_record())
+    assert {records.Run, scorecards.Scorecard} <= set(found)
+    for one in found:
+        for name, known in one.model_fields.items():
+            optional = type(None) in typing.get_args(known.annotation)
+            assert not (optional and known.is_required()), f"{one.__name__}.{name}"

@@ -18,11 +18,13 @@ def excess(flags: int, traffic: Sequence[Traffic], budget: float) -> Finding:
     limit = tolerated(traffic, budget)
     chance = chance_of_excess(flags, traffic, budget)
     inputs = sum(each.inputs for each in traffic)
-    calibrated = " and ".join(str(each.calibration) for each in traffic[:3])
-    more = " and more" if len(traffic) > 3 else ""
+    sizes = [each.calibration for each in traffic]
+    alone = len(traffic) == 1
+    calibrated = str(sizes[0]) if alone else f"{min(sizes)} to {max(sizes)}"
+    where = "" if alone else " for each class"
     rule = (
-        f"With {calibrated}{more} calibration examples and a budget of {budget:.2%}, up to {limit} "
-        f"of {inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
+        f"With {calibrated} calibration examples{where} and a budget of {budget:.2%}, up to "
+        f"{limit} of {inputs} normal inputs pass it by chance in all but {LEVEL:.1%} of runs."
     )
     if flags > limit:
         return Finding(
