@@ -140,7 +140,7 @@ def split_trusted(
         anchors, calibration = anchors[judged[anchors]], calibration[judged[calibration]]
         if not len(anchors):
             raise Inconclusive(
-                "no class has enough trusted examples to learn from; give at least six of each "
+                "no class has enough trusted examples to learn from; give at least four of each "
                 "class that is to be judged."
             )
     return TrustedSplit(

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from anomech.records import Finding
 
-LEAST = 3
-"""Correctly answered examples to learn from that a class needs: an example among them is compared
-with the others of its class, and with one other alone their scatter is not known."""
+LEAST = 2
+"""Correctly answered examples to learn from that a class needs: each of them is compared with the
+others of its class. How many are enough beyond depends on the other classes, see `misjudged`."""
 
 SHOWN = 12
 
