@@ -89,6 +89,8 @@ def blank(
         suite=suite.name,
         data=Path(suite.data).stem,
         network=cell.network.label,
+        part=cell.part,
+        kind=cell.kind,
         subject=cell.subject,
         condition=cell.condition,
         group=cell.under.group,

@@ -8,11 +8,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from anomech.bench.suite import ConditionSpec, SubjectSpec, Suite, architecture_of
+from anomech.bench.parts import parts_of
+from anomech.bench.suite import (
+    ConditionSpec,
+    NetworkSpec,
+    SubjectSpec,
+    Suite,
+    architecture_of,
+    recipe_of,
+)
 from anomech.bench.zoo import Subject
-from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import ConfigError
-from anomech.learning.training import Recipe
 from anomech.records.scorecards import Role
 
 
@@ -22,6 +28,10 @@ class Cell:
 
     Attributes:
         id: folder of the cell, unique in the suite.
+        suite: the part of the suite that it is of, all of it if it has no parts.
+        part: name of that part, "" for all.
+        kind: name of the kind of network, "" if the suite has one.
+        made_with: what the suite says of that kind.
         subject: name of the network in the suite.
         spec: what the suite says of it.
         network: everything that determines it but for the data.
@@ -32,6 +42,10 @@ class Cell:
     """
 
     id: str
+    suite: Suite
+    part: str
+    kind: str
+    made_with: NetworkSpec
     subject: str
     spec: SubjectSpec
     network: Subject
@@ -53,12 +67,18 @@ class Cell:
     @property
     def role(self) -> Role:
         """Whether the case was looked at while methods were made."""
-        return self.under.role or self.spec.role
+        return self.under.role or self.made_with.role or self.spec.role
 
     @property
     def case(self) -> str:
-        """Subject and condition, as tables show them."""
-        return " · ".join(word for word in (self.subject, self.condition) if word)
+        """Subject, condition, part and kind of network, as tables show them."""
+        words = (self.subject, self.condition, self.part, self.kind)
+        return " · ".join(word for word in words if word)
+
+    @property
+    def trained(self) -> tuple[str, str, str, int]:
+        """What cells of one network have in common."""
+        return self.part, self.kind, self.subject, self.seed
 
 
 Case = tuple[Cell, ...]
@@ -117,20 +137,31 @@ def chosen(found: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
 
 
 def _expanded(suite: Suite) -> Iterator[Cell]:
-    for (name, spec), seed in product(suite.subjects.items(), suite.seeds):
-        recipe = build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{name}.recipe")
-        architecture = architecture_of(suite, name, spec)
-        network = Subject(tuple(spec.attacks.items()), architecture, recipe, seed)
+    for name, part in parts_of(suite).items():
+        yield from _of_part(part, name)
+
+
+def _of_part(suite: Suite, part: str) -> Iterator[Cell]:
+    networks = product(suite.networks.items(), suite.subjects.items(), suite.seeds)
+    for (kind, made_with), (subject, spec), seed in networks:
+        architecture = architecture_of(suite, made_with, spec)
+        attacks, recipe = tuple(spec.attacks.items()), recipe_of(suite, made_with, spec)
+        network = Subject(attacks, architecture, recipe, seed)
         for (condition, under), (detector, options) in product(
             suite.conditions.items(), suite.detectors.items()
         ):
             if under.contaminated and not network.attacks:
                 continue
-            words = (Path(suite.data).stem, network.label, name, condition, f"seed{seed}")
+            place = part or Path(suite.data).stem, kind or network.label
+            words = (*place, subject, condition, f"seed{seed}")
             folder = "-".join(_file_name(word) for word in words if word)
             yield Cell(
                 id=f"{folder}/{_file_name(detector)}",
-                subject=name,
+                suite=suite,
+                part=part,
+                kind=kind,
+                made_with=made_with,
+                subject=subject,
                 spec=spec,
                 network=network,
                 condition=condition,

@@ -1,6 +1,7 @@
 """What all work of a bench shares: its suite and data, and where everything is."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,23 +28,22 @@ class Bench:
     """What all pieces of work share.
 
     Attributes:
-        material: suite and data.
+        suite: that is run.
+        materials: data of each of its parts, by the part's name.
         out: folder of the bench.
         zoo: folder of trained networks.
-        content: hash of the data, the versions and the bench's own code.
         progress: told about every stage, where the work is done in the caller's process.
     """
 
-    material: Material
+    suite: Suite
+    materials: Mapping[str, Material]
     out: Path
     zoo: Path
-    content: str
     progress: Progress = silent
 
-    @property
-    def suite(self) -> Suite:
-        """That is run."""
-        return self.material.suite
+    def material(self, cell: Cell) -> Material:
+        """What a cell is made from."""
+        return self.materials[cell.part]
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell's card is."""
@@ -74,7 +74,7 @@ class Bench:
 
     def described(self, cell: Cell) -> str:
         """All that determines a cell's numbers, as YAML."""
-        suite = self.suite
+        suite = cell.suite
         planted = cell.network.attack_objects()
         attacks = zip(cell.network.attacks, planted, strict=True)
         detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
@@ -89,9 +89,9 @@ class Bench:
             "detector": {cell.detector: cell.options},
             "seed": cell.seed,
         }
-        shared = ("data", "trusted", "clean", "sources", "anchor_share", "budgets")
+        shared = ("data", "train", "trusted", "clean", "sources", "anchor_share", "budgets")
         described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
-        described["content"] = self.content
+        described["content"] = self.material(cell).content
         moved = perturbations(cell.under)
         described["code"] = code_of(detector, cell.network.network, *planted, *moved)
         return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)

@@ -18,6 +18,7 @@ from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
 from anomech.bench.machine import hardware, versions
+from anomech.bench.parts import parts_of
 from anomech.bench.places import CARD, Bench
 from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
@@ -87,9 +88,11 @@ def run_suite(
     """
     everything = cells(suite)
     asked = chosen(everything, patterns)
+    clock = time.monotonic()
+    # Data that is missing is said before the folder is made.
+    bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
     with locked(out):
-        clock, before = time.monotonic(), _opened(out, suite, everything)
-        bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
+        before = _opened(out, suite, everything)
         write_text(out / "suite.yaml", as_yaml(suite))
         ledger = _ledger(bench, everything, before, clock)
         write_record(out / TOP, ledger.now())
@@ -199,22 +202,25 @@ def _empty(folder: Path) -> bool:
 
 def _bench(suite: Suite, out: Path, zoo: Path, data: Path | None, progress: Progress) -> Bench:
     """What workers share; all data is read before any compute."""
+    materials = {name: _material(part, data) for name, part in parts_of(suite).items()}
+    # Absolute paths, since workers may have another working folder.
+    return Bench(suite, materials, out.resolve(), zoo.resolve(), progress)
+
+
+def _material(suite: Suite, data: Path | None) -> Material:
+    """The data of a part of a suite, and a hash of all that its cells have in common."""
     sets = datasets.load(suite.data, data)
     check_sizes(suite, len(sets.test[1]))
+    if suite.train:
+        images, labels = sets.train
+        sets = sets._replace(train=(images[: suite.train], labels[: suite.train]))
     names = dict.fromkeys(each.foreign for each in suite.conditions.values() if each.foreign)
     foreign = {name: datasets.foreign(name, data, sets.test[0]) for name in names}
     code = code_digest("anomech.bench.work", apart_from=NUMBERLESS)
     digest = hashlib.sha256(f"{version('anomech')} {torch.__version__} {code}".encode())
     for array in (*sets.train, *sets.test, *foreign.values()):
         digest.update(np.ascontiguousarray(array).data)
-    # Absolute paths, since workers may have another working folder.
-    return Bench(
-        Material(suite, sets, foreign),
-        out.resolve(),
-        zoo.resolve(),
-        digest.hexdigest()[:16],
-        progress,
-    )
+    return Material(suite, sets, foreign, digest.hexdigest()[:16])
 
 
 def _work(
@@ -228,7 +234,7 @@ def _work(
     unusable = _trained(bench, missing, engine, progress)
     sound = []
     for cell in missing:
-        if reason := unusable.get((cell.subject, cell.seed)):
+        if reason := unusable.get(cell.trained):
             kept(refuse_cell(bench, cell, reason))
         else:
             sound.append(cell)
@@ -249,16 +255,16 @@ def _work(
 
 def _trained(
     bench: Bench, missing: Sequence[Cell], engine: Engine, progress: Progress
-) -> dict[tuple[str, int], str]:
+) -> dict[tuple[str, str, str, int], str]:
     """See that every network is in the zoo; reasons of those that cannot be used."""
-    networks = list({(cell.subject, cell.seed): cell for cell in missing}.values())
+    networks = list({cell.trained: cell for cell in missing}.values())
     reasons = {}
     # Attacks that are learned look at the clean twin, so that is there first.
     for attacked in (False, True):
         some = [cell for cell in networks if bool(cell.network.attacks) is attacked]
         with closing(_mapped(engine, train_network, bench, some)) as results:
             for cell, reason in results:
-                reasons[cell.subject, cell.seed] = reason
+                reasons[cell.trained] = reason
                 progress("networks", len(reasons), len(networks))
     return reasons
 

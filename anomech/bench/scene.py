@@ -90,17 +90,19 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What all cells of a suite are made from.
+    """What all cells of a part of a suite are made from.
 
     Attributes:
-        suite: theirs.
+        suite: that part.
         sets: its data set.
         foreign: images of other data sets, by name.
+        content: hash of the data, the versions and the bench's own code.
     """
 
     suite: Suite
     sets: ImageSets
     foreign: Mapping[str, np.ndarray]
+    content: str = ""
 
 
 def check_sizes(suite: Suite, available: int) -> None:

@@ -2,23 +2,22 @@
 
 A suite is a YAML file, of the package or of the user. Its cells are all combinations: every subject
 (a network with what is planted in it) under every condition (what inputs and trusted set are
-subjected to), for every seed and detector.
+subjected to), for every seed and detector; and all of that on every kind of network and in every
+part (see `anomech.bench.parts`), where a suite has several.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from anomech.audit.plan import read_plan, resolved_detector
+from anomech.audit.plan import resolved_detector
 from anomech.bench.zoo import Subject
 from anomech.kernel import plugins
 from anomech.kernel.architecture import Architecture
 from anomech.kernel.attack import Perturbation
-from anomech.kernel.config import build, nearest, option, options, resolved
+from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.records.scorecards import Role
@@ -29,15 +28,26 @@ Methods = Mapping[str, Mapping[str, Any]]
 
 
 @options
+class NetworkSpec:
+    """A kind of network that every subject is made with."""
+
+    network: str | Mapping[str, Any] = option(
+        "", "architecture: a name, or {use: NAME, ...options}; empty means the suite's"
+    )
+    recipe: Mapping[str, Any] = option({}, "options laid over the suite's recipe")
+    role: Role | Literal[""] = option("", "as of a subject; empty means that of the subject")
+
+
+@options
 class SubjectSpec:
     """A network with what is planted in it."""
 
     attacks: Methods = option({}, "attacks with their options, planted together; none is clean")
     role: Role = option("check", "development if it was looked at while methods were made")
     network: str | Mapping[str, Any] = option(
-        "", "architecture: a name, or {use: NAME, ...options}; empty means the suite's"
+        "", "architecture, in place of that of the suite or of its kind of network"
     )
-    recipe: Mapping[str, Any] = option({}, "options laid over the suite's recipe")
+    recipe: Mapping[str, Any] = option({}, "options laid over the recipe of its kind of network")
     least_success: float = option(
         0.8, "attack success below which the network is refused", ge=0, le=1
     )
@@ -75,6 +85,7 @@ class Suite:
     title: str = option("", "heading of the leaderboard")
     description: str = option("", "what is compared, and on what")
     data: str = option("cifar10", "data set: a name, or a path")
+    train: int = option(0, "training images, the first ones; 0 means all", unit="images", ge=0)
     network: Architecture = plugins.chosen("architecture", "resnet20", "architecture")
     recipe: Recipe = option(Recipe(), "how networks are trained")
     seeds: tuple[int, ...] = option((0,), "of networks, attacks and splits")
@@ -88,33 +99,22 @@ class Suite:
     device: str = option("cpu", "where networks are trained and judged, such as cuda")
     precision: Precision = option("float32", "of the judged network's arithmetic")
     detectors: Methods = option({}, "detectors; each is compared with the first")
-    subjects: Mapping[str, SubjectSpec] = option({}, "networks by the name that tables show")
+    networks: Mapping[str, NetworkSpec] = option(
+        {"": NetworkSpec()}, "kinds of network by the name that tables show; by default one"
+    )
+    subjects: Mapping[str, SubjectSpec] = option(
+        {}, "networks with what is planted in them, by the name that tables show"
+    )
     conditions: Mapping[str, ConditionSpec] = option(
         {"": ConditionSpec()}, "conditions by the name that tables show"
     )
+    parts: Mapping[str, Mapping[str, Any]] = option(
+        {}, "options laid over these for each part, by the name that tables show; null takes out"
+    )
 
 
-def shipped() -> dict[str, Path]:
-    """Suites that come with the package, by name."""
-    folder = Path(str(files("anomech.bench"))) / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_suite(name: str) -> dict[str, Any]:
-    """The mapping in a suite's file.
-
-    Args:
-        name: of a shipped suite, or a path to a YAML file.
-
-    Raises:
-        ConfigError: there is no such suite, or it is no YAML mapping.
-    """
-    known = shipped()
-    path = known.get(name, Path(name))
-    if not path.is_file():
-        raise ConfigError(f"no suite is named '{name}': {nearest(name, list(known))}")
-    values = read_plan(path)
-    return {**values, "name": values.get("name") or path.stem}
+SPECS = {"networks": NetworkSpec, "subjects": SubjectSpec, "conditions": ConditionSpec}
+"""What the entries of a suite's mappings are made of."""
 
 
 def from_mapping(values: Mapping[str, Any]) -> Suite:
@@ -124,14 +124,14 @@ def from_mapping(values: Mapping[str, Any]) -> Suite:
         ConfigError: an unknown key or method, a wrong value, or a matrix without cells.
     """
     made = dict(values)
-    for key, kind in (("subjects", SubjectSpec), ("conditions", ConditionSpec)):
+    for key, kind in SPECS.items():
         if isinstance(given := made.get(key), Mapping):
             made[key] = {
                 name: build(kind, _mapping(each, f"{key}.{name}"), f"{key}.{name}")
                 for name, each in given.items()
             }
     suite = build(Suite, made, "suite")
-    for name in ("detectors", "subjects", "conditions", "seeds", "budgets"):
+    for name in ("detectors", "networks", "subjects", "conditions", "seeds", "budgets"):
         if not getattr(suite, name):
             raise ConfigError(f"the suite has no {name}; name at least one.")
     if not all(0 < budget <= 0.5 for budget in suite.budgets):
@@ -150,11 +150,10 @@ def from_mapping(values: Mapping[str, Any]) -> Suite:
 
 def as_mapping(suite: Suite) -> dict[str, Any]:
     """The suite as plain values; `from_mapping` gives it back."""
-    return {
-        **resolved(suite),
-        "subjects": {name: resolved(each) for name, each in suite.subjects.items()},
-        "conditions": {name: resolved(each) for name, each in suite.conditions.items()},
+    specs = {
+        key: {name: resolved(each) for name, each in getattr(suite, key).items()} for key in SPECS
     }
+    return {**resolved(suite), **specs}
 
 
 def as_yaml(suite: Suite) -> str:
@@ -162,15 +161,24 @@ def as_yaml(suite: Suite) -> str:
     return yaml.safe_dump(as_mapping(suite), sort_keys=False, allow_unicode=True)
 
 
-def architecture_of(suite: Suite, name: str, spec: SubjectSpec) -> Architecture:
-    """The architecture of a subject.
+def architecture_of(suite: Suite, kind: NetworkSpec, spec: SubjectSpec) -> Architecture:
+    """The architecture of a subject made with a kind of network.
 
     Raises:
         ConfigError: an unknown one, or an option that it does not have.
     """
-    given = spec.network or suite.network
-    made: Architecture = plugins.make("architecture", given, f"subjects.{name}.network")
+    given = spec.network or kind.network or suite.network
+    made: Architecture = plugins.make("architecture", given, "network")
     return made
+
+
+def recipe_of(suite: Suite, kind: NetworkSpec, spec: SubjectSpec) -> Recipe:
+    """How a subject made with a kind of network is trained.
+
+    Raises:
+        ConfigError: an unknown option, or a wrong value.
+    """
+    return build(Recipe, {**resolved(suite.recipe), **kind.recipe, **spec.recipe}, "recipe")
 
 
 def _mapping(given: Any, where: str) -> dict[str, Any]:
@@ -182,8 +190,13 @@ def _mapping(given: Any, where: str) -> dict[str, Any]:
 def _subject(suite: Suite, name: str, spec: SubjectSpec) -> SubjectSpec:
     """The subject with all options of its attacks; its network and recipe are known to be good."""
     where = f"subjects.{name}"
-    architecture_of(suite, name, spec)
-    build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{where}.recipe")
+    for kind_name, kind in suite.networks.items():
+        try:
+            architecture_of(suite, kind, spec)
+            recipe_of(suite, kind, spec)
+        except ConfigError as error:
+            made_with = f" on networks.{kind_name}" if kind_name else ""
+            raise ConfigError(f"{where}{made_with}: {error}") from error
     attacks = _methods(spec.attacks, where)
     Subject(tuple(attacks.items())).attack_objects()  # refuses those that plant nothing
     return replace(spec, attacks=attacks)

@@ -52,7 +52,7 @@ def train_network(bench: Bench, cell: Cell) -> str:
     Raises:
         RunError: it cannot be written.
     """
-    sets, suite = bench.material.sets, bench.suite
+    sets, suite = bench.material(cell).sets, cell.suite
     try:
         obtain(
             cell.network,
@@ -99,7 +99,7 @@ def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
 def refuse_cell(bench: Bench, cell: Cell, reason: str) -> Scorecard:
     """The card of a cell whose network cannot be used."""
     _make_ready(bench, cell)
-    return _kept(bench, cell, blank(bench.suite, cell, "failed", reason))
+    return _kept(bench, cell, blank(cell.suite, cell, "failed", reason))
 
 
 def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
@@ -119,7 +119,7 @@ def _together(bench: Bench, case: Case, staged: Staged) -> dict[str, Scorecard]:
     for cell in case:
         if any(each.name == cell.detector for each in audited.run.detectors):
             shutil.rmtree(bench.folder(cell), ignore_errors=True)
-            found[cell.id] = card_of(bench.suite, cell, audited, folder.name)
+            found[cell.id] = card_of(cell.suite, cell, audited, folder.name)
     return found
 
 
@@ -129,7 +129,7 @@ def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
     _make_ready(bench, cell)
     try:
         audited = _audited(bench, (cell,), staged, folder, bench.described(cell))
-        card = card_of(bench.suite, cell, audited)
+        card = card_of(cell.suite, cell, audited)
     except RunError:
         raise
     except Exception as error:  # a method may fail in any way, and the bench goes on
@@ -140,13 +140,13 @@ def _alone(bench: Bench, cell: Cell, staged: Staged) -> Scorecard:
 def _failed(bench: Bench, cell: Cell, error: Exception) -> Scorecard:
     """The card of a cell that ended with an error; one that nobody foresaw is kept in a file."""
     if isinstance(error, Inconclusive):
-        return blank(bench.suite, cell, "inconclusive", str(error))
+        return blank(cell.suite, cell, "inconclusive", str(error))
     if isinstance(error, AnomechError):
-        return blank(bench.suite, cell, "failed", str(error))
+        return blank(cell.suite, cell, "failed", str(error))
     text = "".join(traceback.format_exception(error))
     write_text(bench.folder(cell) / "error.txt", text)
     reason = f"it stopped with {type(error).__name__}: {_first_line(error)}"
-    return blank(bench.suite, cell, "failed", reason)
+    return blank(cell.suite, cell, "failed", reason)
 
 
 def _kept(bench: Bench, cell: Cell, card: Scorecard) -> Scorecard:
@@ -165,14 +165,14 @@ def _make_ready(bench: Bench, cell: Cell) -> None:
 
 
 def _staged(bench: Bench, cell: Cell) -> Staged:
-    suite, sets = bench.suite, bench.material.sets
+    suite, sets = cell.suite, bench.material(cell).sets
     model, triggers = fetch(
         cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
     )
     address = cell.network.fingerprint(*sets.train)
     attacked = ImageClassifier(model, device=suite.device)
     perturber = Perturber(attacked, address, cell.seed, bench.zoo / "perturbed", bench.progress)
-    made = scene(bench.material, cell, triggers, perturber)
+    made = scene(bench.material(cell), cell, triggers, perturber)
     task = ImageClassifier(model, device=suite.device, precision=suite.precision)
     title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
     clock = time.monotonic()
@@ -183,7 +183,7 @@ def _staged(bench: Bench, cell: Cell) -> Staged:
 
 def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: str) -> Audited:
     """The audit of some cells in a folder, with the truth told to its records afterwards."""
-    plan = plan_of(bench.suite, case)
+    plan = plan_of(case[0].suite, case)
     run = open_folder(plan, folder)
     write_text(folder / CELL, described)
     peak = None

@@ -54,6 +54,14 @@ def audit(
             rich_help_panel=WHAT,
         ),
     ] = "",
+    weights_key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
     backdoorbench: Annotated[
         str,
         typer.Option(
@@ -188,7 +196,7 @@ def audit(
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
     named = {
-        **model_settings(model, weights, backdoorbench),
+        **model_settings(model, weights, backdoorbench, weights_key),
         "reference": reference,
         "profile": profile,
         "inputs": inputs,
@@ -208,7 +216,7 @@ def audit(
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
 
 
-def model_settings(factory: str, weights: str, backdoorbench: str) -> dict[str, Any]:
+def model_settings(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str, Any]:
     """Settings for a model on the command line; it replaces one of another source in a plan.
 
     Raises:
@@ -216,12 +224,13 @@ def model_settings(factory: str, weights: str, backdoorbench: str) -> dict[str, 
     """
     from anomech.kernel.errors import ConfigError
 
-    if backdoorbench and (factory or weights):
+    if backdoorbench and (factory or weights or key):
         raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
     if backdoorbench:
         return {"model": {"use": "backdoorbench", "file": backdoorbench}}
     source = "factory" if factory or weights else ""
-    return {"model.use": source, "model.factory": factory, "model.weights": weights}
+    names = {"use": source, "factory": factory, "weights": weights, "key": key}
+    return {f"model.{name}": value for name, value in names.items()}
 
 
 def mebibytes(size: str) -> int:

@@ -98,7 +98,7 @@ def bench(
 
 
 def _list() -> None:
-    from anomech.bench.suite import read_suite, shipped
+    from anomech.bench.suite_files import read_suite, shipped
 
     rows = [(name, str(read_suite(name).get("title", ""))) for name in shipped()]
     table([("suite", "left"), ("what it measures", "left")], rows)
@@ -107,7 +107,8 @@ def _list() -> None:
 def _suite(name: str, settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
-    from anomech.bench.suite import Suite, from_mapping, read_suite
+    from anomech.bench.suite import Suite, from_mapping
+    from anomech.bench.suite_files import read_suite
 
     return from_mapping(assign(read_suite(name), settings, Suite))
 

@@ -33,6 +33,14 @@ def fit(
             rich_help_panel=WHAT,
         ),
     ] = "",
+    weights_key: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "",
     backdoorbench: Annotated[
         str,
         typer.Option(
@@ -99,7 +107,7 @@ def fit(
     from anomech.audit.pipeline import fit_profile
 
     named = {
-        **model_settings(model, weights, backdoorbench),
+        **model_settings(model, weights, backdoorbench, weights_key),
         "reference": reference,
         "budget": budget,
         "seed": seed,

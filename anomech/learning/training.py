@@ -1,6 +1,6 @@
 """Training a small image classifier on arrays; seeded, nothing global, nothing printed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,10 @@ RISE = 0.2
 MOMENTUM = 0.9
 """Nesterov's steps ask for one; the cycle leads it from 0.95 to 0.85 and back."""
 
+NORMALIZATIONS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
+LINEAR = (nn.Conv2d, nn.Linear)
+"""Layers whose weights are drawn by the number of their inputs."""
+
 
 @options
 class Recipe:
@@ -40,17 +44,33 @@ class Recipe:
 
 
 def initialize(network: nn.Module, seed: int) -> None:
-    """Draw every weight anew at an address, so that a seed gives the same network anywhere."""
+    """Draw every weight anew at an address, so that a seed gives the same network anywhere.
+
+    Bare parameters, those that a module of no library holds itself, are drawn at the address of
+    their name: matrices by their first dimension as that of what they are multiplied with, vectors
+    become zeros, as an offset begins.
+    """
     generator = torch_generator(seed, "init")
     for module in network.modules():
-        if isinstance(module, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)):
+        if isinstance(module, NORMALIZATIONS):
             module.reset_parameters()  # to ones and zeros, and statistics to those of no data
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
+        if isinstance(module, LINEAR):
             fan_in = module.weight[0].numel()
             bound = (6 / fan_in) ** 0.5 if isinstance(module, nn.Conv2d) else fan_in**-0.5
             _draw(module.weight, bound, generator)
             if module.bias is not None:
                 _draw(module.bias, fan_in**-0.5, generator)
+    for name, parameter in _bare(network):
+        bound = len(parameter) ** -0.5 if parameter.ndim > 1 else 0.0
+        _draw(parameter, bound, torch_generator(seed, "init", name))
+
+
+def _bare(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Parameters outside the layers that torch comes with, and their names."""
+    for prefix, module in network.named_modules():
+        own = not type(module).__module__.startswith("torch.")
+        if own and not isinstance(module, (*NORMALIZATIONS, *LINEAR)):
+            yield from module.named_parameters(prefix, recurse=False)
 
 
 @torch.no_grad()

@@ -94,6 +94,8 @@ class Scorecard(Record):
         suite: name of the suite.
         data: name of the data set.
         network: architecture.
+        part: of the suite; empty if the suite has no parts.
+        kind: of network, as the suite calls it; empty if all its networks are of one kind.
         subject: what was planted, as the suite calls it ("clean" if nothing was).
         condition: what the inputs or the trusted set were subjected to; empty if nothing.
         group: rows that are averaged together, such as "near" and "far"; empty if none.
@@ -121,6 +123,8 @@ class Scorecard(Record):
     suite: str
     data: str
     network: str
+    part: str = ""
+    kind: str = ""
     subject: str
     condition: str = ""
     group: str = ""
@@ -147,7 +151,7 @@ class Comparison(Record):
     """A paired difference between two detectors on one case: `first` less `second`.
 
     Attributes:
-        case: subject and condition, or "mean" over all cases.
+        case: subject, condition, part and kind of network, or "mean" over all cases.
         measure: what is compared, such as "AUROC" or "DER".
         difference: with its paired bootstrap interval.
     """

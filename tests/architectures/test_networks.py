@@ -3,19 +3,39 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from anomech.architectures._vgg import Vgg
 from anomech.architectures.vgg11_bn import Vgg11Bn
 from anomech.architectures.vit import VisionTransformer, positions
 from anomech.kernel import plugins
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, ModelError
 from anomech.tasks.image_classifier import ImageClassifier
 
+
+def made(name, classes, channels, **options):
+    network = plugins.make("architecture", {"use": name, **options}, name)
+    return network.build(classes=classes, channels=channels)
+
+
 SMALL = {
+    "depthwise": (lambda channels: made("depthwise_batchnorm", 5, channels, width=4), "head"),
+    "plain": (lambda channels: made("plain_cnn", 5, channels, width=4), "linear"),
     "vgg": (lambda channels: Vgg((8, "pool", 12, "pool", 12, "pool"), 5, channels), "classifier"),
     "vit": (lambda channels: VisionTransformer(5, channels, width=12, depth=2), "head"),
 }
+NARROW = {
+    "depthwise_groupnorm": {"width": 8},
+    "digits": {},
+    "mlp": {"width": 4, "side": 16},
+    "vit": {},
+}
 PARAMETERS = {
+    "depthwise_groupnorm": 0.0376e6,
+    "depthwise_batchnorm": 0.0376e6,
+    "plain_cnn": 0.107e6,
+    "convnext": 0.0885e6,
+    "mlp": 0.428e6,
     "resnet14": 0.175e6,
     "resnet20": 0.272e6,
     "preactresnet18": 11.17e6,
@@ -84,12 +104,27 @@ def test_options_change_the_size_and_bad_ones_are_one_sentence():
         plugins.make("architecture", {"use": "vit", "widht": 8}, "network")
     with pytest.raises(ConfigError, match="multiple of 4 and of its 3 heads"):
         plugins.make("architecture", {"use": "vit", "width": 10}, "network")
+    with pytest.raises(ConfigError, match="multiple of 8, which 12 is not"):
+        plugins.make("architecture", {"use": "depthwise_groupnorm", "width": 12}, "network")
+
+
+def test_a_perceptron_says_which_images_it_takes():
+    network = made("mlp", 3, 1, side=8, width=4)
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+    with pytest.raises(ModelError, match="images of 64 numbers, not of 81; set its option side"):
+        network(torch.zeros(2, 1, 9, 9))
+
+
+def test_a_bare_head_hides_from_those_who_look_for_layers():
+    network = made("depthwise_groupnorm", 3, 1, width=8)
+    assert not any(isinstance(module, nn.Linear) for module in network.modules())
+    assert {"head.matrix", "head.offset"} <= dict(network.named_parameters()).keys()
 
 
 @pytest.mark.parametrize("name", plugins.names("architecture"))
 def test_every_architecture_gives_logits_of_its_classes(name):
     size = 8 if name == "digits" else 16
-    options = {} if name in ("digits", "vit") else {"width": 4}
+    options = NARROW.get(name, {"width": 4})
     network = plugins.make("architecture", {"use": name, **options}, name)
     built = network.build(classes=3, channels=1).eval()
     with torch.no_grad():

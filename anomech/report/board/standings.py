@@ -156,8 +156,8 @@ def read(out: Path) -> Standings:
 def case_of(card: Scorecard) -> Case:
     """The case a card belongs to."""
     return Case(
-        data=card.data,
-        network=card.network,
+        data=card.part or card.data,
+        network=card.kind or card.network,
         subject=card.subject,
         condition=card.condition,
         group=card.group,
