@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
@@ -26,7 +27,7 @@ from anomech.kernel.task import (
     Variations,
 )
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks._arithmetic import Precision, capacity, laid, normalized, pixels
+from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import (
@@ -43,7 +44,7 @@ from anomech.tasks._sighting import (
     scaled,
     spread_over,
 )
-from anomech.tasks._twin import converted
+from anomech.tasks._twin import converted, twin
 from anomech.tasks._varying import amplified, corrupted, mixed
 from anomech.tasks._watching import watched_parameters
 
@@ -109,10 +110,10 @@ class ImageClassifier:
             given.add(Training)
         return frozenset(given)
 
-    @cached_property
+    @property
     def network(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
-        return self._runs.module
+        return self._network.evaluating
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
@@ -148,14 +149,18 @@ class ImageClassifier:
         """
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        kind, fresh = self.outputs, replace(self, seen=self._runs.sighted(few, "logits"))
+        kind, seen = self.outputs, self._network.sighted(few, "logits")
+        fresh = replace(self, seen=seen)
+        batches = [many.load(places) for places in fresh.passes(many)]
         if kind == "auto":
-            kind = kind_of(fresh._over(many, fresh._scores))
+            run, layout = self._network.scores, seen.layout
+            kind = kind_of(torch.cat([run(self._images(batch), layout) for batch in batches]))
         if kind != "logits":
-            fresh = replace(self, seen=self._runs.sighted(few, kind))
-        check_precision(fresh._looked_at, self.precision)
-        log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
-        return replace(self, seen=scaled(fresh._looked_at, log_odds))
+            seen = self._network.sighted(few, kind)
+            fresh = replace(self, seen=seen)
+        check_precision(seen, self.precision)
+        log_odds = torch.cat([fresh.respond({}, batch).log_odds for batch in batches])
+        return replace(self, seen=scaled(seen, log_odds))
 
     def knowledge(self) -> Any:
         """See `anomech.kernel.task.Preparation.knowledge`."""
@@ -168,7 +173,12 @@ class ImageClassifier:
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
-        return self._runs.layers(self.watched)
+        tensors = {tensor.data_ptr() for tensor in self.watched.values()}
+        return {
+            name: module
+            for name, module in self.network.named_modules()
+            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+        }
 
     def precise(self) -> "ImageClassifier":
         """The same task in float32."""
@@ -178,13 +188,23 @@ class ImageClassifier:
         """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
-        size = self.batch or self._capacity(examples)
+        layout = "channels_last" if self._known is None else self._known.layout
+
+        def call(count: int) -> None:
+            images = self._images(examples.load(np.arange(min(count, len(examples)))))
+            self._network.scores(images, layout)
+
+        size = self.batch or capacity(self.network, call, self.memory, self._device)
         for start in range(0, len(examples), size):
             yield np.arange(start, min(start + size, len(examples)))
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.kernel.task.Task.with_`."""
-        return replace(self, model=self._runs.with_(overlay))
+        other = twin(self.model, self._device)
+        named = dict(other.named_parameters()) | dict(other.named_buffers())
+        for name, tensor in overlay.items():
+            named[name].data = tensor.detach().to(named[name])
+        return replace(self, model=other)
 
     def state(self) -> Mapping[str, Tensor]:
         """See `anomech.kernel.task.Task.state`."""
@@ -224,17 +244,19 @@ class ImageClassifier:
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
-        buffers, images = self._runs.buffers(overlay), self._images(batch)
-        logits, _ = self._logits(self._runs.training, {**overlay, **buffers}, images)
+        buffers = self._network.buffers(overlay)
+        moved = {**overlay, **buffers}
+        logits, _ = self._logits(self._network.training, moved, self._images(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
         """See `anomech.kernel.task.Training.batch_statistics`."""
-        if not self._runs.normalizes_batches:
+        if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
             return {}
-        buffers, images = self._runs.buffers(overlay), self._images(batch)
+        buffers = self._network.buffers(overlay)
+        moved = {**overlay, **buffers}
         with torch.no_grad():
-            self._logits(self._runs.recalibrating, {**overlay, **buffers}, images)
+            self._logits(self._network.recalibrating, moved, self._images(batch))
         return buffers
 
     def embed(self, batch: Any) -> Tensor:
@@ -285,14 +307,14 @@ class ImageClassifier:
         return amplified(batch, factor)
 
     @cached_property
-    def _runs(self) -> Network:
-        return Network(self.model, self._device, self.precision, self.pass_timeout)
-
-    @cached_property
     def _device(self) -> torch.device:
         if self.device:
             return torch.device(self.device)
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network(self.model, self._device, self.precision, self.pass_timeout)
 
     @property
     def _known(self) -> Sighting | None:
@@ -308,32 +330,15 @@ class ImageClassifier:
             )
         return seen
 
-    def _scores(self, batch: Any) -> Tensor:
-        return self._runs.scores(self._images(batch), self._looked_at.layout)
-
-    def _capacity(self, examples: Examples) -> int:
-        layout = "channels_last" if self._known is None else self._known.layout
-
-        def call(count: int) -> None:
-            images = self._images(examples.load(np.arange(min(count, len(examples)))))
-            self._runs.call(self.network, {}, laid(images, layout))
-
-        return capacity(self.network, call, self.memory, self._device)
-
-    def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
-        """What `call` gives for each batch, together."""
-        return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
-
     def _logits(
         self, network: nn.Module, overlay: Overlay, images: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
         if self._known is None:
-            with torch.no_grad():
-                glance = self._runs.sighted(images[:FEW].detach(), "logits")
+            glance = self._network.sighted(images[:FEW], "logits")
             check_precision(glance, self.precision)
             vars(self)["_glance"] = glance
-        return self._runs.logits(network, overlay, images, self._looked_at)
+        return self._network.logits(network, self._looked_at, overlay, images)
 
     def _run(
         self, overlay: Overlay, images: Tensor, answers: Tensor | None

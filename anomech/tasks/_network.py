@@ -1,6 +1,5 @@
-"""A user's network as a task runs it: its twins in every mode, its outputs, its logits."""
+"""A user's network in the ways a task runs it: twins, and calls that catch what the head sees."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,96 +17,81 @@ from anomech.tasks._sighting import Sighting, layout_of, sight
 from anomech.tasks._twin import twin
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Network:
-    """A network that is never changed: all work is done on twins that share its tensors.
+    """How a network is run; the one given is never changed.
 
     Attributes:
-        model: the user's.
+        model: as the user gave it.
         device: where it runs.
-        precision: of its arithmetic, but for the layer that gives the logits.
-        timeout: seconds that one pass may take; 0 is no limit.
+        precision: of its arithmetic.
+        seconds: that a forward pass may take; 0 is no limit.
     """
 
     model: nn.Module
     device: torch.device
     precision: Precision
-    timeout: float
+    seconds: float
 
     @cached_property
-    def module(self) -> nn.Module:
+    def evaluating(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
         return twin(self.model, self.device).eval()
 
     @cached_property
     def training(self) -> nn.Module:
-        """A twin in training mode."""
-        return twin(self.module, self.device).train()
+        """The twin in training mode."""
+        return twin(self.evaluating, self.device).train()
 
     @cached_property
     def recalibrating(self) -> nn.Module:
         """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
-        module = twin(self.module, self.device).eval()
-        for part in module.modules():
-            if isinstance(part, _BatchNorm):
-                part.train()
-                part.momentum = 1.0
-        return module
-
-    @property
-    def normalizes_batches(self) -> bool:
-        """Whether any layer has statistics of batches."""
-        return any(isinstance(part, _BatchNorm) for part in self.module.modules())
-
-    def with_(self, overlay: Overlay) -> nn.Module:
-        """A copy of the model with other tensors where the overlay has some."""
-        other = twin(self.model, self.device)
-        named = dict(other.named_parameters()) | dict(other.named_buffers())
-        for name, tensor in overlay.items():
-            named[name].data = tensor.detach().to(named[name])
-        return other
+        network = twin(self.evaluating, self.device).eval()
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                module.train()
+                module.momentum = 1.0
+        return network
 
     def buffers(self, overlay: Overlay) -> dict[str, Tensor]:
         """Copies of all buffers as the overlay has them; training mode writes into them."""
         return {
-            name: overlay.get(name, buffer).clone() for name, buffer in self.module.named_buffers()
+            name: overlay.get(name, buffer).clone()
+            for name, buffer in self.evaluating.named_buffers()
         }
 
-    def layers(self, watched: Mapping[str, Tensor]) -> Mapping[str, nn.Module]:
-        """The network and modules that own a watched parameter themselves; tied ones all."""
-        tensors = {tensor.data_ptr() for tensor in watched.values()}
-        return {
-            name: module
-            for name, module in self.module.named_modules()
-            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
-        }
+    def call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
+        """What one of the twins gives for normalized images `[batch, c, h, w]`.
 
-    def call(self, module: nn.Module, overlay: Overlay, images: Tensor) -> Any:
-        """What a twin gives for images `[batch, c, h, w]`, whatever it is."""
-        return called(module, overlay, images, self.timeout)
+        Raises:
+            ModelError: it raised something, or took too long.
+        """
+        return called(network, overlay, images, self.seconds)
 
     def scores(self, images: Tensor, layout: Layout) -> Tensor:
-        """Outputs `[batch, outputs]` as they are, with images laid out so."""
-        return scores_of(self.call(self.module, {}, laid(images, layout)), len(images))
+        """Outputs `[batch, outputs]` as they are, in full precision."""
+        return scores_of(self.call(self.evaluating, {}, laid(images, layout)), len(images))
 
+    @torch.no_grad()
     def sighted(self, images: Tensor, kind: Kind) -> Sighting:
-        """What these images, channels-last, show of its outputs."""
+        """What a few channels-last images show, if outputs are of this kind."""
+        images = images.detach()
         layout = layout_of(lambda layout, count: self.scores(images[:count], layout), len(images))
-        return sight(self.module, lambda: self.scores(images, layout), layout, kind)
+        return sight(self.evaluating, lambda: self.scores(images, layout), layout, kind)
 
     def logits(
-        self, module: nn.Module, overlay: Overlay, images: Tensor, seen: Sighting
+        self, network: nn.Module, seen: Sighting, overlay: Overlay, images: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them.
+        """Logits `[batch, classes]` of a twin, and the features `[batch, features]` if it has any.
 
         Args:
-            module: one of the twins.
+            network: one of the twins.
+            seen: what is known of them.
             overlay: laid over it.
             images: normalized, `[batch, c, h, w]`.
-            seen: what is known of its outputs.
         """
-        images, low = laid(images, seen.layout), self.precision != "float32"
-        with watched_head(module, seen.head, self.device, low=low) as caught:
-            scores = scores_of(self.call(module, overlay, images), len(images))
+        low = self.precision != "float32"
+        with watched_head(network, seen.head, self.device, low=low) as caught:
+            output = self.call(network, overlay, laid(images, seen.layout))
         features = None if caught.features is None else caught.features.detach().float()
-        return seen.logits(scores, caught), features
+        return seen.logits(scores_of(output, len(images)), caught), features
