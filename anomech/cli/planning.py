@@ -72,12 +72,12 @@ def plan_of(
 
         values |= peek(Path(given["profile"]))["plan"]
     for name, value in given.items():
-        values = put(values, name, value)
+        values = put(values, name, value, Plan)
     if detectors:
         known = values.get("detectors") or {}
         chosen = dict.fromkeys([*detectors, *BASELINES])
-        values = put(values, "lead", detectors[0])
-        values = put(values, "detectors", {name: known.get(name, {}) for name in chosen})
+        values = put(values, "lead", detectors[0], Plan)
+        values = put(values, "detectors", {name: known.get(name, {}) for name in chosen}, Plan)
     return from_mapping(assign(values, settings, Plan))
 
 

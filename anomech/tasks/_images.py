@@ -24,6 +24,7 @@ from anomech.kernel.task import (
     Preparation,
     Remark,
     Training,
+    Variations,
 )
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
@@ -44,7 +45,11 @@ from anomech.tasks._sighting import (
     spread_over,
 )
 from anomech.tasks._twin import converted, twin
+from anomech.tasks._varying import amplified, corrupted, mixed
 from anomech.tasks._watching import watched_parameters
+
+ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
+"""Abilities of every image classifier."""
 
 FEW, MANY = 8, 256
 """Trusted images by which the head is found, and by which the kind of outputs is told."""
@@ -97,7 +102,7 @@ class ImageClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
+        given: set[Ability] = {*ALWAYS}
         seen = self._known
         if seen is None or seen.head is not None:
             given.add(Features)
@@ -288,6 +293,18 @@ class ImageClassifier:
         """See `anomech.kernel.task.Activations.respond_with`."""
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
+
+    def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.mixed`: means of pixels."""
+        return mixed(batch, others, share)
+
+    def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.corrupted`: Gaussian noise."""
+        return corrupted(batch, severity, rng)
+
+    def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.amplified`: pixels are multiplied."""
+        return amplified(batch, factor)
 
     @cached_property
     def _device(self) -> torch.device:

@@ -48,7 +48,7 @@ NAMES = [
 @QUICK
 def test_any_value_of_any_option(name, value):
     def build():
-        plan = from_mapping(put(resolved(Plan()), name, value))
+        plan = from_mapping(put(resolved(Plan()), name, value, Plan))
         again = from_mapping(yaml.safe_load(as_yaml(plan)))
         assert again == plan or plan != plan
         refusal(lambda: check_named(plan))
