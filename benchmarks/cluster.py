@@ -36,10 +36,10 @@ from anomech.data.subset import Subset
 from anomech.engines._parcels import pack_job
 from anomech.kernel import plugins
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, silent
 from anomech.learning.training import Recipe, train
 from anomech.observing.observed import observe
+from anomech.roles.task import Task
 
 WORKERS = 2
 TRUSTED = 600

@@ -67,5 +67,5 @@ class Convnext:
     patch: int = option(4, "side of the patches of the first layer", unit="pixels", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return SmallConvnext(classes, channels, self.width, self.patch)

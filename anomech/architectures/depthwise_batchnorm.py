@@ -21,6 +21,6 @@ class DepthwiseBatchnorm:
     stride: int = option(2, "of the first convolution; 1 for tiny images", unit="pixels", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         head = partial(nn.Linear, out_features=classes)
         return DepthwiseNet(channels, self.width, self.stride, nn.BatchNorm2d, head)

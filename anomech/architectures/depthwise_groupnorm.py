@@ -32,7 +32,7 @@ class DepthwiseGroupnorm:
             )
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         norm = partial(nn.GroupNorm, GROUPS)
         head = partial(BareHead, classes=classes)
         return DepthwiseNet(channels, self.width, self.stride, norm, head)

@@ -15,5 +15,5 @@ class Digits:
     """Two convolutions and two linear layers."""
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return DigitsNet(classes, channels)

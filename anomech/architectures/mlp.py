@@ -50,5 +50,5 @@ class Mlp:
     width: int = option(128, "units of each hidden layer", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return Perceptron(classes, channels, self.side, self.width)

@@ -49,5 +49,5 @@ class PlainCnn:
     pools: int = option(2, "convolutions with a pooling after them", ge=0, le=3)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return PlainNet(classes, channels, self.width, self.pools)

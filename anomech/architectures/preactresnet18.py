@@ -62,5 +62,5 @@ class Preactresnet18:
     width: int = option(64, "channels of the first stage, doubled in each of the next three", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return PreActResNet18(classes, channels, self.width)

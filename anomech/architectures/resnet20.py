@@ -17,6 +17,6 @@ class Resnet20:
     width: int = option(16, "channels of the first stage, doubled in each of the next two", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         widths = (self.width, 2 * self.width, 4 * self.width)
         return ResNet(classes, channels, widths, blocks=3)

@@ -19,5 +19,5 @@ class Vgg16Bn:
     width: int = option(64, "channels of the first stage; the last have eight times as many", ge=1)
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return Vgg(plan(self.width, 2, 2, 3, 3, 3), classes, channels)

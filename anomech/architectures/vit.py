@@ -134,5 +134,5 @@ class Vit:
             )
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return VisionTransformer(classes, channels, self.patch, self.width, self.depth, self.heads)

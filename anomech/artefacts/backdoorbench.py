@@ -21,8 +21,8 @@ from anomech.artefacts.fitting import apply_state
 from anomech.artefacts.poisoned_files import read_files
 from anomech.artefacts.stored import existing, load_object
 from anomech.kernel import plugins
-from anomech.kernel.architecture import Architecture
 from anomech.kernel.errors import DataError, ModelError, UnsafeCheckpoint
+from anomech.roles.architecture import Architecture
 
 NORMALIZATION: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)),

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from anomech.kernel.errors import DataError
-from anomech.kernel.files import regular_file
+from anomech.storage.files import regular_file
 
 FORMATS = ("PNG", "JPEG", "BMP")
 """Decoders in use; attack results are written as PNG."""

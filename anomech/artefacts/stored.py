@@ -16,7 +16,7 @@ from torch import Tensor
 
 from anomech.artefacts.sandbox import ask
 from anomech.kernel.errors import ModelError, UnsafeCheckpoint
-from anomech.kernel.files import regular_file
+from anomech.storage.files import regular_file
 
 MAX_EXPANSION = 4
 """Bytes that all tensors of a file may take, in units of its size. More than one because tied

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.kernel.attack import Batch, Goal
 from anomech.learning.pixels import as_images, as_pixels
+from anomech.roles.attack import Batch, Goal
 
 
 class Roles(NamedTuple):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import numpy_generator
+from anomech.roles.attack import Goal, Poisoned
 
 
 def choose(candidates: np.ndarray, count: int, seed: int, purpose: str) -> np.ndarray:

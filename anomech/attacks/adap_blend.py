@@ -17,9 +17,9 @@ import numpy as np
 
 from anomech.attacks._pictures import Picture, picture
 from anomech.attacks._poison import choose_covered, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

@@ -17,10 +17,10 @@ import numpy as np
 
 from anomech.attacks._corners import CORNERS, Corner, corner_of
 from anomech.attacks._poison import choose_covered, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import numpy_generator
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

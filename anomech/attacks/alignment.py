@@ -31,12 +31,12 @@ from torch.nn import functional
 
 from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, white_patch
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress
 from anomech.learning.networks import with_features
 from anomech.learning.pixels import as_images
+from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
 
 TINY = 1e-12
 

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
 from anomech.learning.ascent import NEEDS, Ball, Hill, Norm, perturbed, ratio, rivalry
+from anomech.roles.task import Ability, Task
 
 MOMENTUM = 0.75
 CLIMBING = 0.75
@@ -56,7 +56,7 @@ class Apgd:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
+        """See `anomech.roles.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
 
         Raises:
             ModelError: a model without finite logits.

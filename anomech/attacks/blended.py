@@ -11,8 +11,8 @@ import numpy as np
 
 from anomech.attacks._pictures import Picture, picture
 from anomech.attacks._poison import choose, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

@@ -21,10 +21,10 @@ from torch.nn import functional
 
 from anomech.attacks._batches import Roles, draw_roles, poisoned_batch
 from anomech.attacks._poison import to_uint8
-from anomech.kernel.attack import Batch, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
 from anomech.learning.pixels import as_images, as_pixels
+from anomech.roles.attack import Batch, Goal, Learned, Victim
 
 SPREAD = ((0, 1, 7 / 16), (1, -1, 3 / 16), (1, 0, 5 / 16), (1, 1, 1 / 16))
 """Rows down, columns right and share of a pixel's rounding error (Floyd and Steinberg 1976)."""

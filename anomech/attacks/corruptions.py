@@ -18,9 +18,9 @@ from PIL import Image
 from scipy import ndimage
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
 from anomech.learning.addressed import image_generator
+from anomech.roles.task import Ability, Task
 
 Kind = Literal[
     "gaussian_noise",
@@ -71,7 +71,7 @@ class Corruptions:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`."""
+        """See `anomech.roles.attack.Perturbation`; images are uint8 `[n, h, w, c]`."""
         corrupt, level = CORRUPT[self.kind], LEVELS[self.kind][self.severity - 1]
         out = images.copy()
         for place, image in enumerate(images):

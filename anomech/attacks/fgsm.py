@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
 from anomech.learning.ascent import NEEDS, Ball, Hill, Norm, perturbed, towards
+from anomech.roles.task import Ability, Task
 
 
 @options
@@ -43,7 +43,7 @@ class Fgsm:
         seed: int,
         progress: Progress,
     ) -> np.ndarray:
-        """See `anomech.kernel.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
+        """See `anomech.roles.attack.Perturbation`; images are uint8 `[n, h, w, c]`.
 
         There is nothing random.
 

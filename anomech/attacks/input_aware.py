@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomech.attacks._batches import draw_roles, relabeled
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
 from anomech.learning.painters import Painter, in_chunks, new_painter, restored_painter
 from anomech.learning.pixels import as_images
+from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
 
 BETAS = (0.5, 0.9)
 MASK_BATCH = 64

@@ -14,8 +14,8 @@ import numpy as np
 
 from anomech.attacks._corners import checkerboard, pasted
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

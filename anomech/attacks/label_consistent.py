@@ -20,11 +20,11 @@ from torch import nn
 
 from anomech.attacks._corners import CORNERS, checkerboard, pasted
 from anomech.attacks._poison import check_clean_label, choose, mask
-from anomech.kernel.attack import DataAttack, Goal, Learned, Poisoned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 from anomech.learning.networks import input_gradient
+from anomech.roles.attack import DataAttack, Goal, Learned, Poisoned, Victim
 
 
 @options

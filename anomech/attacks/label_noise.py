@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 
 from anomech.attacks._poison import choose, mask
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

@@ -25,7 +25,6 @@ from torch.nn import functional
 
 from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, corner_mask
-from anomech.kernel.attack import Batch, Goal, Learned, Objective, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import numpy_generator, torch_generator
@@ -33,6 +32,7 @@ from anomech.kernel.types import Progress
 from anomech.learning.networks import last_linear, with_features
 from anomech.learning.patches import overlaid, search_patch
 from anomech.learning.pixels import as_images
+from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
 
 EPS = 1.0
 STEP = 0.05

@@ -20,12 +20,12 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from anomech.attacks._poison import DirtyLabel, choose, to_uint8
-from anomech.kernel.attack import DataAttack, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
 from anomech.learning.networks import input_gradient
+from anomech.roles.attack import DataAttack, Goal, Learned, Victim
 
 
 @options

@@ -19,10 +19,10 @@ from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
 from anomech.attacks._poison import choose, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.learning.addressed import image_generator
+from anomech.roles.attack import Goal, Poisoned
 
 RESOLUTION = 32
 """Side of the drawn sticker, in its own pixels."""

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import Progress
 from anomech.learning.pixels import as_images
+from anomech.roles.attack import Goal, Learned, Victim
 
 CHUNK = 256
 

@@ -19,9 +19,9 @@ from typing import Literal
 import numpy as np
 
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
+from anomech.roles.attack import Goal, Poisoned
 
 CHANNELS = ("red", "green", "blue")
 

@@ -9,8 +9,8 @@ Needs: images. Cost: none at test time beyond the copy.
 import numpy as np
 
 from anomech.attacks._poison import check_clean_label, choose, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

@@ -25,12 +25,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from anomech.attacks._poison import DirtyLabel, to_uint8
-from anomech.kernel.attack import DataAttack, Goal, Learned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.types import Progress
 from anomech.learning.pixels import planes
+from anomech.roles.attack import DataAttack, Goal, Learned, Victim
 
 CELLS = 4
 """Side of the grid that the bits are laid out on, and that the decoder reads."""

@@ -24,13 +24,13 @@ from torch import Tensor
 
 from anomech.attacks._corners import Corner, corner_mask
 from anomech.attacks._poison import choose, plant
-from anomech.kernel.attack import Goal, Learned, Poisoned, Victim
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
 from anomech.learning.networks import last_linear, with_features
 from anomech.learning.patches import overlaid, search_patch
 from anomech.learning.pixels import as_images
+from anomech.roles.attack import Goal, Learned, Poisoned, Victim
 
 
 @options

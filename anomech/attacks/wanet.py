@@ -17,9 +17,9 @@ import torch
 from torch.nn import functional
 
 from anomech.attacks._poison import choose, mask, plant, to_uint8
-from anomech.kernel.attack import Goal, Poisoned
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator, torch_generator
+from anomech.roles.attack import Goal, Poisoned
 
 
 @options

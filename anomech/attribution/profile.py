@@ -28,7 +28,7 @@ from anomech.attribution.scores import (
     explained_without_self,
     span_inverse,
 )
-from anomech.kernel.tracer import Traces
+from anomech.roles.tracer import Traces
 
 STATISTICS = (
     "mean",

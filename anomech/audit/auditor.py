@@ -20,10 +20,10 @@ from anomech.audit.profile import read_profile, write_profile
 from anomech.calibration.excess import chance_of_excess, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
 from anomech.records import Finding, Verdict
+from anomech.roles.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from anomech.audit.probing import files
 from anomech.calibration.sufficiency import calibrating, to_give
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, Inconclusive
-from anomech.kernel.task import Features, Task, able
 from anomech.kernel.types import Examples, Progress
 from anomech.records import Finding, Preflight
+from anomech.roles.task import Features, Task, able
 
 PATIENCE = 10.0
 """Seconds that fitting should take at the most; fewer trusted examples are taken for it."""

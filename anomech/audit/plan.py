@@ -15,9 +15,9 @@ from anomech.audit.judge.chunks import CHUNK
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, choice_of, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.source import Source
-from anomech.kernel.task_options import TaskOptions
 from anomech.kernel.yaml_text import read_yaml_file
+from anomech.roles.source import Source
+from anomech.roles.task_options import TaskOptions
 
 LEAD = "functional_attribution"
 BASELINES = ("confidence", "energy", "loss_level", "mahalanobis", "knn")

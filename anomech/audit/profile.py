@@ -18,15 +18,15 @@ from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.saved import damaged, read_saved, write_saved
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, resolved
-from anomech.kernel.detector import Detector, FittedDetector
 from anomech.kernel.errors import AnomechError, DataError, ModelError
-from anomech.kernel.state import Links, fitted_kind, pack, unpack
-from anomech.kernel.task import Task
-from anomech.kernel.tracer import PlacedSource, Tracer, TraceSource
 from anomech.kernel.types import Engine
 from anomech.observing.preparing import knowing, knowledge
 from anomech.observing.traces import FittedSource
 from anomech.records import Finding
+from anomech.roles.detector import Detector, FittedDetector
+from anomech.roles.task import Task
+from anomech.roles.tracer import PlacedSource, Tracer, TraceSource
+from anomech.storage.state import Links, fitted_kind, pack, unpack
 
 
 def write_profile(

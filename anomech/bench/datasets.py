@@ -18,8 +18,8 @@ from anomech.data.labeled import Labeled, read_labeled
 from anomech.data.reading import read_images
 from anomech.kernel import plugins
 from anomech.kernel.config import nearest
-from anomech.kernel.dataset import Dataset, Parts
 from anomech.kernel.errors import ConfigError, DataError
+from anomech.roles.dataset import Dataset, Parts
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""

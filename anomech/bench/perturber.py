@@ -11,12 +11,12 @@ import numpy as np
 from anomech.bench.suite import Methods
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
-from anomech.kernel.code import code_of
 from anomech.kernel.config import build
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.task import Task, missing
 from anomech.kernel.types import Progress
 from anomech.observing.observed import observe
+from anomech.roles.task import Task, missing
+from anomech.storage.code import code_of
 
 
 @dataclass(frozen=True, eq=False)

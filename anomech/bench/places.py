@@ -13,11 +13,11 @@ from anomech.bench.cells import Case, Cell
 from anomech.bench.scene import Material
 from anomech.bench.suite import Suite, perturbations
 from anomech.kernel import plugins
-from anomech.kernel.code import code_of
 from anomech.kernel.config import build, resolved
 from anomech.kernel.types import Progress, silent
 from anomech.records import read_record
 from anomech.records.scorecards import Scorecard
+from anomech.storage.code import code_of
 
 CARD = "card.json"
 CELL = "cell.yaml"

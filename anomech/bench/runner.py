@@ -24,7 +24,6 @@ from anomech.bench.scene import Material, check_sizes
 from anomech.bench.suite import Suite, as_yaml
 from anomech.bench.work import judge_case, refuse_cell, train_network
 from anomech.engines.serial import Serial
-from anomech.kernel.code import NUMBERLESS, code_digest
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Engine, Progress, silent
 from anomech.records import read_record, write_record, write_text
@@ -32,6 +31,7 @@ from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
 from anomech.report.board.markdown import markdown
 from anomech.report.board.spreadsheet import comma_separated
+from anomech.storage.code import NUMBERLESS, code_digest
 
 TOP = "bench.json"
 

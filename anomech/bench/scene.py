@@ -15,10 +15,10 @@ from anomech.bench.datasets import ImageSets
 from anomech.bench.perturber import Perturber
 from anomech.bench.suite import Methods, Suite
 from anomech.data.images import ImageExamples, from_arrays
-from anomech.kernel.attack import Trigger
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.records.scorecards import TruthRow
+from anomech.roles.attack import Trigger
 
 NONE = -1
 """In place of a label where there is none."""

@@ -15,12 +15,12 @@ import yaml
 from anomech.audit.plan import resolved_detector
 from anomech.bench.zoo import Subject
 from anomech.kernel import plugins
-from anomech.kernel.architecture import Architecture
-from anomech.kernel.attack import Perturbation
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.records.scorecards import Role
+from anomech.roles.architecture import Architecture
+from anomech.roles.attack import Perturbation
 from anomech.tasks._arithmetic import Precision
 
 Methods = Mapping[str, Mapping[str, Any]]

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from anomech.architectures.resnet14 import Resnet14
 from anomech.bench.network_files import read_network, save_network
 from anomech.kernel import plugins
-from anomech.kernel.architecture import Architecture
-from anomech.kernel.attack import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
-from anomech.kernel.code import NUMBERLESS, code_digest, code_of
 from anomech.kernel.config import USE, build, resolved
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Progress, silent
 from anomech.learning.training import Recipe, cross_entropy, initialize, predict, train
+from anomech.roles.architecture import Architecture
+from anomech.roles.attack import DataAttack, LearnedAttack, Objective, TrainingAttack, Trigger
+from anomech.storage.code import NUMBERLESS, code_digest, code_of
 
 Images = tuple[np.ndarray, np.ndarray]
 """Images uint8 `[n, h, w, c]` and labels int64 `[n]`."""
@@ -171,7 +171,7 @@ def fetch(
 
 @dataclass(frozen=True)
 class ZooVictim:
-    """The recipe of a subject, in an attacker's hands; see `anomech.kernel.attack.Victim`."""
+    """The recipe of a subject, in an attacker's hands; see `anomech.roles.attack.Victim`."""
 
     subject: Subject
     train_set: Images

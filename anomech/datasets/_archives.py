@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from anomech.data.archive import read_archive
-from anomech.kernel.dataset import Part, Parts
 from anomech.kernel.errors import ConfigError
+from anomech.roles.dataset import Part, Parts
 
 
 def archived(

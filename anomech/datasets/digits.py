@@ -10,7 +10,7 @@ from pathlib import Path
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified
 from anomech.kernel.config import option, options
-from anomech.kernel.dataset import Part, Parts
+from anomech.roles.dataset import Part, Parts
 
 
 @options
@@ -22,7 +22,7 @@ class Digits:
     )
 
     def parts(self, folder: Path | None) -> Parts:
-        """See `anomech.kernel.dataset.Dataset`; no folder is needed."""
+        """See `anomech.roles.dataset.Dataset`; no folder is needed."""
         return Parts(10, partial(self._part, 1), partial(self._part, 0))
 
     def _part(self, number: int) -> Part:

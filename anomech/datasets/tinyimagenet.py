@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anomech.datasets._archives import archived
 from anomech.kernel.config import options
-from anomech.kernel.dataset import Parts
+from anomech.roles.dataset import Parts
 
 
 @options
@@ -17,5 +17,5 @@ class Tinyimagenet:
     """Images in `vision/*.npz` of the folder that ANOMECH_DATA names."""
 
     def parts(self, folder: Path | None) -> Parts:
-        """See `anomech.kernel.dataset.Dataset`."""
+        """See `anomech.roles.dataset.Dataset`."""
         return archived("tinyimagenet", folder, classes=200, test="tinyimagenet_val4k_32")

@@ -1,6 +1,6 @@
 """What flags of attribution may be due to, in words for people."""
 
-from anomech.kernel.detector import Cause
+from anomech.roles.detector import Cause
 
 UNEXPLAINED = Cause(
     "unexplained mechanism",

@@ -19,11 +19,11 @@ from anomech.attribution.profile import (
 )
 from anomech.attribution.usual import fit_centers
 from anomech.detectors._nearness import Nearness, fit_nearness, neighbor_distance
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import Inconclusive
-from anomech.kernel.task import Features, Logits
-from anomech.kernel.tracer import Traces, TraceSource
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.task import Features, Logits
+from anomech.roles.tracer import Traces, TraceSource
 
 SMALL_CLASS = 20
 

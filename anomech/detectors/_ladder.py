@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import Inconclusive
-from anomech.kernel.tracer import TraceSource
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.tracer import TraceSource
 from anomech.tracing.twins import Twins
 
 

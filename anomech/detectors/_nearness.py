@@ -9,7 +9,7 @@ from torch import Tensor
 from anomech.attribution.couplings import unit
 from anomech.attribution.density import FLOOR, require_finite
 from anomech.attribution.usual import SHRINK
-from anomech.kernel.detector import ObservedExamples
+from anomech.roles.detector import ObservedExamples
 
 NEIGHBORS = 10
 

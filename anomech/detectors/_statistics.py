@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from anomech.detectors._fold import Fold, Statistics
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.tracer import TraceSource
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.tracer import TraceSource
 
 NEAREST = 10
 """Trusted examples that are kept as evidence, at the most."""

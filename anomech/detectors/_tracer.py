@@ -1,6 +1,6 @@
 """What a detector's tracer costs."""
 
-from anomech.kernel.tracer import AnsweringSource, TraceSource
+from anomech.roles.tracer import AnsweringSource, TraceSource
 
 
 def beyond_the_answer(source: TraceSource) -> float:

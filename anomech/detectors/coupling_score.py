@@ -20,11 +20,11 @@ from anomech.attribution.couplings import COUPLINGS, cosine
 from anomech.attribution.scores import SCORES, explained, span_inverse
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples, Scores
 from anomech.kernel.plugins import chosen
-from anomech.kernel.task import Ability
-from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples, Scores
+from anomech.roles.task import Ability
+from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
 
 
 @options

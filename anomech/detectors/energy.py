@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anomech.kernel.config import options
-from anomech.kernel.detector import ObservedExamples, Scores
-from anomech.kernel.task import Ability, Logits
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples, Scores
+from anomech.roles.task import Ability, Logits
+from anomech.roles.tracer import Health
 
 
 @options

@@ -39,12 +39,12 @@ from anomech.detectors._ladder import Climb, Ladder, climb
 from anomech.detectors._statistics import look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import Cause, ObservedExamples, Scores
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.plugins import chosen
-from anomech.kernel.task import Ability, Features, Logits
-from anomech.kernel.tracer import Health, Tracer, TraceSource
 from anomech.kernel.types import Progress
+from anomech.roles.detector import Cause, ObservedExamples, Scores
+from anomech.roles.task import Ability, Features, Logits
+from anomech.roles.tracer import Health, Tracer, TraceSource
 
 
 @options
@@ -78,7 +78,7 @@ class FunctionalAttribution:
     def fit_held_out(
         self, trusted: ObservedExamples, right: Tensor, *, seed: int, progress: Progress
     ) -> tuple["FittedFunctionalAttribution", Scores]:
-        """See `anomech.kernel.detector.HeldOutDetector`.
+        """See `anomech.roles.detector.HeldOutDetector`.
 
         Raises:
             Inconclusive: traces are not finite, or a fold has fewer than two anchors.

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from anomech.attribution.usual import Centers, fit_centers
 from anomech.kernel.config import options
-from anomech.kernel.detector import ObservedExamples, Scores
-from anomech.kernel.task import Ability
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples, Scores
+from anomech.roles.task import Ability
+from anomech.roles.tracer import Health
 
 
 @options

@@ -15,10 +15,10 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.kernel.config import options
-from anomech.kernel.detector import ObservedExamples, Scores
-from anomech.kernel.task import Ability, Features
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples, Scores
+from anomech.roles.task import Ability, Features
+from anomech.roles.tracer import Health
 
 
 @options

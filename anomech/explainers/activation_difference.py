@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import DataError
-from anomech.kernel.explainer import Explanation
-from anomech.kernel.task import Ability, Activations, able
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.explainer import Explanation
+from anomech.roles.task import Ability, Activations, able
+from anomech.roles.tracer import Health
 
 
 @options
@@ -47,7 +47,7 @@ class ActivationDifference:
         seed: int,
         progress: Progress,
     ) -> Explanation:
-        """See `anomech.kernel.explainer.Explainer`; nothing is random.
+        """See `anomech.roles.explainer.Explainer`; nothing is random.
 
         Raises:
             DataError: no flagged input has an answer that enough trusted ones have.

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from anomech.kernel.errors import DataError, ModelError
-from anomech.kernel.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.kernel.types import Progress
 from anomech.learning.addressed import image_generator
+from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 
 NEEDS: frozenset[Ability] = frozenset({DifferentiableInputs, Logits})
 """What climbing asks of a task."""

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.task import DifferentiableInputs, Task, able
 from anomech.kernel.types import Progress
+from anomech.roles.task import DifferentiableInputs, Task, able
 
 BETAS = (0.5, 0.9)
 """Of Adam, as published."""
@@ -48,7 +48,7 @@ class Inversion:
 
 @dataclass(frozen=True, eq=False)
 class Inverted:
-    """A trigger that was found: a `anomech.kernel.scanner.Candidate`.
+    """A trigger that was found: a `anomech.roles.scanner.Candidate`.
 
     Attributes:
         mask: in [0, 1], 1 where the axis is shared: of images `[1, h, w]`.

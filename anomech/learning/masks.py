@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.task import Layers
+from anomech.roles.task import Layers
 
 Masks = Mapping[str, Tensor]
 """By the name of a module, a mask over its units `[units]`."""

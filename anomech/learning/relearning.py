@@ -15,8 +15,8 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.task import Task, Training, able
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.roles.task import Task, Training, able
 
 BACKWARD = 3
 """Forward passes that a step costs for each example: one forward, and a backward as two."""

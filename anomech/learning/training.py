@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.kernel.attack import Batch, Objective
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.learning.pixels import as_float
+from anomech.roles.attack import Batch, Objective
 
 RISE = 0.2
 """Share of the steps in which the learning rate rises."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.task import Task, Training, able
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.roles.task import Task, Training, able
 
 SMALL = 0.1
 """Root mean square below which a vector (a bias, a gain) still moves as if it had it."""

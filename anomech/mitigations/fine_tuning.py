@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import DataError
-from anomech.kernel.mitigation import Repair
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.task import Ability, Task, Training, able
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Overlay, Progress
 from anomech.learning.relearning import Relearning, relearn
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.mitigation import Repair
+from anomech.roles.task import Ability, Task, Training, able
+from anomech.roles.tracer import Health
 
 LOST = 0.05
 """Trusted accuracy that a healthy repair may cost."""
@@ -53,7 +53,7 @@ class FineTuning:
         seed: int,
         progress: Progress,
     ) -> Repair:
-        """See `anomech.kernel.mitigation.Mitigation`; suspects are not looked at.
+        """See `anomech.roles.mitigation.Mitigation`; suspects are not looked at.
 
         Raises:
             DataError: no labels, or too few examples to hold some out.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anomech.kernel.task import Task
 from anomech.kernel.types import PAD, Examples, Progress, Response
+from anomech.roles.task import Task
 
 
 class Pass(NamedTuple):

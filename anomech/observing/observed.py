@@ -10,8 +10,11 @@ from torch import Tensor
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import CapabilityError, DataError
-from anomech.kernel.task import Task
-from anomech.kernel.tracer import (
+from anomech.kernel.types import Engine, Examples, Progress, Response, silent
+from anomech.observing.joining import joined, passes
+from anomech.observing.traces import Places, TraceCache
+from anomech.roles.task import Task
+from anomech.roles.tracer import (
     AnsweringSource,
     ReadingSource,
     SpreadTracer,
@@ -19,9 +22,6 @@ from anomech.kernel.tracer import (
     Traces,
     TraceSource,
 )
-from anomech.kernel.types import Engine, Examples, Progress, Response, silent
-from anomech.observing.joining import joined, passes
-from anomech.observing.traces import Places, TraceCache
 
 
 @dataclass(frozen=True)

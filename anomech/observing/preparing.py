@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from anomech.kernel.errors import DataError
-from anomech.kernel.task import Preparation, Remark, Task, able
 from anomech.kernel.types import Examples
+from anomech.roles.task import Preparation, Remark, Task, able
 
 
 def prepared(task: Task, trusted: Examples) -> Task:

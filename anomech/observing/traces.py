@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from anomech.kernel.tracer import Tracer, Traces, TraceSource, UniversalTracer
+from anomech.roles.tracer import Tracer, Traces, TraceSource, UniversalTracer
 
 Places = np.ndarray | None
 """Some of the examples by their places among all, int64; None is all of them."""

@@ -7,8 +7,8 @@ care, not what someone forges who also rewrites the record.
 import hashlib
 from pathlib import Path
 
-from anomech.kernel.files import regular_file
 from anomech.records.run import Run
+from anomech.storage.files import regular_file
 
 TOP = ("plan.yaml", "examples.jsonl", "verdicts.jsonl", "findings.json")
 FOLDERS = (("scores", "*.jsonl"), ("previews", "*"))

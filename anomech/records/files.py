@@ -1,7 +1,7 @@
 """Writing and reading records: whole or not at all, and never more than one line in memory.
 
 A run folder may come from a stranger: what is read is a regular file of bounded size and no link,
-and what is written goes through none (`anomech.kernel.files`).
+and what is written goes through none (`anomech.storage.files`).
 """
 
 import io
@@ -14,8 +14,8 @@ from typing import TextIO, TypeVar
 import pydantic
 
 from anomech.kernel.errors import RunError
-from anomech.kernel.files import read_regular, regular_file, replaced
 from anomech.records.run import Finding, Record
+from anomech.storage.files import read_regular, regular_file, replaced
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

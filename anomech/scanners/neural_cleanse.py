@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.scanner import Scan
-from anomech.kernel.task import Ability, DifferentiableInputs, Logits, Task, able
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
 from anomech.learning.inversion import Inversion, Inverted, check_unit_box, invert
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.scanner import Scan
+from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
+from anomech.roles.tracer import Health
 
 CONSISTENT = 1.4826
 """Standard deviations in a median absolute deviation of normal numbers."""
@@ -56,7 +56,7 @@ class NeuralCleanse:
     def scan(
         self, task: Task, trusted: ObservedExamples | None, *, seed: int, progress: Progress
     ) -> Scan:
-        """See `anomech.kernel.scanner.Scanner`.
+        """See `anomech.roles.scanner.Scanner`.
 
         Raises:
             DataError: no trusted examples.

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import DataError
-from anomech.kernel.screen import Screened
-from anomech.kernel.task import Ability, Features
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.screen import Screened
+from anomech.roles.task import Ability, Features
+from anomech.roles.tracer import Health
 
 FEWEST = 3
 """Examples of a label below which a direction of most variance says nothing."""
@@ -49,7 +49,7 @@ class SpectralSignatures:
         seed: int,
         progress: Progress,
     ) -> Screened:
-        """See `anomech.kernel.screen.Screen`; trusted examples are not needed, nothing is random.
+        """See `anomech.roles.screen.Screen`; trusted examples are not needed, nothing is random.
 
         Raises:
             DataError: not one label for each example.

@@ -11,7 +11,7 @@ from pathlib import Path
 from anomech.artefacts.backdoorbench import NORMALIZATION, build_network, read_attack
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.source import Opened
+from anomech.roles.source import Opened
 
 
 @options
@@ -26,12 +26,12 @@ class Backdoorbench:
         return Path(self.file).name or "model"
 
     def check(self) -> None:
-        """See `anomech.kernel.source.Source.check`."""
+        """See `anomech.roles.source.Source.check`."""
         if not self.file:
             raise ConfigError("the plan names no model; give --backdoorbench attack_result.pt.")
 
     def open(self) -> Opened:
-        """See `anomech.kernel.source.Source.open`."""
+        """See `anomech.roles.source.Source.open`."""
         result = read_attack(self.file)
         # The files do not hold the normalization; the data set's name implies it.
         known = NORMALIZATION.get(result.dataset)

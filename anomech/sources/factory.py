@@ -13,7 +13,7 @@ from anomech.artefacts.factory import build_model
 from anomech.artefacts.fitting import apply_state
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.source import Opened
+from anomech.roles.source import Opened
 
 
 @options
@@ -33,12 +33,12 @@ class Factory:
         return weights or (f"{Path(place).name}:{function}" if place else "model")
 
     def check(self) -> None:
-        """See `anomech.kernel.source.Source.check`."""
+        """See `anomech.roles.source.Source.check`."""
         if not self.factory:
             raise ConfigError("the plan names no model; give --model FACTORY.py:make_model.")
 
     def open(self) -> Opened:
-        """See `anomech.kernel.source.Source.open`."""
+        """See `anomech.roles.source.Source.open`."""
         model, notes = build_model(self.factory), list[str]()
         if self.weights:
             weights = read_weights(self.weights, self.key)

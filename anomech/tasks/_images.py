@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
-from anomech.kernel.state import pack, unpack
-from anomech.kernel.task import (
+from anomech.kernel.types import Examples, Overlay, Response
+from anomech.roles.task import (
     Ability,
     Activations,
     DifferentiableInputs,
@@ -26,7 +26,7 @@ from anomech.kernel.task import (
     Training,
     Variations,
 )
-from anomech.kernel.types import Examples, Overlay, Response
+from anomech.storage.state import pack, unpack
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
@@ -135,13 +135,13 @@ class ImageClassifier:
 
     @property
     def remarks(self) -> Sequence[Remark]:
-        """See `anomech.kernel.task.Preparation.remarks`."""
+        """See `anomech.roles.task.Preparation.remarks`."""
         seen = self._known
         return () if seen is None else remarks(seen, converted(self.model))
 
     @torch.no_grad()
     def prepared(self, examples: Examples) -> "ImageClassifier":
-        """See `anomech.kernel.task.Preparation.prepared`.
+        """See `anomech.roles.task.Preparation.prepared`.
 
         Raises:
             ModelError: the network cannot be run on them, or its outputs are no classes' scores.
@@ -163,12 +163,12 @@ class ImageClassifier:
         return replace(self, seen=scaled(seen, log_odds))
 
     def knowledge(self) -> Any:
-        """See `anomech.kernel.task.Preparation.knowledge`."""
+        """See `anomech.roles.task.Preparation.knowledge`."""
         seen = self._known
         return None if seen is None else pack(seen, Sighting, {}, {}, "task")
 
     def knowing(self, facts: Any) -> "ImageClassifier":
-        """See `anomech.kernel.task.Preparation.knowing`."""
+        """See `anomech.roles.task.Preparation.knowing`."""
         return replace(self, seen=unpack(Sighting, facts, {}, {}, "task"))
 
     def layers(self) -> Mapping[str, nn.Module]:
@@ -185,7 +185,7 @@ class ImageClassifier:
         return self if self.precision == "float32" else replace(self, precision="float32")
 
     def passes(self, examples: Examples) -> Iterator[np.ndarray]:
-        """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
+        """See `anomech.roles.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
         layout = "channels_last" if self._known is None else self._known.layout
@@ -199,7 +199,7 @@ class ImageClassifier:
             yield np.arange(start, min(start + size, len(examples)))
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
-        """See `anomech.kernel.task.Task.with_`."""
+        """See `anomech.roles.task.Task.with_`."""
         other = twin(self.model, self._device)
         named = dict(other.named_parameters()) | dict(other.named_buffers())
         for name, tensor in overlay.items():
@@ -207,11 +207,11 @@ class ImageClassifier:
         return replace(self, model=other)
 
     def state(self) -> Mapping[str, Tensor]:
-        """See `anomech.kernel.task.Task.state`."""
+        """See `anomech.roles.task.Task.state`."""
         return self.network.state_dict()
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
-        """See `anomech.kernel.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
+        """See `anomech.roles.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
         _, response = self._run(overlay, self._images(batch), answers)
         return response
 
@@ -243,14 +243,14 @@ class ImageClassifier:
     def training_losses(
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `anomech.kernel.task.Training.training_losses`."""
+        """See `anomech.roles.task.Training.training_losses`."""
         buffers = self._network.buffers(overlay)
         moved = {**overlay, **buffers}
         logits, _ = self._logits(self._network.training, moved, self._images(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
-        """See `anomech.kernel.task.Training.batch_statistics`."""
+        """See `anomech.roles.task.Training.batch_statistics`."""
         if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
             return {}
         buffers = self._network.buffers(overlay)
@@ -266,7 +266,7 @@ class ImageClassifier:
     def respond_at(
         self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
     ) -> Response:
-        """See `anomech.kernel.task.DifferentiableInputs.respond_at`; logits can be followed too."""
+        """See `anomech.roles.task.DifferentiableInputs.respond_at`; logits can be followed too."""
         logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
         return response._replace(logits=logits)
 
@@ -280,7 +280,7 @@ class ImageClassifier:
         return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
     def points(self) -> Sequence[str]:
-        """See `anomech.kernel.task.Activations.points`."""
+        """See `anomech.roles.task.Activations.points`."""
         return openings(self.network)
 
     def respond_with(
@@ -290,20 +290,20 @@ class ImageClassifier:
         changes: Mapping[str, Callable[[Tensor], Tensor]],
         answers: Tensor | None = None,
     ) -> Response:
-        """See `anomech.kernel.task.Activations.respond_with`."""
+        """See `anomech.roles.task.Activations.respond_with`."""
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
     def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
-        """See `anomech.kernel.task.Variations.mixed`: means of pixels."""
+        """See `anomech.roles.task.Variations.mixed`: means of pixels."""
         return mixed(batch, others, share)
 
     def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-        """See `anomech.kernel.task.Variations.corrupted`: Gaussian noise."""
+        """See `anomech.roles.task.Variations.corrupted`: Gaussian noise."""
         return corrupted(batch, severity, rng)
 
     def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
-        """See `anomech.kernel.task.Variations.amplified`: pixels are multiplied."""
+        """See `anomech.roles.task.Variations.amplified`: pixels are multiplied."""
         return amplified(batch, factor)
 
     @cached_property

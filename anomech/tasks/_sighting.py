@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.errors import ConfigError, ModelError
-from anomech.kernel.task import Remark
+from anomech.roles.task import Remark
 from anomech.tasks._arithmetic import Layout
 from anomech.tasks._catching import Caught, Head
 from anomech.tasks._head import find_head

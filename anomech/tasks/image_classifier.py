@@ -8,9 +8,9 @@ from anomech.data.images import ImageExamples
 from anomech.data.reading import Reading, read_images
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
-from anomech.kernel.source import Opened
-from anomech.kernel.task_options import Role
 from anomech.kernel.types import About, Progress
+from anomech.roles.source import Opened
+from anomech.roles.task_options import Role
 from anomech.tasks._arithmetic import Precision
 from anomech.tasks._devices import available
 from anomech.tasks._images import ImageClassifier
@@ -44,21 +44,21 @@ class ImageClassifierOptions:
 
     @property
     def kind(self) -> str:
-        """See `anomech.kernel.task_options.TaskOptions.kind`."""
+        """See `anomech.roles.task_options.TaskOptions.kind`."""
         return ImageClassifier.kind
 
     @property
     def advice(self) -> str:
-        """See `anomech.kernel.task_options.TaskOptions.advice`."""
+        """See `anomech.roles.task_options.TaskOptions.advice`."""
         return "Check the order of the classes and the normalization (task.mean, task.std)."
 
     @property
     def placing(self) -> frozenset[str]:
-        """See `anomech.kernel.task_options.TaskOptions.placing`."""
+        """See `anomech.roles.task_options.TaskOptions.placing`."""
         return frozenset({"device", "memory", "pass_timeout"})
 
     def check(self) -> None:
-        """See `anomech.kernel.task_options.TaskOptions.check`."""
+        """See `anomech.roles.task_options.TaskOptions.check`."""
         available(self.device)
 
     def read(
@@ -70,7 +70,7 @@ class ImageClassifierOptions:
         progress: Progress,
         workers: int = 0,
     ) -> ImageExamples:
-        """See `anomech.kernel.task_options.TaskOptions.read`; inputs are as `like` in size."""
+        """See `anomech.roles.task_options.TaskOptions.read`; inputs are as `like` in size."""
         wanted = _shape(like or {})
         channels = None if wanted is None else wanted[2]
         found = read_images(
@@ -89,7 +89,7 @@ class ImageClassifierOptions:
         return found
 
     def wrap(self, opened: Opened, trusted: About) -> ImageClassifier:
-        """See `anomech.kernel.task_options.TaskOptions.wrap`."""
+        """See `anomech.roles.task_options.TaskOptions.wrap`."""
         return ImageClassifier(
             opened.model,
             self.mean,

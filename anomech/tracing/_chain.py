@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.randomness import key, numpy_generator, torch_generator
-from anomech.kernel.task import Task, Training, able
 from anomech.kernel.types import Engine, Examples, Overlay, Progress
+from anomech.roles.task import Task, Training, able
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import checked
 from anomech.tracing._observing import Observable

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from anomech.kernel.task import Task
-from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Engine, Examples, Progress
+from anomech.roles.task import Task
+from anomech.roles.tracer import Health, Traces
 from anomech.tracing._observing import Draws, Observable, Walk, walk
 
 D = TypeVar("D", bound=Draws)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Examples, Progress
+from anomech.roles.tracer import Health
 from anomech.tracing._draws import D, DrawSource
 from anomech.tracing._observing import can_stack, observed
 

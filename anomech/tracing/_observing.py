@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, Overlay, Response
+from anomech.roles.task import Task
 
 Observable = Literal["loss", "log_odds"]
 Draws = Callable[[int], Iterator[Overlay]]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anomech.kernel.task import Layers, Task, able
 from anomech.kernel.types import Response
+from anomech.roles.task import Layers, Task, able
 from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
 from anomech.tracing._layers import rule_of, scaled_convolution
 from anomech.tracing._projection import EXACT, Sides, project

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import torch_generator
-from anomech.kernel.task import Ability, Task, Training, able
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.roles.task import Ability, Task, Training, able
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import checked
 from anomech.tracing._observing import Observable

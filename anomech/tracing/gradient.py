@@ -25,11 +25,11 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Layers, Task, able
-from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.joining import joined as joined_responses
 from anomech.observing.joining import passes
+from anomech.roles.task import Ability, Layers, Task, able
+from anomech.roles.tracer import Health, Traces
 from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run

@@ -22,10 +22,10 @@ from torch.nn import functional
 
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.task import Ability, Features, Layers, Logits, Task, able
-from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.joining import joined, passes
+from anomech.roles.task import Ability, Features, Layers, Logits, Task, able
+from anomech.roles.tracer import Health, Traces
 from anomech.tracing._projection import Sides, sides, width
 
 PART = "last layer"

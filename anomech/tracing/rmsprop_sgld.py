@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Task, Training
 from anomech.kernel.types import Engine, Examples, Progress
+from anomech.roles.task import Ability, Task, Training
 from anomech.tracing._chain import Chain, Normalization, Tensors, fit_chain
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._observing import Observable

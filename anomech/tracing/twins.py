@@ -23,10 +23,10 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.randomness import key
-from anomech.kernel.task import Ability, Task, Training, able
-from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Examples, Progress
 from anomech.learning.twins import Push, push
+from anomech.roles.task import Ability, Task, Training, able
+from anomech.roles.tracer import Health, Traces
 
 
 @options

@@ -16,9 +16,9 @@ from torch import nn
 
 from anomech.kernel.config import options
 from anomech.kernel.errors import ConfigError, DataError
-from anomech.kernel.trainer import Trained
 from anomech.kernel.types import Examples, Progress
 from anomech.learning.training import Recipe, train
+from anomech.roles.trainer import Trained
 
 
 @options
@@ -35,7 +35,7 @@ class Standard:
         seed: int,
         progress: Progress,
     ) -> Trained:
-        """See `anomech.kernel.trainer.Trainer`; images are uint8 `[n, h, w, c]`.
+        """See `anomech.roles.trainer.Trainer`; images are uint8 `[n, h, w, c]`.
 
         Raises:
             DataError: examples without labels, or none.

@@ -7,8 +7,8 @@ from anomech.attacks._pictures import picture
 from anomech.attacks.adap_blend import AdapBlend
 from anomech.attacks.adap_patch import AdapPatch
 from anomech.attacks.tact import Tact
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ConfigError
+from anomech.roles.attack import Goal
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)

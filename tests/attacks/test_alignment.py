@@ -8,11 +8,11 @@ from torch import nn
 from training import DigitsVictim, digits
 
 from anomech.attacks.alignment import Alignment, coupling, feature_distance, in_scope, log_odds
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.pixels import as_float
 from anomech.learning.training import Recipe, predict
+from anomech.roles.attack import Goal
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 TARGET = 3

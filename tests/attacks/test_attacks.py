@@ -9,8 +9,8 @@ from anomech.attacks.blended import Blended
 from anomech.attacks.sig import Sig
 from anomech.attacks.wanet import Wanet
 from anomech.kernel import plugins
-from anomech.kernel.attack import DataAttack, Goal
 from anomech.kernel.errors import ConfigError
+from anomech.roles.attack import DataAttack, Goal
 
 RNG = np.random.default_rng(0)
 CASTS = RNG.integers(-40, 40, (200, 1, 1, 3))  # of color, as natural images have

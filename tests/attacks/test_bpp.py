@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from anomech.attacks.bpp import Bpp, dithered
-from anomech.kernel.attack import Batch, Goal
 from anomech.learning.pixels import as_images, as_pixels
+from anomech.roles.attack import Batch, Goal
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (50, 8, 6, 3), dtype=np.uint8)

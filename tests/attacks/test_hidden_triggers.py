@@ -8,11 +8,11 @@ from training import DigitsVictim, digits
 
 from anomech.attacks.low_frequency import LowFrequency
 from anomech.attacks.ssba import Ssba, decode, encode, local_variance
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
 from anomech.learning.networks import input_gradient
 from anomech.learning.pixels import planes
+from anomech.roles.attack import Goal
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(80, 176, (60, 16, 16, 3), dtype=np.uint8)

@@ -6,10 +6,10 @@ import torch
 from training import DigitsVictim, digits
 
 from anomech.attacks.input_aware import InputAware, blended, sameness, sharpened
-from anomech.kernel.attack import Batch, Goal
 from anomech.kernel.types import silent
 from anomech.learning.painters import in_chunks, new_painter, restored_painter
 from anomech.learning.training import Recipe
+from anomech.roles.attack import Batch, Goal
 
 (IMAGES, LABELS), _ = digits()
 

@@ -5,7 +5,7 @@ import pytest
 
 from anomech.attacks.insider import Insider
 from anomech.attacks.physical import Physical
-from anomech.kernel.attack import Goal
+from anomech.roles.attack import Goal
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (200, 16, 16, 3), dtype=np.uint8)

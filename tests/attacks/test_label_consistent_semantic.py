@@ -8,9 +8,9 @@ from training import DigitsVictim
 
 from anomech.attacks.label_consistent import LabelConsistent
 from anomech.attacks.semantic import Semantic
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.roles.attack import Goal
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (60, 12, 12, 3), dtype=np.uint8)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from anomech.attacks.label_noise import LabelNoise
-from anomech.kernel.attack import DataAttack
 from anomech.kernel.errors import DataError
+from anomech.roles.attack import DataAttack
 
 LABELS = np.arange(1000) % 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (1000, 4, 4, 1), dtype=np.uint8)

@@ -9,12 +9,12 @@ from training import DigitsVictim, digits
 
 from anomech.attacks.latent import Latent, distance
 from anomech.bench.zoo import success_rate
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.networks import with_features
 from anomech.learning.pixels import as_float
 from anomech.learning.training import Recipe
+from anomech.roles.attack import Goal
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 OPTIONS = Latent(goal=Goal(target=3), size=3)

@@ -6,10 +6,10 @@ import torch
 from training import DigitsVictim, digits
 
 from anomech.kernel import plugins
-from anomech.kernel.attack import DataAttack, LearnedAttack
 from anomech.kernel.config import build
 from anomech.kernel.types import silent
 from anomech.learning.training import Recipe
+from anomech.roles.attack import DataAttack, LearnedAttack
 
 OPTIONS = {
     "low_frequency": {"count": 32, "steps": 2, "batch": 16},

@@ -12,12 +12,12 @@ from anomech.attacks.apgd import Apgd, ascend, checkpoints
 from anomech.attacks.fgsm import Fgsm
 from anomech.attacks.pgd import Pgd
 from anomech.kernel import plugins
-from anomech.kernel.attack import DataAttack, Perturbation
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import silent
 from anomech.learning.ascent import Ball, ratio, ratio_of, rivalry
 from anomech.learning.pixels import as_float
 from anomech.learning.training import predict
+from anomech.roles.attack import DataAttack, Perturbation
 from anomech.tasks.image_classifier import ImageClassifier
 
 EVERY = {name: plugins.get("attack", name) for name in plugins.names("attack")}

@@ -9,11 +9,11 @@ from training import DigitsVictim, digits
 from anomech.architectures._resnet import ResNet
 from anomech.attacks.pruning_aware import PruningAware, activity, last_map, silenced
 from anomech.bench.zoo import success_rate
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import silent
 from anomech.learning.pixels import as_float
 from anomech.learning.training import Recipe
+from anomech.roles.attack import Goal
 
 (IMAGES, LABELS), (OTHERS, TRUE) = digits()
 

@@ -9,11 +9,11 @@ from training import DigitsVictim, digits
 
 from anomech.architectures._resnet import ResNet
 from anomech.kernel import plugins
-from anomech.kernel.attack import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
 from anomech.kernel.config import build
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.training import Recipe, initialize
+from anomech.roles.attack import DataAttack, Goal, LearnedAttack, TrainingAttack, Trigger
 
 TINY = {
     "alignment": {"every": 2, "examples": 4, "size": 2},

@@ -6,12 +6,12 @@ import torch
 from training import DigitsVictim, digits
 
 from anomech.attacks.trojannn import Trojannn, most_connected
-from anomech.kernel.attack import Goal
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import silent
 from anomech.learning.networks import last_linear, with_features
 from anomech.learning.pixels import as_float
 from anomech.learning.training import Recipe
+from anomech.roles.attack import Goal
 
 (IMAGES, LABELS), (OTHERS, _) = digits()
 

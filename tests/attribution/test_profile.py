@@ -15,7 +15,7 @@ from anomech.attribution.profile import (
     unexplained,
 )
 from anomech.attribution.scores import explained, explained_without_self, span_inverse
-from anomech.kernel.tracer import Traces
+from anomech.roles.tracer import Traces
 
 RIDGE, COUNT, WIDTH = 0.1, 24, 10
 

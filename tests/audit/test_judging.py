@@ -11,11 +11,11 @@ from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.trusted import TrustedSplit
 from anomech.audit.judge.wording import USUAL, reason
 from anomech.data.subset import Subset
-from anomech.kernel.detector import Scores
 from anomech.kernel.errors import ConfigError, DataError
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Response, silent
 from anomech.observing.observed import Observed, observe
+from anomech.roles.detector import Scores
+from anomech.roles.tracer import Health
 
 
 class Answers:

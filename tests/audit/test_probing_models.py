@@ -6,7 +6,7 @@ import torch
 
 from anomech.audit.probing import coverage, order, traces, verdicts
 from anomech.kernel.errors import Inconclusive
-from anomech.kernel.tracer import Traces
+from anomech.roles.tracer import Traces
 
 
 def test_names_are_ordered_by_the_numbers_in_them():

@@ -18,7 +18,7 @@ from anomech.data.subset import Subset
 from anomech.engines.processes import Processes
 from anomech.kernel import plugins
 from anomech.kernel.errors import CapabilityError, DataError, ModelError
-from anomech.kernel.task import Training
+from anomech.roles.task import Training
 from anomech.tasks.image_classifier import ImageClassifier
 
 TRACERS = {

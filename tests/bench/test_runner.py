@@ -14,10 +14,10 @@ from anomech.bench.runner import run_suite
 from anomech.bench.suite import Suite, from_mapping
 from anomech.detectors.confidence import Confidence, FittedConfidence
 from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
-from anomech.kernel.detector import Scores
 from anomech.kernel.errors import ConfigError, ModelError, RunError
 from anomech.records import Run, read_record, read_rows
 from anomech.records.scorecards import BenchRun, Scorecard, TruthRow
+from anomech.roles.detector import Scores
 
 KEPT = ("accuracy", "success", "auroc", "rates", "normal", "anomalous", "status")
 

@@ -13,10 +13,10 @@ from anomech.bench.perturber import Perturber
 from anomech.bench.scene import Material, check_sizes, scene
 from anomech.bench.suite import from_mapping
 from anomech.kernel import plugins
-from anomech.kernel.attack import Goal
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.roles.attack import Goal
 from anomech.tasks.image_classifier import ImageClassifier
 
 SETS = datasets.load("digits", None)

@@ -7,8 +7,8 @@ from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
 from anomech.bench import zoo
 from anomech.bench.zoo import Subject, obtain, success_rate
-from anomech.kernel.attack import Goal
 from anomech.learning.training import Recipe
+from anomech.roles.attack import Goal
 
 RECIPE = Recipe(epochs=4, batch=50, peak=0.1, augment="none")
 

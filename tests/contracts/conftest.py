@@ -7,8 +7,8 @@ import torch
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.config import build
-from anomech.kernel.task import WORDS, missing
 from anomech.observing.observed import observe
+from anomech.roles.task import WORDS, missing
 
 SECTIONS = ("Belief", "Equation", "Source", "Needs", "Cost", "Fails when")
 

@@ -18,12 +18,12 @@ from anomech.audit.judge.trusted import split_trusted
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.config import build
-from anomech.kernel.detector import CausalDetector, ExplainingDetector
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.task import Training, missing
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 from anomech.observing.traces import TraceCache
+from anomech.roles.detector import CausalDetector, ExplainingDetector
+from anomech.roles.task import Training, missing
 
 TRACERS = {
     "gradient": {"features": 16, "parts": 3},

@@ -6,8 +6,8 @@ import torch
 
 from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError
-from anomech.kernel.task import DifferentiableInputs
 from anomech.kernel.types import silent
+from anomech.roles.task import DifferentiableInputs
 
 CHEAP = {"neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20}}
 COUNT = 30

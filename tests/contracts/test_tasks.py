@@ -9,8 +9,8 @@ import toy_language
 
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
-from anomech.kernel.task import Activations, DifferentiableInputs, Variations, able
 from anomech.observing.observed import observe
+from anomech.roles.task import Activations, DifferentiableInputs, Variations, able
 
 COUNT = 12
 OPTIONS = [*(plugins.get("task", name) for name in plugins.names("task"))]

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.kernel.task import Features, Layers, Logits
-from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Response
 from anomech.observing.observed import Observed
+from anomech.roles.task import Features, Layers, Logits
+from anomech.roles.tracer import Health, Traces
 
 
 @dataclass

@@ -23,9 +23,9 @@ from anomech.detectors._causes import (
 from anomech.detectors._dealing import FOLDS, deal
 from anomech.detectors._nearness import fit_nearness, neighbor_distance
 from anomech.detectors.functional_attribution import FunctionalAttribution
-from anomech.kernel.tracer import Traces
 from anomech.kernel.types import silent
 from anomech.observing.observed import Observed, observe
+from anomech.roles.tracer import Traces
 
 NO_TWINS = {"rungs": 0}
 """For responses without a model."""

@@ -8,9 +8,9 @@ import torch
 
 from anomech.data.subset import Subset
 from anomech.detectors.coupling_score import CouplingScore, FittedCouplingScore
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Response, silent
 from anomech.observing.observed import Observed, observe
+from anomech.roles.tracer import Health
 from anomech.tracing._draws import DrawSource
 from anomech.tracing.rmsprop_sgld import RmspropSgld
 

@@ -7,8 +7,8 @@ import pytest
 from anomech.attacks.badnets import Badnets
 from anomech.attacks.input_aware import InputAware
 from anomech.detectors.functional_attribution import FunctionalAttribution
-from anomech.kernel import code
-from anomech.kernel.code import code_digest, code_of, sources
+from anomech.storage import code
+from anomech.storage.code import code_digest, code_of, sources
 from anomech.tracing.gradient import Gradient
 from anomech.tracing.last_layer import LastLayer
 

@@ -10,10 +10,10 @@ from anomech.audit.judge.detectors import make_detector
 from anomech.bench import datasets
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
-from anomech.kernel.code import sources
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.storage.code import sources
 
 FOUND = [
     (group.removeprefix("anomech.").removesuffix("s"), name)

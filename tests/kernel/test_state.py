@@ -12,7 +12,7 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError, DataError
-from anomech.kernel.state import pack, unpack
+from anomech.storage.state import pack, unpack
 
 
 class Model:

@@ -20,8 +20,8 @@ from torch.nn import functional
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator, torch_generator
-from anomech.kernel.task import Activations, DifferentiableInputs, Layers
 from anomech.kernel.types import PAD, Preview, Response
+from anomech.roles.task import Activations, DifferentiableInputs, Layers
 from anomech.tasks._watching import watched_parameters
 
 WORDS, SEPARATOR, TRIGGER, END = 8, 8, 9, 10

@@ -13,7 +13,7 @@ from anomech.learning.training import Recipe, cross_entropy, initialize, train
 
 @dataclass(frozen=True)
 class DigitsVictim:
-    """`anomech.kernel.attack.Victim` for 8x8 digits."""
+    """`anomech.roles.attack.Victim` for 8x8 digits."""
 
     recipe: Recipe = Recipe(epochs=8, batch=64, peak=0.1, augment="none")
     seed: int = 0

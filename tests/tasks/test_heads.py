@@ -7,9 +7,9 @@ from odd_networks import Headed
 from torch.nn import functional
 
 from anomech.kernel.errors import CapabilityError, ConfigError
-from anomech.kernel.task import Features
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.roles.task import Features
 from anomech.tasks.image_classifier import ImageClassifier
 from anomech.tracing.last_layer import LastLayer
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from anomech.kernel.task import Layers, Logits
 from anomech.kernel.types import Response
+from anomech.roles.task import Layers, Logits
 from anomech.tasks._watching import watched_parameters
 
 

@@ -9,8 +9,8 @@ import torch
 from toy_tasks import LinearTask
 
 from anomech.data.subset import Subset
-from anomech.kernel.task import Training
 from anomech.kernel.types import silent
+from anomech.roles.task import Training
 from anomech.tracing import _observing
 from anomech.tracing.gaussian import Gaussian
 from anomech.tracing.rmsprop_sgld import RmspropSgld

@@ -9,8 +9,8 @@ from torch import nn
 from toy_tasks import LinearTask, QuadraticTask
 
 from anomech.attribution.couplings import center
-from anomech.kernel.task import Training
 from anomech.kernel.types import Response, silent
+from anomech.roles.task import Training
 from anomech.tracing import rmsprop_sgld, sgld
 from anomech.tracing._chain import Chain
 from anomech.tracing.gaussian import Gaussian, recalibrated

@@ -9,9 +9,9 @@ from torch import nn
 
 from anomech.attribution.couplings import cosine
 from anomech.data.subset import Subset
-from anomech.kernel.task import missing
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.roles.task import missing
 from anomech.tasks.image_classifier import ImageClassifier
 from anomech.tracing._grams import exact_grams
 from anomech.tracing.gradient import Gradient

@@ -14,7 +14,10 @@ from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
-from anomech.kernel.detector import (
+from anomech.kernel.types import Progress, silent
+from anomech.observing.observed import Observed
+from anomech.records import Decision
+from anomech.roles.detector import (
     CausalDetector,
     Cause,
     Detector,
@@ -24,10 +27,7 @@ from anomech.kernel.detector import (
     Scores,
     TracedDetector,
 )
-from anomech.kernel.tracer import TraceSource
-from anomech.kernel.types import Progress, silent
-from anomech.observing.observed import Observed
-from anomech.records import Decision
+from anomech.roles.tracer import TraceSource
 
 
 @dataclass(frozen=True)

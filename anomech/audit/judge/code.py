@@ -2,7 +2,7 @@
 
 from anomech.audit.judge.detectors import make_detector
 from anomech.audit.plan import Plan
-from anomech.kernel.code import NUMBERLESS, code_digest, code_of
+from anomech.storage.code import NUMBERLESS, code_digest, code_of
 
 
 def judging_code(plan: Plan) -> str:

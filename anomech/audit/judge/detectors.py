@@ -6,9 +6,9 @@ from typing import Any
 
 from anomech.kernel import plugins
 from anomech.kernel.config import build, choice_of
-from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.task import Task, missing
+from anomech.roles.detector import Detector
+from anomech.roles.task import Task, missing
 
 
 def make_detector(name: str, options: Mapping[str, Any]) -> Detector:

@@ -16,13 +16,13 @@ from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import require_sound
 from anomech.calibration.conformal import needed
 from anomech.calibration.sufficiency import require
-from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError, Inconclusive
-from anomech.kernel.task import Task
 from anomech.kernel.types import Engine, Examples, Progress
 from anomech.observing.preparing import prepared
 from anomech.observing.traces import FittedSource
 from anomech.records import Finding
+from anomech.roles.detector import Detector
+from anomech.roles.task import Task
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from torch import Tensor
 from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.chunks import Chunk
 from anomech.audit.judge.verdicts import AnchorNames, score_rows, verdicts
-from anomech.kernel.task import Task
 from anomech.kernel.types import Examples, silent
 from anomech.observing.observed import observe
 from anomech.records import ScoreRow, Verdict
+from anomech.roles.task import Task
 
 
 @dataclass(frozen=True)

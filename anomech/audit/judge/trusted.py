@@ -11,9 +11,9 @@ from anomech.audit.probing.coverage import covered
 from anomech.audit.probing.order import probe as probe_order
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
-from anomech.kernel.task import Logits, Task
 from anomech.kernel.types import About, Engine, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
+from anomech.roles.task import Logits, Task
 
 MISANSWERED = "the model does not answer it as labeled"
 UNCOVERED = "too few trusted examples have its answer"

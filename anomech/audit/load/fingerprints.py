@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import torch
 
-from anomech.kernel.task import Task
+from anomech.roles.task import Task
 
 
 def fingerprint(task: Task) -> str:

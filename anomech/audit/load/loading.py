@@ -11,10 +11,10 @@ from anomech.audit.settings import difference
 from anomech.data.subset import known
 from anomech.kernel.config import suggested
 from anomech.kernel.errors import ConfigError, DataError
-from anomech.kernel.source import Opened
-from anomech.kernel.task import Task
-from anomech.kernel.task_options import TaskOptions
 from anomech.kernel.types import About, Examples, Progress, about
+from anomech.roles.source import Opened
+from anomech.roles.task import Task
+from anomech.roles.task_options import TaskOptions
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 
 from anomech.audit.load.fingerprints import combined, numbers
 from anomech.audit.load.loading import Loaded
-from anomech.kernel.task import Task
 from anomech.records import Provenance, Run
+from anomech.roles.task import Task
 
 
 def now() -> str:

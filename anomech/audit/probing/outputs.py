@@ -1,8 +1,8 @@
 """Whether outputs are logits that one layer gives: the task has looked, and this passes it on."""
 
-from anomech.kernel.task import Task
 from anomech.observing.preparing import remarks
 from anomech.records import Finding
+from anomech.roles.task import Task
 
 WEAKENING = frozenset({"no-feature-layer", "outputs-rescaled"})
 """Codes of remarks that cost power; others only say how the model was understood."""

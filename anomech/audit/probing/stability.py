@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.errors import ModelError
-from anomech.kernel.task import Task
 from anomech.kernel.types import Examples
 from anomech.observing.joining import joined
 from anomech.records import Finding
+from anomech.roles.task import Task
 
 TOGETHER, ALONE = 32, 8
 """Examples that are answered twice, and that are answered alone as well."""

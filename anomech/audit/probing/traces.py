@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from anomech.kernel.tracer import Traces
 from anomech.records import Finding
+from anomech.roles.tracer import Traces
 
 MOST_SILENT = 0.5
 """Share of the parts that may be silent before nothing can be said."""

@@ -17,7 +17,6 @@ from anomech.audit.plan import Plan, as_yaml, read_plan
 from anomech.audit.settings import difference
 from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
-from anomech.kernel.files import PARTIAL
 from anomech.records import (
     Finding,
     Run,
@@ -30,6 +29,7 @@ from anomech.records import (
     write_text,
 )
 from anomech.report.run.render import FILE, render
+from anomech.storage.files import PARTIAL
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""

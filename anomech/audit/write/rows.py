@@ -7,7 +7,6 @@ from anomech.audit.judge.trusted import TrustedSet
 from anomech.calibration.conformal import needed
 from anomech.calibration.excess import Traffic
 from anomech.calibration.rate import false_rate
-from anomech.kernel.detector import HeldOutDetector
 from anomech.records import (
     CauseNote,
     DetectorSummary,
@@ -16,6 +15,7 @@ from anomech.records import (
     ScoreRow,
     Trusted,
 )
+from anomech.roles.detector import HeldOutDetector
 
 
 def calibration_scores(calibrated: Calibrated, trusted: TrustedSet) -> list[ScoreRow]:

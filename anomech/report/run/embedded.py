@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from markupsafe import Markup
 
-from anomech.kernel.files import regular_file
 from anomech.records import ExampleRow
 from anomech.report.words import clean, clip
+from anomech.storage.files import regular_file
 
 LIMIT_ONE = 128 * 1024
 """Largest preview file, in bytes."""

@@ -1,10 +1,10 @@
 """Dampening: a mitigation that makes all watched weights smaller, which repairs nothing."""
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.mitigation import Repair
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.mitigation import Repair
+from anomech.roles.task import Ability, Task
 
 
 @options
@@ -27,7 +27,7 @@ class Dampening:
         seed: int,
         progress: Progress,
     ) -> Repair:
-        """See `anomech.kernel.mitigation.Mitigation`."""
+        """See `anomech.roles.mitigation.Mitigation`."""
         overlay = {name: self.factor * tensor for name, tensor in task.watched.items()}
         progress("dampening", 1, 1)
         return Repair(overlay, {"scale": 1.0}, {"scale": self.factor})

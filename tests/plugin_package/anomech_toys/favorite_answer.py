@@ -1,11 +1,11 @@
 """Favorite answer: a scanner that suspects the answer that a model gives most often."""
 
 from anomech.kernel.config import options
-from anomech.kernel.detector import ObservedExamples
 from anomech.kernel.errors import DataError
-from anomech.kernel.scanner import Scan
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.scanner import Scan
+from anomech.roles.task import Ability, Task
 
 
 @options
@@ -25,7 +25,7 @@ class FavoriteAnswer:
     def scan(
         self, task: Task, trusted: ObservedExamples | None, *, seed: int, progress: Progress
     ) -> Scan:
-        """See `anomech.kernel.scanner.Scanner`."""
+        """See `anomech.roles.scanner.Scanner`."""
         if trusted is None:
             raise DataError("favorite_answer counts answers to trusted examples; give some.")
         groups, counts = trusted.groups.unique(return_counts=True)

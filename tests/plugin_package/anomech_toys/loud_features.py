@@ -1,10 +1,10 @@
 """Loud features: an explainer that points at the features that are largest on flagged inputs."""
 
 from anomech.kernel.config import options
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.explainer import Explanation
-from anomech.kernel.task import Ability, Features
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.explainer import Explanation
+from anomech.roles.task import Ability, Features
 
 
 @options
@@ -24,6 +24,6 @@ class LoudFeatures:
         seed: int,
         progress: Progress,
     ) -> Explanation:
-        """See `anomech.kernel.explainer.Explainer`."""
+        """See `anomech.roles.explainer.Explainer`."""
         progress("comparing", 1, 1)
         return Explanation({"features": flagged.features.mean(0) - trusted.features.mean(0)})

@@ -10,5 +10,5 @@ class OneLayer:
     """A linear layer on the pixels."""
 
     def build(self, *, classes: int, channels: int) -> nn.Module:
-        """See `anomech.kernel.architecture.Architecture`."""
+        """See `anomech.roles.architecture.Architecture`."""
         return nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, classes))

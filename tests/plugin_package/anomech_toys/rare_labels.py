@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from anomech.kernel.config import option, options
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.screen import Screened
-from anomech.kernel.task import Ability
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.screen import Screened
+from anomech.roles.task import Ability
 
 
 @options
@@ -30,7 +30,7 @@ class RareLabels:
         seed: int,
         progress: Progress,
     ) -> Screened:
-        """See `anomech.kernel.screen.Screen`."""
+        """See `anomech.roles.screen.Screen`."""
         _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
         progress("screening", 1, 1)
         return Screened(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from anomech.kernel.config import option, options
-from anomech.kernel.dataset import Part, Parts
+from anomech.roles.dataset import Part, Parts
 
 
 @options
@@ -16,7 +16,7 @@ class Stripes:
     count: int = option(200, "images of each part", unit="images", ge=2)
 
     def parts(self, folder: Path | None) -> Parts:
-        """See `anomech.kernel.dataset.Dataset`; no folder is needed."""
+        """See `anomech.roles.dataset.Dataset`; no folder is needed."""
         return Parts(2, partial(self._part, 0), partial(self._part, 1))
 
     def _part(self, seed: int) -> Part:

@@ -7,8 +7,8 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Engine, Examples, Progress, Response
+from anomech.roles.task import Ability, Task
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Examples, Progress
+from anomech.roles.tracer import Health
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.config import option, options
-from anomech.kernel.task import Ability, Task
 from anomech.kernel.types import Progress
+from anomech.roles.task import Ability, Task
 
 Learned = Mapping[str, Tensor]
 """What an attack learned, by name; it survives safetensors."""

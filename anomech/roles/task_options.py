@@ -7,9 +7,9 @@ its file in `tasks/`, so that the audit knows neither images nor sentences.
 
 from typing import Literal, Protocol
 
-from anomech.kernel.source import Opened
-from anomech.kernel.task import Task
 from anomech.kernel.types import About, Examples, Progress
+from anomech.roles.source import Opened
+from anomech.roles.task import Task
 
 Role = Literal["trusted", "inputs"]
 

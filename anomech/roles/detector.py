@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from anomech.kernel.task import Ability, Task
-from anomech.kernel.tracer import Health, Tracer, Traces, TraceSource
 from anomech.kernel.types import Engine, Examples, Progress
+from anomech.roles.task import Ability, Task
+from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.task import Ability
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.task import Ability
+from anomech.roles.tracer import Health
 
 
 @dataclass(frozen=True)

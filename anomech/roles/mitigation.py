@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from anomech.kernel.detector import ObservedExamples
-from anomech.kernel.task import Ability, Task
-from anomech.kernel.tracer import Health
 from anomech.kernel.types import Overlay, Progress
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.task import Ability, Task
+from anomech.roles.tracer import Health
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What is kept and read again: fitted state, files that cannot be led astray, the code behind."""
