@@ -25,6 +25,7 @@ from anomech.cli.options import (
     Memory,
     PassTimeout,
     PlanFile,
+    Power,
     Profile,
     Reference,
     Resize,
@@ -82,6 +83,7 @@ def audit(
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
+    sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
     fail_on: Annotated[
@@ -114,6 +116,7 @@ def audit(
         memory=memory,
         pass_timeout=pass_timeout,
         fast=fast,
+        sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = reading_processes(workers)

@@ -32,6 +32,7 @@ def asked(
     memory: str = "",
     pass_timeout: float = 0.0,
     fast: bool = False,
+    sensitivity: bool | None = None,
 ) -> dict[str, Any]:
     """Settings by their place in a plan; what was not given has none.
 
@@ -48,6 +49,7 @@ def asked(
         "task.reading.crop": crop,
         "budget": budget,
         "seed": seed,
+        "sensitivity.asked": sensitivity,
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
         f"{FLAGSHIP}.tracer": "last_layer" if fast else None,

@@ -23,6 +23,7 @@ from anomech.roles.task import (
     Logits,
     Preparation,
     Remark,
+    Stamping,
     Training,
     Variations,
 )
@@ -37,6 +38,7 @@ from anomech.tasks._outputs import (
     kind_of,
     response_of,
 )
+from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._sighting import (
     Sighting,
     check_precision,
@@ -48,7 +50,10 @@ from anomech.tasks._twin import converted, twin
 from anomech.tasks._varying import amplified, corrupted, mixed
 from anomech.tasks._watching import watched_parameters
 
-ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
+ALWAYS = (
+    *(Preparation, Logits, Layers, DifferentiableInputs),
+    *(Activations, Variations, Stamping),
+)
 """Abilities of every image classifier."""
 
 FEW, MANY = 8, 256
@@ -305,6 +310,15 @@ class ImageClassifier:
     def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
         """See `anomech.roles.task.Variations.amplified`: pixels are multiplied."""
         return amplified(batch, factor)
+
+    @property
+    def triggers(self) -> Sequence[str]:
+        """A patch, a blended picture and a warp."""
+        return tuple(TRIGGERS)
+
+    def stamped(self, batch: np.ndarray, trigger: str, where: np.ndarray) -> np.ndarray:
+        """See `anomech.roles.task.Stamping.stamped`."""
+        return stamped(batch, trigger, where)
 
     @cached_property
     def _device(self) -> torch.device:
