@@ -166,7 +166,8 @@ class FittedAuditor:
     ) -> tuple[Sensitivity, ...]:
         """What it would have caught of triggers that are planted in twins of the model.
 
-        Of each, so many uses on held-out trusted examples are flagged. It promises nothing about other triggers. See `anomech.audit.sensitivity.measuring`.
+        Their uses on held-out trusted examples are judged. It promises nothing about other
+        triggers; `anomech.audit.sensitivity.measuring` says what is exact and what is not.
 
         Args:
             reference: the trusted examples that it was fitted to.

@@ -19,8 +19,8 @@ from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.sensitivity.measuring import measured
+from anomech.audit.sensitivity.noticed import unknown
 from anomech.audit.write import results
-from anomech.audit.write.findings import power_unknown
 from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
 from anomech.audit.write.record import record
 from anomech.engines.serial import Serial
@@ -29,6 +29,7 @@ from anomech.kernel.types import Engine, Examples, Progress
 from anomech.records import Run, write_findings, write_record
 from anomech.report.run.render import render
 from anomech.roles.task import Task
+from anomech.storage.code import NUMBERLESS, code_digest
 
 
 def audit(
@@ -131,7 +132,11 @@ def _fitted(
     """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
     if loaded.reference is None:
         return _informed(plan, read_profile(Path(plan.profile), loaded.task, loaded.model)[0])
-    basis = provenance.basis(loaded.model, loaded.reference.digests(), judging_code(plan))
+    code = judging_code(plan)
+    if plan.sensitivity.asked:
+        planting = code_digest("anomech.audit.sensitivity.measuring", apart_from=NUMBERLESS)
+        code = f"{code} {planting}"
+    basis = provenance.basis(loaded.model, loaded.reference.digests(), code)
     if (found := kept_profile(kept, loaded.task, basis, loaded.model)) is not None:
         return found
     fitted = _fit(plan, loaded.task, loaded.reference, progress, engine)
@@ -159,4 +164,4 @@ def _informed(plan: Plan, fitted: Fitted) -> Fitted:
     if not plan.sensitivity.asked or fitted.sensitivity or said:
         return fitted
     why = "that takes trusted examples, and the profile was fitted without --sensitivity."
-    return replace(fitted, noticed=(*fitted.noticed, power_unknown(why)))
+    return replace(fitted, noticed=(*fitted.noticed, unknown(why)))

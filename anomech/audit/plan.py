@@ -117,7 +117,10 @@ def commented() -> str:
 
 
 # What a plan may say that no fitted detector rests on.
-NOT_FITTED = ("model", "reference", "profile", "inputs", "control", "chunk", "gallery")
+NOT_FITTED = (
+    *("model", "reference", "profile", "inputs"),
+    *("control", "sensitivity", "chunk", "gallery"),
+)
 
 
 def fitting_options(plan: Plan) -> dict[str, Any]:

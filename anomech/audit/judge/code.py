@@ -11,6 +11,4 @@ def judging_code(plan: Plan) -> str:
     judging = code_digest(
         "anomech.audit.judge.fitting", "anomech.audit.judge.piece", apart_from=NUMBERLESS
     )
-    if plan.sensitivity.asked:
-        judging += " " + code_digest("anomech.audit.sensitivity.measuring", apart_from=NUMBERLESS)
     return f"{judging} {code_of(*detectors)}"

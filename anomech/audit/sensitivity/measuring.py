@@ -22,9 +22,9 @@ from torch import Tensor
 from anomech.audit.judge.calibrated import Calibrated, calibrate
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import split_trusted
+from anomech.audit.sensitivity.noticed import remarks, unknown
 from anomech.audit.sensitivity.options import Planting
 from anomech.audit.sensitivity.parts import Parts, parts_of
-from anomech.audit.write import findings
 from anomech.calibration.rate import CONFIDENCE
 from anomech.data.subset import Subset
 from anomech.kernel.config import nearest
@@ -34,9 +34,6 @@ from anomech.learning.planting import Demand, Planted, Stamped, plant
 from anomech.observing.observed import Observed, observe
 from anomech.records import Sensitivity
 from anomech.roles.task import Stamping, Task, able
-
-WEAK = 0.5
-"""Share of uses below which an audit has little power."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +110,12 @@ def measured(
     try:
         found = sensitivity(fitted, reference, how, seed=seed, progress=progress, engine=engine)
     except (CapabilityError, Inconclusive) as error:
-        return replace(fitted, noticed=(*fitted.noticed, findings.power_unknown(str(error))))
-    weak = [
-        findings.low_power(each, fitted.lead.budget)
-        for each in found
-        if each.caught is not None and each.caught < WEAK
-    ]
-    unjudged = [findings.not_planted(each) for each in found if each.caught is None]
-    noticed = (*fitted.noticed, *weak, *unjudged)
-    return replace(fitted, noticed=noticed, sensitivity=found)
+        return replace(fitted, noticed=(*fitted.noticed, unknown(str(error))))
+    return replace(
+        fitted,
+        noticed=(*fitted.noticed, *remarks(found, fitted.lead.budget)),
+        sensitivity=found,
+    )
 
 
 def _tried(trigger: str, work: _Work) -> Sensitivity:

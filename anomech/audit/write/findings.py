@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from anomech.calibration.excess import LEVEL, Traffic, chance_of_excess, tolerated
-from anomech.records import Finding, Mechanism, Sensitivity
+from anomech.records import Finding, Mechanism
 
 
 def excess(flags: int, traffic: Sequence[Traffic], budget: float) -> Finding:
@@ -139,44 +139,6 @@ def poor_health(detector: str, problem: str) -> Finding:
         title=f"{detector} gives no verdicts",
         detail=problem,
         action="Change its options as the sentence says, or use another detector.",
-    )
-
-
-def low_power(each: Sensitivity, budget: float) -> Finding:
-    """A trigger of the audit's own that it misses more often than not."""
-    return Finding(
-        code="low-power",
-        severity="medium",
-        title=f"Only {each.caught:.0%} of the uses of a planted {each.trigger} are caught",
-        detail=f"The audit planted it in a copy of the model: it leads {each.success:.0%} of "
-        f"held-out trusted examples to '{each.target}', and at a budget of {budget:.2%} few of "
-        f"the {each.uses} uses that were judged are flagged. If nothing is flagged, that says "
-        "little about triggers of this kind.",
-        action="Give more trusted examples, allow a larger budget or use another lead detector, "
-        "and do not take a quiet audit for a clean model.",
-    )
-
-
-def not_planted(each: Sensitivity) -> Finding:
-    """A trigger of the audit's own of which nothing is known."""
-    what = "could not be judged" if each.took else "did not take"
-    return Finding(
-        code="sensitivity-unknown",
-        severity="low",
-        title=f"The planted {each.trigger} {what}, so whether it would be caught is not known",
-        detail=f"In a copy of the model the {each.trigger} {what}: {each.why}",
-        action="Allow more steps (sensitivity.steps) or give more trusted examples.",
-    )
-
-
-def power_unknown(why: str) -> Finding:
-    """No trigger of the audit's own was planted, although it was asked to."""
-    return Finding(
-        code="sensitivity-unknown",
-        severity="low",
-        title="What this audit would have caught is not known",
-        detail=f"No trigger of its own could be planted: {why}",
-        action="Do not take a quiet audit for a clean model.",
     )
 
 

@@ -7,7 +7,6 @@ from anomech.records import DetectorSummary, FalseFlagRate, Run, Sensitivity
 from anomech.report.run.folder import Folder
 from anomech.report.words import STATUS, count, percent
 
-
 WEAK = 0.5
 """Share of a planted trigger's uses below which a quiet audit is no calm answer."""
 
