@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from anomech.records.scorecards import BenchRun, Comparison, Scorecard
 from anomech.report.board.standings import (
+    ROLES,
     Case,
     Measurement,
     auroc,
@@ -21,14 +22,18 @@ class Listing:
     """One table of numbers.
 
     Attributes:
+        key: in files for other programs.
         title: above it.
         of: reads a number off a card.
         percent: whether it is written as percent.
+        harm: whether more is worse.
     """
 
+    key: str
     title: str
     of: Measurement
     percent: bool = False
+    harm: bool = False
 
     def write(self, value: float | None) -> str:
         """A value in words."""
@@ -40,17 +45,22 @@ class Listing:
 def listings(budget: float) -> tuple[Listing, ...]:
     """What is listed at a budget."""
     at = f"at a calibrated {budget:.0%}"
+    published = (
+        f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
+        "(published form)"
+    )
+    rejected = f"DER {at}, flagged inputs rejected"
+
+    def calibrated(name: str) -> Measurement:
+        return rate(name, "calibrated", budget)
+
     return (
-        Listing(f"DER {at}", rate("der", "calibrated", budget)),
-        Listing(f"DER {at}, flagged inputs rejected", rate("der_model", "calibrated", budget)),
-        Listing(
-            f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
-            "(published form)",
-            rate("der", "oracle", budget, filtered=True),
-        ),
-        Listing("AUROC", auroc),
-        Listing(f"TPR {at}, percent", rate("tpr", "calibrated", budget), percent=True),
-        Listing(f"Measured FPR {at}, percent", rate("fpr", "calibrated", budget), percent=True),
+        Listing("der", f"DER {at}", calibrated("der")),
+        Listing("der_model", rejected, calibrated("der_model")),
+        Listing("der_oracle", published, rate("der", "oracle", budget, filtered=True)),
+        Listing("auroc", "AUROC", auroc),
+        Listing("tpr", f"TPR {at}, percent", calibrated("tpr"), percent=True),
+        Listing("fpr", f"Measured FPR {at}, percent", calibrated("fpr"), percent=True, harm=True),
     )
 
 
@@ -86,12 +96,11 @@ def rows_of(
 ) -> list[CaseRow]:
     """A row for each case that anything was measured on; its value is the mean over seeds."""
     rows = []
+    found: dict[tuple[Case, str], list[float | None]] = {}
+    for card in cards:
+        found.setdefault((case_of(card), card.detector), []).append(listing.of(card))
     for case, name in names_of(cards).items():
-        some = [card for card in cards if case_of(card) == case]
-        values = tuple(
-            _mean(listing.of(card) for card in some if card.detector == detector)
-            for detector in detectors
-        )
+        values = tuple(_mean(found.get((case, detector), ())) for detector in detectors)
         if any(value is not None for value in values):
             rows.append(CaseRow(name, case.role, values))
     return rows
@@ -100,22 +109,36 @@ def rows_of(
 def means_of(
     cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
 ) -> list[list[str]]:
-    """Means over cases in words: of all cases, of development and check cases, of each group.
+    """Means over cases in words, and the worst: of all, of each role; means of each group.
 
     Where a detector has no answer to a case, its mean says over how many cases it is.
     """
-    parts: list[tuple[str, Sequence[Scorecard]]] = [("mean", cards)]
-    roles = sorted({card.role for card in cards}, reverse=True)
+    parts: list[tuple[str, Sequence[Scorecard]]] = [("", cards)]
+    roles = [role for role in ROLES if any(card.role == role for card in cards)]
     if len(roles) > 1:
-        parts += [(f"mean, {role}", [c for c in cards if c.role == role]) for role in roles]
-    groups = dict.fromkeys(card.group for card in cards if card.group)
-    parts += [(f"mean, {group}", [c for c in cards if c.group == group]) for group in groups]
+        parts += [(f", {role}", [c for c in cards if c.role == role]) for role in roles]
     made = []
     for name, some in parts:
-        if rows := rows_of(some, listing, detectors):
-            columns = zip(*(row.values for row in rows), strict=True)
-            made.append([name, *(_averaged(column, listing) for column in columns)])
+        if columns := _columns(some, listing, detectors):
+            made.append([f"mean{name}", *(_averaged(column, listing) for column in columns)])
+            if len(columns[0]) > 1:
+                made.append([f"worst{name}", *(_worst(column, listing) for column in columns)])
+    for group in dict.fromkeys(card.group for card in cards if card.group):
+        some = [card for card in cards if card.group == group]
+        if columns := _columns(some, listing, detectors):
+            made.append([f"mean, {group}", *(_averaged(column, listing) for column in columns)])
     return made
+
+
+Column = tuple[float | None, ...]
+"""Values of one detector, one for each case."""
+
+
+def _columns(
+    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
+) -> list[Column]:
+    rows = rows_of(cards, listing, detectors)
+    return [*zip(*(row.values for row in rows), strict=True)]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -123,21 +146,29 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return found.mean if found else None
 
 
-def _averaged(values: Sequence[float | None], listing: Listing) -> str:
+def _averaged(values: Column, listing: Listing) -> str:
     known = sum(value is not None for value in values)
     over = "" if known in (0, len(values)) else f" ({known} of {len(values)})"
     return listing.write(_mean(values)) + over
 
 
+def _worst(values: Column, listing: Listing) -> str:
+    found = spread(values)
+    return listing.write((found.high if listing.harm else found.low) if found else None)
+
+
 def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list[list[str]]]:
-    """A short table: one row a detector, means over cases."""
+    """A short table: one row a detector, means over cases, and the worst DER."""
     der, _, published, ranking, tpr, fpr = listings(budget)
     short = {"DER": der, "oracle DER": published, "AUROC": ranking, "TPR %": tpr, "FPR %": fpr}
     detectors = detectors_of(cards)
     columns = {}
     for name, listing in short.items():
-        for _, *values in means_of(cards, listing, detectors)[:1]:
-            columns[name] = values
+        found = {head: values for head, *values in means_of(cards, listing, detectors)}
+        if "mean" in found:
+            columns[name] = found["mean"]
+        if listing is der and "worst" in found:
+            columns["worst"] = found["worst"]
     rows = []
     for place, detector in enumerate(detectors):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
@@ -202,7 +233,7 @@ def _compared(comparisons: Sequence[Comparison]) -> list[str]:
 
 def _networks(cards: Sequence[Scorecard]) -> list[str]:
     """What the networks do before any detection, as each case's first answered cell has it."""
-    percent = Listing("", auroc, percent=True)
+    percent = Listing("", "", auroc, percent=True)
     body = []
     names = names_of(cards)
     for case in dict.fromkeys((case_of(card), card.seed) for card in cards):
