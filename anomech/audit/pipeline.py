@@ -6,29 +6,24 @@ and a finished chunk lives in the run folder only.
 
 import shutil
 import time
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from anomech.audit.judge import chunks
 from anomech.audit.judge.code import judging_code
 from anomech.audit.judge.fitting import Fitted, fit
-from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
-from anomech.audit.judge.tally import Tally, decide
-from anomech.audit.judge.verdicts import anchor_names
+from anomech.audit.judge.inputs import judge_inputs
+from anomech.audit.judge.tally import decide
 from anomech.audit.load import provenance
-from anomech.audit.load.fingerprints import combined
 from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
-from anomech.audit.write import results, rows
+from anomech.audit.write import results
 from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
-from anomech.calibration.excess import tolerated, traffic_of
-from anomech.data.subset import in_pieces
+from anomech.audit.write.record import record
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Progress
-from anomech.records import Run, digests, write_findings, write_record
+from anomech.records import Run, write_findings, write_record
 from anomech.report.run.render import render
 
 
@@ -110,48 +105,16 @@ def judge(
     """The audit of what is already loaded, into a folder that `open_folder` made ready."""
     started, clock = provenance.now(), time.monotonic()
     fitted = _fitted(plan, loaded, out / PROFILE, progress, engine)
-    tally = _judge_inputs(plan, loaded, fitted, out / WORK, progress, engine or Serial(), workers)
+    tally = judge_inputs(
+        plan, loaded, fitted, out / WORK, progress, engine=engine or Serial(), workers=workers
+    )
     outcome = decide(tally, plan.budget, plan.control)
     kept = results.Kept(plan, loaded, fitted, out, tally, outcome)
     mechanisms, numbers = results.mechanisms(kept)
     results.write(kept, mechanisms, numbers, progress)
     write_findings(out / "findings.json", results.findings_of(kept, mechanisms))
-    inputs = len(loaded.inputs)
-    traffic = traffic_of(fitted.lead.strata.sizes, tally.strata)
-    run = Run(
-        status="inconclusive" if fitted.lead.problems else "complete",
-        title=loaded.title,
-        task=fitted.task.kind,
-        budget=plan.budget,
-        control=plan.control,
-        tolerated=tolerated(traffic, plan.budget),
-        rate=rows.rate(traffic, plan.budget),
-        causes=rows.causes(fitted.lead),
-        started=started,
-        seconds=time.monotonic() - clock,
-        classes=fitted.trusted.about.get("classes", ()),
-        provenance=provenance.collect(loaded, fitted.task, fitted.trusted.digests, plan.seed),
-        trusted=rows.summary(fitted.trusted, fitted.lead),
-        detectors=tuple(
-            rows.detector(
-                name,
-                each,
-                lead=name == plan.lead,
-                flagged=tally.flagged[name],
-                inputs=inputs,
-                seconds=(
-                    fitted.seconds[name],
-                    tally.seconds.get(name, 0.0),
-                    fitted.tracing[name] + tally.tracing.get(name, 0.0),
-                ),
-            )
-            for name, each in fitted.detectors.items()
-        ),
-        mechanisms=tuple(mechanisms),
-        compared=results.compared(kept),
-        message=next(iter(fitted.lead.problems), ""),
-        files=digests(out),
-    )
+    seconds = time.monotonic() - clock
+    run = record(kept, mechanisms, started=started, seconds=seconds)
     write_record(out / "run.json", run)
     render(out)
     shutil.rmtree(out / WORK, ignore_errors=True)
@@ -172,62 +135,3 @@ def _fitted(
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
             write_profile(kept, fitted, {}, basis, loaded.model)
     return fitted
-
-
-def _judge_inputs(
-    plan: Plan,
-    loaded: Loaded,
-    fitted: Fitted,
-    work: Path,
-    progress: Progress,
-    engine: Engine,
-    workers: int,
-) -> Tally:
-    """See that every chunk is on disk, and count all of them."""
-    inputs, digests = loaded.inputs, loaded.inputs.digests()
-    fits = provenance.basis(loaded.model, fitted.trusted.digests, judging_code(plan))
-    basis = combined([fits, *inputs.ids])
-    tally, done, missing = Tally.empty(len(inputs), plan.gallery), 0, []
-    for number, places in enumerate(chunks.bounds(len(inputs), plan.chunk)):
-        found = chunks.load(work, number)
-        expected = (_content(digests, number, plan.chunk), basis)
-        if found is None or (found[0].content, found[0].basis) != expected:
-            missing.append(number)
-            continue
-        tally.add(places, found[0])
-        done += len(places)
-        progress("judging inputs", done, len(inputs))
-    shared = Shared(
-        task=fitted.task,
-        detectors={name: light(each) for name, each in fitted.detectors.items()},
-        lead=plan.lead,
-        anchors=anchor_names(fitted.trusted),
-        basis=basis,
-    )
-    with ExitStack() as stack:
-        pieces = stack.enter_context(closing(_pieces(loaded, missing, plan.chunk, workers)))
-        judged = engine.map(judge_chunk, shared, pieces)
-        if isinstance(judged, Generator):
-            stack.enter_context(closing(judged))  # its workers go before those that read
-        for number, (chunk, residuals) in zip(missing, judged, strict=True):
-            chunks.save(work, number, chunk, residuals)
-            places = chunks.span(number, len(inputs), plan.chunk)
-            tally.add(places, chunk)
-            done += len(places)
-            progress("judging inputs", done, len(inputs))
-    return tally
-
-
-def _pieces(
-    loaded: Loaded, missing: Sequence[int], size: int, workers: int
-) -> Generator[Piece, None, None]:
-    """The inputs of chunks, read ahead by workers while earlier ones are judged."""
-    digests = loaded.inputs.digests()
-    spans = (chunks.span(number, len(loaded.inputs), size) for number in missing)
-    with closing(in_pieces(loaded.inputs, spans, workers)) as stream:
-        for number, held in zip(missing, stream, strict=True):
-            yield Piece(number, held, _content(digests, number, size))
-
-
-def _content(digests: Sequence[str], number: int, size: int) -> str:
-    return combined(digests[number * size : (number + 1) * size])

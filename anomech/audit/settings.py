@@ -38,40 +38,42 @@ def assign(values: Mapping[str, Any], settings: Sequence[str], cls: type) -> dic
         field = _field_at(cls, path.split("."), result)
         if _takes_several(field) and not text.startswith(("[", "'", '"')):
             text = f"[{text}]"
-        value = read_yaml(text, f"the value of --set {shortened(path)}")
-        *owner, last = path.split(".")
-        usual = _usual(_field_at(cls, owner, result)) if last == USE and owner else ""
-        result = put(result, path, value, usual)
+        result = put(result, path, read_yaml(text, f"the value of --set {shortened(path)}"), cls)
     return result
 
 
-def put(values: Mapping[str, Any], path: str, value: Any, usual: str = "") -> dict[str, Any]:
+def put(values: Mapping[str, Any], path: str, value: Any, cls: type) -> dict[str, Any]:
     """A copy of `values` with `value` at the dotted `path`.
 
-    Another method under `use` takes the options of the one before away.
+    A method that is given by its name alone gets options this way, and another method under `use`
+    takes the options of the one before away.
 
     Args:
-        values: of a plan.
+        values: a plan's mapping.
         path: names joined by dots.
         value: what goes there.
-        usual: the method that a mapping without `use` is for.
+        cls: the options class that the values are for.
 
     Raises:
         ConfigError: the path goes through something that is no mapping.
     """
     result = place = _copied(values)
     *parents, last = path.split(".")
-    for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
+    for depth, parent in enumerate(parents, start=1):
+        inside = place.get(parent)
+        if isinstance(inside, str) and _usual(_field_at(cls, parents[:depth], result)):
+            inside = {USE: inside}
+        place[parent] = {} if inside is None else inside
         place = place[parent]
         if not isinstance(place, dict):
             raise ConfigError(
                 f"{path} cannot be set: '{parent}' holds a value, not options; see "
                 "`anomech plan new`."
             )
-    if last == USE and place.get(USE, usual or value) != value:
-        place.clear()
+    if last == USE and parents:
+        before = place.get(USE, _usual(_field_at(cls, parents, result)) or value)
+        if before != value:
+            place.clear()
     place[last] = value
     return result
 

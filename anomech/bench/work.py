@@ -193,7 +193,7 @@ def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: 
             run = judge(plan, staged.loaded, folder, bench.progress)
         peak = peak_mib() if counting else None
     verdicts = iterate_rows(folder / "verdicts.jsonl", Verdict)
-    rows = staged.truth(np.array([int(verdict.answer) for verdict in verdicts]))
+    rows = staged.truth(np.array([verdict.group for verdict in verdicts]))
     run = with_truth(run, folder, rows, NOTE)
     return Audited(folder, run, rows, staged.plain_seconds, peak)
 

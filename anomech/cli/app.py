@@ -7,6 +7,7 @@ import typer
 
 from anomech.cli.audit import audit
 from anomech.cli.bench import bench
+from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Tell which of a model's outputs came from a mechanism that trusted data cannot explain.",
 )
 app.command()(demo)
+app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(report)

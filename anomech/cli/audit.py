@@ -1,18 +1,40 @@
 """`anomech audit`: judge inputs of a model against trusted examples."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anomech.cli.console import progress, warn
-from anomech.cli.engines import HOW, EngineName, EngineSettings, chosen_engine
+from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.options import (
+    WHERE,
+    Backdoorbench,
+    Budget,
+    Crop,
+    Detectors,
+    Factory,
+    Fast,
+    Inputs,
+    Keys,
+    Memory,
+    PassTimeout,
+    PlanFile,
+    Profile,
+    Reference,
+    Resize,
+    Seed,
+    Settings,
+    Weights,
+    WeightsKey,
+    Workers,
+)
+from anomech.cli.planning import asked, plan_of, reading_processes
 from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report, say_reused
 
 if TYPE_CHECKING:
@@ -22,10 +44,6 @@ if TYPE_CHECKING:
 
 FOUND = 1
 INCONCLUSIVE = 3
-
-FLAGSHIP = "detectors.functional_attribution"
-
-WHAT, WHERE = "What to audit", "What to do with it"
 
 
 class FailOn(StrEnum):
@@ -37,101 +55,21 @@ class FailOn(StrEnum):
 
 
 def audit(
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="FACTORY.py:FUNCTION",
-            help="Function of your own that returns the network, best with logits as outputs; the "
-            "file is run.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="Weights for it; nothing in the file is run.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    weights_key: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY",
-            help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    backdoorbench: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="attack_result.pt of BackdoorBench, instead of a model.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    reference: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            help="Trusted examples with labels: one folder per class, or .npz.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    profile: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="Profile that `anomech fit` wrote, instead of trusted examples.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    inputs: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            help="Inputs to judge: a folder of images, .npz or .npy.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="False-positive rate that flags may have.",
-            show_default="0.01",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    detector: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Detector that gives the verdicts; given again, others run beside it.",
-            show_default="functional_attribution",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW),
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Plan to start from; the options here change it.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any option of the plan, such as task.watch=last; may be given again.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
+    model: Factory = "",
+    weights: Weights = "",
+    weights_key: WeightsKey = "",
+    backdoorbench: Backdoorbench = "",
+    reference: Reference = "",
+    profile: Profile = "",
+    inputs: Inputs = "",
+    keys: Keys = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    budget: Budget = None,
+    detector: Detectors = None,
+    seed: Seed = None,
+    plan: PlanFile = None,
+    settings: Settings = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -140,45 +78,10 @@ def audit(
             rich_help_panel=WHERE,
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=1024,
-            help="Processes that read image files ahead; they change no result.",
-            show_default="one less than processors, 4 at most",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    memory: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE",
-            help="What activations of one pass may take, such as 512MB or 4GB.",
-            show_default="1GB",
-            rich_help_panel=HOW,
-        ),
-    ] = "",
-    pass_timeout: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS",
-            help="What one forward pass of the model may take; code that hangs outside of Python "
-            "is not stopped.",
-            show_default="no limit",
-            min=0,
-            rich_help_panel=HOW,
-        ),
-    ] = 0.0,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast",
-            help="Look at the last layer alone: hardly dearer than inference, but blind to what "
-            "only earlier layers show.",
-            rich_help_panel=HOW,
-        ),
-    ] = False,
+    workers: Workers = None,
+    memory: Memory = "",
+    pass_timeout: PassTimeout = 0.0,
+    fast: Fast = False,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
     fail_on: Annotated[
@@ -195,91 +98,27 @@ def audit(
     continues an interrupted run. Exit codes: 0 nothing found that --fail-on asks for, 1 found,
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
-    named = {
-        **model_settings(model, weights, backdoorbench, weights_key),
-        "reference": reference,
-        "profile": profile,
-        "inputs": inputs,
-        "budget": budget,
-        "seed": seed,
-    }
-    given: dict[str, Any] = {n: value for n, value in named.items() if value not in ("", None)}
-    if memory:
-        given["task.memory"] = mebibytes(memory)
-    if pass_timeout:
-        given["task.pass_timeout"] = pass_timeout
-    if fast:
-        given |= {f"{FLAGSHIP}.tracer": "last_layer"}
+    given = asked(
+        model=model,
+        weights=weights,
+        weights_key=weights_key,
+        backdoorbench=backdoorbench,
+        reference=reference,
+        profile=profile,
+        inputs=inputs,
+        keys=keys,
+        resize=resize,
+        crop=crop,
+        budget=budget,
+        seed=seed,
+        memory=memory,
+        pass_timeout=pass_timeout,
+        fast=fast,
+    )
     resolved = plan_of(plan, given, detector or [], settings or [])
-    readers = _spare_processors() if workers is None else workers
+    readers = reading_processes(workers)
     chosen = chosen_engine(engine, engine_settings or [])
     raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
-
-
-def model_settings(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str, Any]:
-    """Settings for a model on the command line; it replaces one of another source in a plan.
-
-    Raises:
-        ConfigError: two sources are named.
-    """
-    from anomech.kernel.errors import ConfigError
-
-    if backdoorbench and (factory or weights or key):
-        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
-    if backdoorbench:
-        return {"model": {"use": "backdoorbench", "file": backdoorbench}}
-    source = "factory" if factory or weights else ""
-    names = {"use": source, "factory": factory, "weights": weights, "key": key}
-    return {f"model.{name}": value for name, value in names.items()}
-
-
-def mebibytes(size: str) -> int:
-    """MiB of a size such as 512MB, 4GB or 1.5 GiB.
-
-    Raises:
-        ConfigError: it is no size, less than a mebibyte or beyond any machine.
-    """
-    from anomech.kernel.errors import ConfigError, shortened
-
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT])i?B\s*", size, re.IGNORECASE)
-    try:
-        number = float(found[1]) if found else 0.0
-    except ValueError:
-        number = 0.0
-    scale = {"M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else "M"]
-    if not 1 <= number * scale < 2**32:
-        raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{shortened(size)}'.")
-    return int(number * scale)
-
-
-def _spare_processors() -> int:
-    return min(4, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
-
-
-def plan_of(
-    file: Path | None,
-    given: dict[str, Any],
-    detectors: Sequence[str],
-    settings: Sequence[str],
-) -> "Plan":
-    """The plan file, the plan of the profile or the defaults; then the options, then --set."""
-    from anomech.audit.plan import BASELINES, Plan, from_mapping, read_plan
-    from anomech.audit.settings import assign, put
-    from anomech.kernel.config import resolved
-
-    values = read_plan(file) if file else resolved(Plan())
-    if "profile" in given and not file:
-        from anomech.audit.load.saved import peek
-
-        values |= peek(Path(given["profile"]))["plan"]
-    for name, value in given.items():
-        values = put(values, name, value)
-    if detectors:
-        known = values.get("detectors") or {}
-        chosen = dict.fromkeys([*detectors, *BASELINES])
-        values = put(values, "lead", detectors[0])
-        values = put(values, "detectors", {name: known.get(name, {}) for name in chosen})
-    return from_mapping(assign(values, settings, Plan))
 
 
 def _folder(plan: "Plan") -> Path:

@@ -1,15 +1,29 @@
 """`anomech fit`: learn from trusted examples once, and keep it in a file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from anomech.cli.audit import FLAGSHIP, model_settings, plan_of
 from anomech.cli.console import plain, progress, say
-from anomech.cli.engines import HOW
-
-WHAT, WHERE = "What to fit", "What to do with it"
+from anomech.cli.options import (
+    WHERE,
+    Backdoorbench,
+    Budget,
+    Crop,
+    Detectors,
+    Factory,
+    Fast,
+    Keys,
+    PlanFile,
+    Reference,
+    Resize,
+    Seed,
+    Settings,
+    Weights,
+    WeightsKey,
+)
+from anomech.cli.planning import asked, plan_of
 
 
 def fit(
@@ -17,88 +31,20 @@ def fit(
         Path,
         typer.Option(metavar="FILE", help="Profile to write.", rich_help_panel=WHERE),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="FACTORY.py:FUNCTION",
-            help="Function of your own that returns the network; the file is run.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    weights: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="Weights for it; nothing in the file is run.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    weights_key: Annotated[
-        str,
-        typer.Option(
-            metavar="KEY",
-            help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    backdoorbench: Annotated[
-        str,
-        typer.Option(
-            metavar="FILE",
-            help="attack_result.pt of BackdoorBench, instead of a model.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    reference: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH",
-            help="Trusted examples with labels: one folder per class, or .npz.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="False-positive rate that flags may have.",
-            show_default="0.01",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    detector: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Detector that gives the verdicts; given again, others run beside it.",
-            show_default="functional_attribution",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW),
-    ] = None,
-    plan: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Plan to start from; the options here change it.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any option of the plan, such as task.watch=last; may be given again.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    fast: Annotated[
-        bool,
-        typer.Option("--fast", help="Look at the last layer alone.", rich_help_panel=HOW),
-    ] = False,
+    model: Factory = "",
+    weights: Weights = "",
+    weights_key: WeightsKey = "",
+    backdoorbench: Backdoorbench = "",
+    reference: Reference = "",
+    keys: Keys = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    budget: Budget = None,
+    detector: Detectors = None,
+    seed: Seed = None,
+    plan: PlanFile = None,
+    settings: Settings = None,
+    fast: Fast = False,
 ) -> None:
     """Fit detectors to examples you trust and keep them in a profile.
 
@@ -106,15 +52,19 @@ def fit(
     """
     from anomech.audit.pipeline import fit_profile
 
-    named = {
-        **model_settings(model, weights, backdoorbench, weights_key),
-        "reference": reference,
-        "budget": budget,
-        "seed": seed,
-    }
-    given: dict[str, Any] = {n: value for n, value in named.items() if value not in ("", None)}
-    if fast:
-        given |= {f"{FLAGSHIP}.tracer": "last_layer"}
+    given = asked(
+        model=model,
+        weights=weights,
+        weights_key=weights_key,
+        backdoorbench=backdoorbench,
+        reference=reference,
+        keys=keys,
+        resize=resize,
+        crop=crop,
+        budget=budget,
+        seed=seed,
+        fast=fast,
+    )
     resolved = plan_of(plan, given, detector or [], settings or [])
     with progress() as shown:
         fitted = fit_profile(resolved, profile, shown)

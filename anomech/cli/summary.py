@@ -47,11 +47,14 @@ def say_outcome(run: Run, decisions: Mapping[str, int], listed: Sequence[Finding
         text += f"; {unsure} could not be judged"
     say(text + ".", style="bold")
     for finding in listed:
-        console = output()
-        line = Text.assemble(
-            (f"{finding.severity:<7}", STYLES[finding.severity]), plain(finding.title)
-        )
-        console.print(line, soft_wrap=not console.is_terminal)
+        say_finding(finding)
+
+
+def say_finding(finding: Finding) -> None:
+    """The severity and the title of a finding."""
+    console = output()
+    line = Text.assemble((f"{finding.severity:<7}", STYLES[finding.severity]), plain(finding.title))
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def say_mechanisms(run: Run) -> None:

@@ -4,7 +4,9 @@ Pixels are taken as stored: the first frame, transparency dropped, and no rotati
 which most training code ignores too; such files are counted. (Pillow itself turns TIFF files.)
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -38,7 +40,7 @@ def measure(root: Path, name: str) -> Measured:
     Raises:
         DataError: the file is damaged or too large.
     """
-    with _opened(root / name, name) as image:
+    with _quiet(), _opened(root / name, name) as image:
         channels = 1 if image.mode in GREY_MODES else 3
         return Measured(image.height, image.width, channels, _turned(image))
 
@@ -59,7 +61,7 @@ def decode_as_stored(source: Path | BinaryIO, name: str) -> np.ndarray:
     Raises:
         DataError: the file is damaged, too large or of an unknown depth.
     """
-    with _opened(source, name) as image:
+    with _quiet(), _opened(source, name) as image:
         try:
             deep = ";16" in str(getattr(image, "tile", "")) or image.mode.startswith("I")
             pixels = _pixels(image)
@@ -105,6 +107,14 @@ def decode_files(shape: tuple[int, int, int], files: Files) -> np.ndarray:
             raise DataError(f"{name} was changed while it was in use; start again.")
         batch[place] = image
     return batch
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the decoders' warnings: a file is read, or refused in our words."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _opened(source: Path | BinaryIO, name: str) -> Image.Image:

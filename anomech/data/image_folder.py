@@ -120,7 +120,7 @@ def _uneven(first: str, size: tuple[int, int], other: str, found: tuple[int, int
     return (
         f"all images must have one size, but {shortened(first)} is {size[1]} x {size[0]} and "
         f"{shortened(other)} is {found[1]} x {found[0]}; scale them to the size the model takes, "
-        "for instance with reading.resize and reading.crop."
+        "for instance with --resize and --crop."
     )
 
 

@@ -20,7 +20,7 @@ from anomech.kernel.tracer import (
     TraceSource,
 )
 from anomech.kernel.types import Engine, Examples, Progress, Response, silent
-from anomech.observing.joining import joined
+from anomech.observing.joining import joined, passes
 from anomech.observing.traces import Places, TraceCache
 
 
@@ -159,12 +159,10 @@ def observe(
                 return _answered(task, examples, source, progress)
     found: list[Response] = []
     seen: list[np.ndarray] = []
-    for places in task.passes(examples):
-        given = None if answers is None else answers[torch.from_numpy(places)]
+    for places, given in passes(task, examples, answers, "observing", progress):
         found.append(task.respond({}, examples.load(places), given))
         seen.append(places)
-        progress("observing", sum(map(len, seen)), len(examples))
-    observed = Observed(task, examples, joined(found, torch.from_numpy(np.concatenate(seen))))
+    observed = Observed(task, examples, joined(found, seen))
     for source in sources:
         if isinstance(source, ReadingSource):  # these passes were its own
             observed.cache.took(source, time.monotonic() - clock)

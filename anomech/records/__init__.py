@@ -14,6 +14,7 @@ from anomech.records.files import (
     write_rows,
     write_text,
 )
+from anomech.records.preflight import Preflight
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -45,6 +46,7 @@ __all__ = [
     "FalseFlagRate",
     "Finding",
     "Mechanism",
+    "Preflight",
     "Provenance",
     "Record",
     "Run",

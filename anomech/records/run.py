@@ -66,6 +66,10 @@ class Verdict(Record):
 
     id: str
     answer: str
+    group: int | None = None
+    """Number of the coarse kind of the answer, such as its class."""
+    kind: str = ""
+    """That kind in words, where they are not those of the answer."""
     score: float | None = None
     p_value: float | None = None
     q_value: float | None = None
@@ -111,7 +115,7 @@ class Mechanism(Record):
     number: int
     size: int
     answers: dict[str, int]
-    """How often each answer occurs among its inputs."""
+    """How often each kind of answer occurs among its inputs."""
     causes: dict[str, int]
     cohesion: float
     """Mean coupling between its inputs, of the parts that trusted data leaves unexplained."""

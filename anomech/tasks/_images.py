@@ -24,32 +24,32 @@ from anomech.kernel.task import (
     Preparation,
     Remark,
     Training,
+    Variations,
 )
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.tasks._arithmetic import Layout, Precision, capacity, laid, normalized, pixels
-from anomech.tasks._calling import called
-from anomech.tasks._catching import watched_head
+from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
+from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import (
     LABELS,
-    Kind,
     Outputs,
     check_finite,
     kind_of,
     response_of,
-    scores_of,
 )
 from anomech.tasks._sighting import (
     Sighting,
     check_precision,
-    layout_of,
     remarks,
     scaled,
-    sight,
     spread_over,
 )
 from anomech.tasks._twin import converted, twin
+from anomech.tasks._varying import amplified, corrupted, mixed
 from anomech.tasks._watching import watched_parameters
+
+ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
+"""Abilities of every image classifier."""
 
 FEW, MANY = 8, 256
 """Trusted images by which the head is found, and by which the kind of outputs is told."""
@@ -102,7 +102,7 @@ class ImageClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {Preparation, Logits, Layers, DifferentiableInputs, Activations}
+        given: set[Ability] = {*ALWAYS}
         seen = self._known
         if seen is None or seen.head is not None:
             given.add(Features)
@@ -110,10 +110,10 @@ class ImageClassifier:
             given.add(Training)
         return frozenset(given)
 
-    @cached_property
+    @property
     def network(self) -> nn.Module:
         """The twin in evaluation mode, without gradients of its own."""
-        return twin(self.model, self._device).eval()
+        return self._network.evaluating
 
     @cached_property
     def watched(self) -> Mapping[str, Tensor]:
@@ -149,14 +149,18 @@ class ImageClassifier:
         """
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        kind, fresh = self.outputs, replace(self, seen=self._sighted(few, "logits"))
+        kind, seen = self.outputs, self._network.sighted(few, "logits")
+        fresh = replace(self, seen=seen)
+        batches = [many.load(places) for places in fresh.passes(many)]
         if kind == "auto":
-            kind = kind_of(fresh._over(many, lambda batch: fresh._scores(fresh._images(batch))))
+            run, layout = self._network.scores, seen.layout
+            kind = kind_of(torch.cat([run(self._images(batch), layout) for batch in batches]))
         if kind != "logits":
-            fresh = replace(self, seen=self._sighted(few, kind))
-        check_precision(fresh._looked_at, self.precision)
-        log_odds = fresh._over(many, lambda batch: fresh.respond({}, batch).log_odds)
-        return replace(self, seen=scaled(fresh._looked_at, log_odds))
+            seen = self._network.sighted(few, kind)
+            fresh = replace(self, seen=seen)
+        check_precision(seen, self.precision)
+        log_odds = torch.cat([fresh.respond({}, batch).log_odds for batch in batches])
+        return replace(self, seen=scaled(seen, log_odds))
 
     def knowledge(self) -> Any:
         """See `anomech.kernel.task.Preparation.knowledge`."""
@@ -184,7 +188,13 @@ class ImageClassifier:
         """See `anomech.kernel.task.Task.passes`; images of one set have one size."""
         if not len(examples):
             return
-        size = self.batch or self._capacity(examples)
+        layout = "channels_last" if self._known is None else self._known.layout
+
+        def call(count: int) -> None:
+            images = self._images(examples.load(np.arange(min(count, len(examples)))))
+            self._network.scores(images, layout)
+
+        size = self.batch or capacity(self.network, call, self.memory, self._device)
         for start in range(0, len(examples), size):
             yield np.arange(start, min(start + size, len(examples)))
 
@@ -234,17 +244,19 @@ class ImageClassifier:
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `anomech.kernel.task.Training.training_losses`."""
-        buffers = self._buffers(overlay)
-        logits, _ = self._logits(self._training, {**overlay, **buffers}, self._images(batch))
+        buffers = self._network.buffers(overlay)
+        moved = {**overlay, **buffers}
+        logits, _ = self._logits(self._network.training, moved, self._images(batch))
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:
         """See `anomech.kernel.task.Training.batch_statistics`."""
         if not any(isinstance(module, _BatchNorm) for module in self.network.modules()):
             return {}
-        buffers = self._buffers(overlay)
+        buffers = self._network.buffers(overlay)
+        moved = {**overlay, **buffers}
         with torch.no_grad():
-            self._logits(self._recalibrating, {**overlay, **buffers}, self._images(batch))
+            self._logits(self._network.recalibrating, moved, self._images(batch))
         return buffers
 
     def embed(self, batch: Any) -> Tensor:
@@ -282,6 +294,18 @@ class ImageClassifier:
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
+    def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.mixed`: means of pixels."""
+        return mixed(batch, others, share)
+
+    def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.corrupted`: Gaussian noise."""
+        return corrupted(batch, severity, rng)
+
+    def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
+        """See `anomech.kernel.task.Variations.amplified`: pixels are multiplied."""
+        return amplified(batch, factor)
+
     @cached_property
     def _device(self) -> torch.device:
         if self.device:
@@ -289,24 +313,8 @@ class ImageClassifier:
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
 
     @cached_property
-    def _training(self) -> nn.Module:
-        return twin(self.network, self._device).train()
-
-    @cached_property
-    def _recalibrating(self) -> nn.Module:
-        """Evaluation mode, but normalization takes each batch's statistics as its buffers."""
-        network = twin(self.network, self._device).eval()
-        for module in network.modules():
-            if isinstance(module, _BatchNorm):
-                module.train()
-                module.momentum = 1.0
-        return network
-
-    def _buffers(self, overlay: Overlay) -> dict[str, Tensor]:
-        """Copies of all buffers as the overlay has them; training mode writes into them."""
-        return {
-            name: overlay.get(name, buffer).clone() for name, buffer in self.network.named_buffers()
-        }
+    def _network(self) -> Network:
+        return Network(self.model, self._device, self.precision, self.pass_timeout)
 
     @property
     def _known(self) -> Sighting | None:
@@ -322,44 +330,15 @@ class ImageClassifier:
             )
         return seen
 
-    def _sighted(self, images: Tensor, kind: Kind) -> Sighting:
-        """What these images show; they are channels-last."""
-        layout = layout_of(lambda layout, count: self._scores(images[:count], layout), len(images))
-        return sight(self.network, lambda: self._scores(images, layout), layout, kind)
-
-    def _scores(self, images: Tensor, layout: Layout | None = None) -> Tensor:
-        images = laid(images, layout or self._looked_at.layout)
-        return scores_of(self._call(self.network, {}, images), len(images))
-
-    def _capacity(self, examples: Examples) -> int:
-        layout = "channels_last" if self._known is None else self._known.layout
-
-        def call(count: int) -> None:
-            images = self._images(examples.load(np.arange(min(count, len(examples)))))
-            self._call(self.network, {}, laid(images, layout))
-
-        return capacity(self.network, call, self.memory, self._device)
-
-    def _over(self, examples: Examples, call: Callable[[Any], Tensor]) -> Tensor:
-        """What `call` gives for each batch, together."""
-        return torch.cat([call(examples.load(places)) for places in self.passes(examples)])
-
     def _logits(
         self, network: nn.Module, overlay: Overlay, images: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Logits `[batch, classes]` and the features `[batch, features]`, if a layer has them."""
         if self._known is None:
-            with torch.no_grad():
-                glance = self._sighted(images[:FEW].detach(), "logits")
+            glance = self._network.sighted(images[:FEW], "logits")
             check_precision(glance, self.precision)
             vars(self)["_glance"] = glance
-        seen = self._looked_at
-        images = laid(images, seen.layout)
-        low = self.precision != "float32"
-        with watched_head(network, seen.head, self._device, low=low) as caught:
-            scores = scores_of(self._call(network, overlay, images), len(images))
-        features = None if caught.features is None else caught.features.detach().float()
-        return seen.logits(scores, caught), features
+        return self._network.logits(network, self._looked_at, overlay, images)
 
     def _run(
         self, overlay: Overlay, images: Tensor, answers: Tensor | None
@@ -374,6 +353,3 @@ class ImageClassifier:
 
     def _images(self, batch: np.ndarray) -> Tensor:
         return normalized(pixels(batch, self._device), self.mean, self.std)
-
-    def _call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
-        return called(network, overlay, images, self.pass_timeout)

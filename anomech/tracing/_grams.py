@@ -6,10 +6,12 @@ at a time, and of one set of examples only those of one pass.
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.kernel.types import Examples
+from anomech.kernel.types import Examples, silent
+from anomech.observing.joining import in_place, passes
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import EXACT
 from anomech.tracing.gradient import GradientSource
@@ -35,24 +37,24 @@ def exact_grams(
     for name in source.task.watched:
         if name in source.coverage.looped:
             continue
-        right = torch.cat(list(_rows(source, name, *second)))
-        found[name] = torch.cat([left @ right.T for left in _rows(source, name, *first)])
+        right = in_place(_rows(source, name, *second), len(second[0]))
+        products = ((places, left @ right.T) for places, left in _rows(source, name, *first))
+        found[name] = in_place(products, len(first[0]))
     return found
 
 
 def _rows(
     source: GradientSource, name: str, examples: Examples, answers: Tensor
-) -> Iterator[Tensor]:
-    """Exact gradients of one parameter, `[pass, entries]` a pass."""
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Places and exact gradients of one parameter, `[pass, entries]`, of every pass."""
     coverage = Coverage(_only(source.coverage.ruled, name), _only(source.coverage.replayed, name))
     sides = dict.fromkeys(source.sides, EXACT)
-    for places in source.task.passes(examples):
-        own = answers[torch.from_numpy(places)]
+    for places, own in passes(source.task, examples, answers, "tracing", silent):
         _, features, _ = run(source.task, coverage, sides, examples.load(places), own, len(places))
         if name in features:
-            yield features[name].flatten(1).cpu()
+            yield places, features[name].flatten(1).cpu()
         else:
-            yield torch.zeros(len(places), source.task.watched[name].numel())
+            yield places, torch.zeros(len(places), source.task.watched[name].numel())
 
 
 def _only(names: Names, wanted: str) -> dict[str, dict[str, str]]:

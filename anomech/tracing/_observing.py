@@ -7,7 +7,7 @@ cost several times as much for a residual network. So draws go one by one unless
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -65,9 +65,9 @@ def walk(
         block = list(islice(overlays, min(some.together, count - draw)))
         if measure:
             farthest = max(farthest, *(distance(some.task, overlay) for overlay in block))
-        for places in spans:
-            index, start = torch.from_numpy(places), int(places[0])
-            raw = held[start] if start in held else some.examples.load(places)
+        for number, places in enumerate(spans):
+            index = torch.from_numpy(places)
+            raw = held[number] if number < len(held) else some.examples.load(places)
             found = observed_at(some.task, block, raw, some.answers[index], some.observable)
             values[index, draw : draw + len(block)] = found.cpu().float()
         draw += len(block)
@@ -75,10 +75,14 @@ def walk(
     return values, farthest
 
 
-def _held(examples: Examples, spans: list[np.ndarray]) -> dict[int, Any]:
-    """The first batches by where they start, read once; reading may mean decoding files."""
-    first = takewhile(lambda places: places[0] < HELD, spans)
-    return {int(places[0]): examples.load(places) for places in first}
+def _held(examples: Examples, spans: list[np.ndarray]) -> list[Any]:
+    """The batches of the first passes, read once; reading may mean decoding files."""
+    before = np.cumsum([0, *map(len, spans)])
+    return [
+        examples.load(places)
+        for places, start in zip(spans, before[:-1].tolist(), strict=True)
+        if start < HELD
+    ]
 
 
 def observed_at(

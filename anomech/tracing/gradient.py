@@ -29,6 +29,7 @@ from anomech.kernel.task import Ability, Layers, Task, able
 from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.joining import joined as joined_responses
+from anomech.observing.joining import passes
 from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run
@@ -116,17 +117,16 @@ class GradientSource:
 
     def _traces(self, examples: Examples, answers: Tensor | None, progress: Progress) -> Traces:
         values = torch.empty(len(examples), sum(self.widths.values()))
-        responses = []
-        for places in self.task.passes(examples):
-            own = None if answers is None else answers[torch.from_numpy(places)]
+        responses, seen = [], []
+        for places, own in passes(self.task, examples, answers, "tracing", progress):
             response, features = self._pass(examples, places, own)
             values[torch.from_numpy(places)] = joined(features, self.parts).cpu()
             responses.append(response)
-            progress("tracing", int(places[-1]) + 1, len(examples))
+            seen.append(places)
         return Traces(
             values,
             slices(self.widths, self.parts),
-            response=joined_responses(responses) if responses else None,
+            response=joined_responses(responses, seen) if responses else None,
         )
 
     def _pass(

@@ -24,7 +24,7 @@ from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Ability, Features, Layers, Logits, Task, able
 from anomech.kernel.tracer import Health, Traces
 from anomech.kernel.types import Examples, Progress, Response
-from anomech.observing.joining import joined
+from anomech.observing.joining import joined, passes
 from anomech.tracing._projection import Sides, sides, width
 
 PART = "last layer"
@@ -139,9 +139,8 @@ class LastLayerSource:
 
     @torch.no_grad()
     def _respond(self, examples: Examples, answers: Tensor | None, progress: Progress) -> Response:
-        found = []
-        for places in self.task.passes(examples):
-            own = None if answers is None else answers[torch.from_numpy(places)]
+        found, seen = [], []
+        for places, own in passes(self.task, examples, answers, "tracing", progress):
             found.append(self.task.respond({}, examples.load(places), own))
-            progress("tracing", int(places[-1]) + 1, len(examples))
-        return joined(found)
+            seen.append(places)
+        return joined(found, seen)

@@ -43,6 +43,14 @@ def test_another_method_takes_the_options_of_the_one_before_away():
         assert kept == {"use": "factory", **before["model"]}
 
 
+def test_a_method_that_is_given_by_its_name_alone_takes_options():
+    values = assign({"task": "image_classifier"}, ["task.watch=last"], Plan)
+    assert values["task"] == {"use": "image_classifier", "watch": "last"}
+    before = {"detectors": {"coupling_score": {"tracer": "gradient"}}}
+    values = assign(before, ["detectors.coupling_score.tracer.features=8"], Plan)
+    assert values["detectors"]["coupling_score"]["tracer"] == {"use": "gradient", "features": 8}
+
+
 def test_a_plan_of_before_still_reads_its_model_and_its_task():
     plan = from_mapping(
         {
@@ -62,7 +70,7 @@ def test_a_resolved_plan_and_a_commented_one_replay():
 
 def test_a_path_through_a_value_is_refused():
     with pytest.raises(ConfigError, match="'budget' holds a value"):
-        put({"budget": 0.1}, "budget.x", 1)
+        put({"budget": 0.1}, "budget.x", 1, Plan)
 
 
 def test_plans_differ_by_dotted_names():

@@ -169,7 +169,7 @@ def test_a_cell_that_was_cut_short_goes_on_from_its_chunks(suite, zoo, tmp_path,
     folder = out / "cells" / "digits-digits-BadNets-seed0" / "confidence"
     assert list((folder / "work").iterdir())
     assert read_record(folder / "run.json", Run).status == "interrupted"
-    monkeypatch.setattr("anomech.audit.pipeline.judge_chunk", None)  # none has to be judged
+    monkeypatch.setattr("anomech.audit.judge.inputs.judge_chunk", None)  # none has to be judged
     outcome = run_suite(suite, out, zoo=zoo, patterns=["*BadNets*/confidence"])
     assert outcome.cards[0].status == "done"
 

@@ -165,7 +165,7 @@ def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, file
     assert answer.code == 0
     assert read_record(out / "run.json", Run).status == "complete"
     codes = {finding["code"] for finding in json.loads((out / "findings.json").read_text())}
-    assert "poor-traces" in codes
+    assert "detector-left-out" in codes
     alone = run(*files.options(), "--out", tmp_path / "lead", *settings)
     assert alone.code == 3
     assert "not finite" in alone.err

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomech.audit import pipeline
-from anomech.audit.judge import chunks
+from anomech.audit.judge import chunks, inputs
 from anomech.audit.pipeline import audit
 from anomech.audit.plan import from_mapping, read_plan
 from anomech.data import image_archives, image_folder
@@ -46,13 +45,13 @@ def plan(finished):
 def judged(monkeypatch):
     """Counts the chunks that are computed."""
     counted = []
-    original = pipeline.judge_chunk
+    original = inputs.judge_chunk
 
     def counting(*given):
         counted.append(given)
         return original(*given)
 
-    monkeypatch.setattr(pipeline, "judge_chunk", counting)
+    monkeypatch.setattr(inputs, "judge_chunk", counting)
     return counted
 
 
@@ -82,7 +81,7 @@ def test_interrupt_is_one_line(run, files, tmp_path, monkeypatch):
     def stop(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "judge_chunk", stop)
+    monkeypatch.setattr(inputs, "judge_chunk", stop)
     answer = run(*files.options(), "--out", tmp_path / "run")
     assert answer.code == 130
     said = answer.err.splitlines()[-1]
@@ -182,7 +181,7 @@ def test_unexpected_error_is_noted_and_raised(plan, tmp_path, monkeypatch):
     def broken(*given):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(pipeline, "judge_chunk", broken)
+    monkeypatch.setattr(inputs, "judge_chunk", broken)
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
         audit(plan, out, silent)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anomech.audit.load.loading import check_named
 from anomech.audit.plan import Plan, as_yaml, commented, from_mapping, read_plan
 from anomech.audit.settings import assign, put
-from anomech.cli.audit import mebibytes
+from anomech.cli.planning import mebibytes
 from anomech.kernel.config import resolved
 from anomech.kernel.errors import ConfigError
 from anomech.tasks._devices import available
@@ -48,7 +48,7 @@ NAMES = [
 @QUICK
 def test_any_value_of_any_option(name, value):
     def build():
-        plan = from_mapping(put(resolved(Plan()), name, value))
+        plan = from_mapping(put(resolved(Plan()), name, value, Plan))
         again = from_mapping(yaml.safe_load(as_yaml(plan)))
         assert again == plan or plan != plan
         refusal(lambda: check_named(plan))

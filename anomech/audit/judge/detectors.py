@@ -1,10 +1,11 @@
 """Detectors by name, refused where the task cannot give what they need."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from anomech.kernel import plugins
-from anomech.kernel.config import build
+from anomech.kernel.config import build, choice_of
 from anomech.kernel.detector import Detector
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.task import Task, missing
@@ -28,5 +29,14 @@ def check_needs(name: str, detector: Detector, task: Task) -> None:
     if lacking := missing(detector.needs, task):
         raise CapabilityError(
             f"detector {name} needs {', '.join(lacking)}, which this {task.kind} does not give; "
-            "choose another detector."
+            f"choose another {_to_blame(detector, task)}."
         )
+
+
+def _to_blame(detector: Detector, task: Task) -> str:
+    """What to choose otherwise: the method inside that needs too much, or the detector."""
+    for field in fields(detector):  # type: ignore[arg-type]
+        inside = getattr(detector, field.name)
+        if choice_of(field) is not None and missing(inside.needs, task):
+            return field.name
+    return "detector"

@@ -12,7 +12,7 @@ from anomech.audit.judge.chunks import Chunk
 from anomech.records import Verdict
 
 MOST_ANSWERS = 10_000
-"""Different answers that are counted."""
+"""Different kinds of answers that are counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Tally:
         shown: the most anomalous of them.
         strata: inputs that each stratum of calibration examples judged, by its number.
         flagged: flags by detector.
-        answers: inputs by answer in words, of the first 10,000 different ones.
+        answers: inputs by the kind of their answer in words, of the first 10,000 different ones.
         seconds: of scoring by detector, with the traces that it looks at.
         tracing: the part of them that went into those traces.
     """
@@ -52,8 +52,9 @@ class Tally:
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
         for row in rows:
-            if row.answer in self.answers or len(self.answers) < MOST_ANSWERS:
-                self.answers[row.answer] += 1
+            kind = row.kind or row.answer
+            if kind in self.answers or len(self.answers) < MOST_ANSWERS:
+                self.answers[kind] += 1
             if row.p_value is None:
                 continue
             stratum = row.stratum or 0

@@ -49,6 +49,7 @@ class TrustedSet:
         ids: of all examples, in their order.
         digests: of their content.
         answers: the model's own, in words.
+        kinds: the coarse kind of each answer, in words.
         labels: in words, or None.
         anchors: places of the anchors.
         calibration: places of the calibration examples.
@@ -60,6 +61,7 @@ class TrustedSet:
     ids: tuple[str, ...]
     digests: tuple[str, ...]
     answers: tuple[str, ...]
+    kinds: tuple[str, ...]
     labels: tuple[str, ...] | None
     anchors: tuple[int, ...]
     calibration: tuple[int, ...]
@@ -86,6 +88,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         ids=tuple(examples.ids),
         digests=tuple(examples.digests()),
         answers=tuple(task.words(everything.answers)),
+        kinds=tuple(task.group_words(everything.groups)),
         labels=None if labels is None else tuple(task.label_words(labels)),
         anchors=tuple(places[name] for name in split.anchors.examples.ids),
         calibration=tuple(places[name] for name in split.calibration.examples.ids),

@@ -37,7 +37,8 @@ def verdicts(
     calibrated: Calibrated, judged: Judged, observed: Observed, anchors: AnchorNames
 ) -> list[Verdict]:
     """Records of what was judged."""
-    answers = observed.task.words(observed.answers)
+    answers, groups = observed.task.words(observed.answers), observed.groups
+    kinds = observed.task.group_words(groups)
     causes = {each.name: each for each in calibrated.causes}
     rows = []
     for place, example in enumerate(observed.examples.ids):
@@ -49,6 +50,8 @@ def verdicts(
             Verdict(
                 id=example,
                 answer=answers[place],
+                group=int(groups[place]),
+                kind="" if kinds[place] == answers[place] else kinds[place],
                 score=float(judged.scores.score[place]) if finite else None,
                 p_value=p_value if finite else None,
                 decision=decision,

@@ -66,7 +66,8 @@ class Answered(NamedTuple):
 
 
 def _answered(task: Task, examples: Examples, batches: list[np.ndarray]) -> Answered:
-    found = joined([task.respond({}, examples.load(places)) for places in batches])
+    order = np.split(np.arange(sum(map(len, batches))), np.cumsum([len(b) for b in batches])[:-1])
+    found = joined([task.respond({}, examples.load(places)) for places in batches], order)
     log_odds = found.log_odds.double()
     spread = float(log_odds.std()) if len(log_odds) > 1 else 0.0
     allowed = max(SHARE * spread, ROUNDING * float(log_odds.abs().max()), ROUNDING)

@@ -120,6 +120,17 @@ def note(text: str) -> Finding:
     )
 
 
+def left_out(detector: str, why: str) -> Finding:
+    """A detector that this model or trusted set cannot serve."""
+    return Finding(
+        code="detector-left-out",
+        severity="medium",
+        title=f"{detector} is left out",
+        detail=why,
+        action="Nothing is needed if the other detectors will do.",
+    )
+
+
 def poor_health(detector: str, problem: str) -> Finding:
     """Traces that cannot be trusted."""
     return Finding(
@@ -127,7 +138,7 @@ def poor_health(detector: str, problem: str) -> Finding:
         severity="medium",
         title=f"{detector} gives no verdicts",
         detail=problem,
-        action="Change the tracer's options as the sentence says, or use the gradient tracer.",
+        action="Change its options as the sentence says, or use another detector.",
     )
 
 

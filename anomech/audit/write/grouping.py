@@ -40,7 +40,7 @@ def group(
             Mechanism(
                 number=label + 1,
                 size=len(rows),
-                answers=dict(sorted(Counter(row.answer for row in rows).items())),
+                answers=dict(sorted(Counter(row.kind or row.answer for row in rows).items())),
                 causes=dict(sorted(Counter(row.cause or "none" for row in rows).items())),
                 cohesion=cohesion,
                 examples=tuple(flagged[place].id for place in central[:SHOWN]),

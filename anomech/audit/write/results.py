@@ -161,7 +161,7 @@ def write(
 def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     """What a person should know of the run."""
     fitted, inputs, budget = kept.fitted, kept.loaded.inputs, kept.plan.budget
-    listed = [findings.poor_health(name, why) for name, why in fitted.skipped.items()]
+    listed = [findings.left_out(name, why) for name, why in fitted.skipped.items()]
     if not fitted.lead.problems:
         # Counted by p-value, so that the rule holds under false-discovery control too.
         flags = int((kept.tally.p_values <= budget).sum())
@@ -178,7 +178,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         own = [problem for problem in each.problems if problem not in already]
         listed += [findings.poor_health(name, problem) for problem in own[:1]]
     if len(kept.tally.answers) < MOST_ANSWERS:
-        listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.answers))
+        listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.kinds))
     listed += files.probe("inputs", inputs)
     listed += files.probe("trusted examples", kept.loaded.reference)
     shared = overlap(inputs.digests(), fitted.trusted.digests)

@@ -1,0 +1,178 @@
+"""Options that say what to audit, for every command that opens a model and its data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomech.cli.engines import HOW
+
+WHAT = "What to audit"
+"""Heading of these options in a command's help."""
+
+WHERE = "What to do with it"
+"""Heading of the options about what a command writes."""
+
+Factory = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="FACTORY.py:FUNCTION",
+        help="Function of your own that returns the network, best with logits as outputs; the "
+        "file is run.",
+        rich_help_panel=WHAT,
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Weights for it; nothing in the file is run.",
+        rich_help_panel=WHAT,
+    ),
+]
+WeightsKey = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Which weights, if the file holds several: state_dict_ema, deep/ema or teacher.",
+        rich_help_panel=WHAT,
+    ),
+]
+Backdoorbench = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="attack_result.pt of BackdoorBench, instead of a model.",
+        rich_help_panel=WHAT,
+    ),
+]
+Reference = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        help="Trusted examples with labels: one folder per class, .npz or .csv.",
+        rich_help_panel=WHAT,
+    ),
+]
+Profile = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Profile that `anomech fit` wrote, instead of trusted examples.",
+        rich_help_panel=WHAT,
+    ),
+]
+Inputs = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH",
+        help="Inputs to judge: a folder of images, .npz, .npy or .csv.",
+        rich_help_panel=WHAT,
+    ),
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="ROLE=NAME",
+        help="Array of an .npz that is the images, labels or ids, such as images=x_test; may be "
+        "given again.",
+        rich_help_panel=WHAT,
+    ),
+]
+Resize = Annotated[
+    int | None,
+    typer.Option(
+        help="Scale the shorter side of each image to so many pixels.",
+        show_default="as it is",
+        rich_help_panel=WHAT,
+    ),
+]
+Crop = Annotated[
+    int | None,
+    typer.Option(
+        help="Then cut a square of this side from the center.",
+        show_default="as it is",
+        rich_help_panel=WHAT,
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        help="False-positive rate that flags may have.",
+        show_default="0.01",
+        rich_help_panel=HOW,
+    ),
+]
+Detectors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--detector",
+        metavar="NAME",
+        help="Detector that gives the verdicts; given again, others run beside it.",
+        show_default="functional_attribution",
+        rich_help_panel=HOW,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW),
+]
+PlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help="Plan to start from; the options here change it.",
+        rich_help_panel=HOW,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any option of the plan, such as task.watch=last; may be given again.",
+        rich_help_panel=HOW,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=1024,
+        help="Processes that read image files ahead; they change no result.",
+        show_default="one less than processors, 4 at most",
+        rich_help_panel=HOW,
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="What activations of one pass may take, such as 512MB or 4GB.",
+        show_default="1GB",
+        rich_help_panel=HOW,
+    ),
+]
+PassTimeout = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        help="What one forward pass of the model may take; code that hangs outside of Python "
+        "is not stopped.",
+        show_default="no limit",
+        min=0,
+        rich_help_panel=HOW,
+    ),
+]
+Fast = Annotated[
+    bool,
+    typer.Option(
+        "--fast",
+        help="Look at the last layer alone: hardly dearer than inference, but blind to what "
+        "only earlier layers show.",
+        rich_help_panel=HOW,
+    ),
+]

@@ -1,0 +1,144 @@
+"""From the options of a command line to a plan."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anomech.audit.plan import Plan
+
+FLAGSHIP = "detectors.functional_attribution"
+
+ROLES = ("images", "labels", "ids")
+"""Arrays that `--key` names."""
+
+
+def asked(
+    *,
+    model: str = "",
+    weights: str = "",
+    weights_key: str = "",
+    backdoorbench: str = "",
+    reference: str = "",
+    profile: str = "",
+    inputs: str = "",
+    keys: Sequence[str] | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    budget: float | None = None,
+    seed: int | None = None,
+    memory: str = "",
+    pass_timeout: float = 0.0,
+    fast: bool = False,
+) -> dict[str, Any]:
+    """Settings by their place in a plan; what was not given has none.
+
+    Raises:
+        ConfigError: two models, a key that is none, or a size that is none.
+    """
+    named = {
+        **_model(model, weights, backdoorbench, weights_key),
+        "reference": reference,
+        "profile": profile,
+        "inputs": inputs,
+        **_arrays(keys or ()),
+        "task.reading.resize": resize,
+        "task.reading.crop": crop,
+        "budget": budget,
+        "seed": seed,
+        "task.memory": mebibytes(memory) if memory else None,
+        "task.pass_timeout": pass_timeout or None,
+        f"{FLAGSHIP}.tracer": "last_layer" if fast else None,
+    }
+    return {name: value for name, value in named.items() if value not in ("", None)}
+
+
+def plan_of(
+    file: Path | None,
+    given: dict[str, Any],
+    detectors: Sequence[str],
+    settings: Sequence[str],
+) -> "Plan":
+    """The plan file, the plan of the profile or the defaults; then the options, then --set."""
+    from anomech.audit.plan import BASELINES, Plan, from_mapping, read_plan
+    from anomech.audit.settings import assign, put
+    from anomech.kernel.config import resolved
+
+    values = read_plan(file) if file else resolved(Plan())
+    if "profile" in given and not file:
+        from anomech.audit.load.saved import peek
+
+        values |= peek(Path(given["profile"]))["plan"]
+    for name, value in given.items():
+        values = put(values, name, value, Plan)
+    if detectors:
+        known = values.get("detectors") or {}
+        chosen = dict.fromkeys([*detectors, *BASELINES])
+        values = put(values, "lead", detectors[0], Plan)
+        values = put(values, "detectors", {name: known.get(name, {}) for name in chosen}, Plan)
+    return from_mapping(assign(values, settings, Plan))
+
+
+def reading_processes(wanted: int | None) -> int:
+    """Processes that read files ahead; by default one less than processors, 4 at most."""
+    if wanted is not None:
+        return wanted
+    return min(4, len(os.sched_getaffinity(0)) - 1 if hasattr(os, "sched_getaffinity") else 1)
+
+
+def mebibytes(size: str) -> int:
+    """MiB of a size such as 512MB, 4GB or 1.5 GiB.
+
+    Raises:
+        ConfigError: it is no size, less than a mebibyte or beyond any machine.
+    """
+    from anomech.kernel.errors import ConfigError, shortened
+
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([MGT])i?B\s*", size, re.IGNORECASE)
+    try:
+        number = float(found[1]) if found else 0.0
+    except ValueError:
+        number = 0.0
+    scale = {"M": 1, "G": 2**10, "T": 2**20}[found[2].upper() if found else "M"]
+    if not 1 <= number * scale < 2**32:
+        raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{shortened(size)}'.")
+    return int(number * scale)
+
+
+def _model(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str, Any]:
+    """Settings for a model on the command line; it replaces one of another source in a plan.
+
+    Raises:
+        ConfigError: two sources are named.
+    """
+    from anomech.kernel.errors import ConfigError
+
+    if backdoorbench and (factory or weights or key):
+        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+    if backdoorbench:
+        return {"model": {"use": "backdoorbench", "file": backdoorbench}}
+    source = "factory" if factory or weights else ""
+    names = {"use": source, "factory": factory, "weights": weights, "key": key}
+    return {f"model.{name}": value for name, value in names.items()}
+
+
+def _arrays(keys: Sequence[str]) -> dict[str, str]:
+    """Settings that name the arrays of an `.npz`.
+
+    Raises:
+        ConfigError: a key that is no ROLE=NAME.
+    """
+    from anomech.kernel.errors import ConfigError, shown
+
+    found = {}
+    for key in keys:
+        role, _, name = key.partition("=")
+        if role not in ROLES or not name:
+            raise ConfigError(
+                f"--key takes ROLE=NAME with a role of {', '.join(ROLES)}, such as images=x_test, "
+                f"not {shown(key)}."
+            )
+        found[f"task.reading.{role}"] = name
+    return found
