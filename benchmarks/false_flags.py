@@ -20,7 +20,6 @@ from anomech.records.scorecards import Scorecard, TruthRow
 def line(folder: Path) -> list[str]:
     """One row about a cell: how many normal inputs are flagged, how many of them wrong answers."""
     card = read_record(folder / "card.json", Scorecard)
-    folder = folder.parent / card.audit if card.audit else folder
     graded = grade(folder, card.detector)
     answer = {row.id: row.answer for row in read_rows(folder / "verdicts.jsonl", Verdict)}
     answers = np.array([answer[row.id] for row in read_rows(folder / TRUTH, TruthRow)])
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--detector", default="functional_attribution")
     given = parser.parse_args()
     head = ["case", "normal inputs flagged", "answered wrongly", "commonest answer"]
-    found = sorted(given.bench.glob(f"cells/*/{given.detector}/card.json"))
+    found = sorted(given.bench.glob(f"cells/*/{given.detector}/{TRUTH}"))
     for row in (head, ["---"] * len(head), *(line(path.parent) for path in found)):
         print("| " + " | ".join(row) + " |")
 

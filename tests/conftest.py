@@ -3,6 +3,7 @@
 Both hold a planted mechanism. They are made once a session, from a seed, in a few seconds.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ class ArrayExamples:
         return self.values[indices]
 
     def digests(self):
-        return [str(hash(row.tobytes())) for row in self.values]
+        return [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in self.values]
 
     def preview(self, index):
         return Preview("text", str(self.values[index]).encode())

@@ -167,9 +167,6 @@ class FittedAuditor:
 def load_profile(path: str | Path, task: Task) -> FittedAuditor:
     """What `FittedAuditor.save` or `anomech fit` wrote, for the model it was fitted to.
 
-    The task must prepare inputs as it did then, such as with the same normalization; a profile
-    knows the model's tensors and which of them are watched.
-
     Raises:
         DataError: there is no such profile, it was changed, or another version wrote it.
         ModelError: it was fitted to another model.

@@ -50,7 +50,7 @@ def card_of(suite: Suite, cell: Cell, audited: Audited, shared: str = "") -> Sco
     assert run.trusted is not None
     graded = grade(audited.folder, cell.detector)
     planted = bool(cell.network.attacks) and cell.under.triggered
-    calibrated = calibratable(suite.budgets, run.trusted.calibration)
+    calibrated = calibratable(suite.budgets, summary.calibration)
     made = [row for row in rows if row.anomalous is not False]
     changed = bool(made) and not cell.under.foreign
     # Who looks at traces has paid for the answers with them; for the others the pipeline did.

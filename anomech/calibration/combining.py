@@ -12,10 +12,14 @@ good as any other and can be calibrated itself, which makes it valid whatever th
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
+
+from anomech.calibration.tails import SmoothTail, fit_smooth_tail
 
 NEAR_ONE = 1 - 1e-15
 
@@ -57,3 +61,42 @@ def harmonic_factor(tests: int) -> float:
         high *= 2
     y = brentq(gap, 1e-6, high)
     return float((y + tests) ** 2 / ((y + 1) * tests))
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One score from several views, in which a strong view survives.
+
+    Each view becomes a surprise on one scale. The score is `log sum_v exp(surprise_v)`, over the
+    views and over one more that is their sum: the harmonic mean of the p-values, to which the
+    Cauchy combination tends in the tail, with Fisher's combination as one of the tests. One strong
+    view is enough, many weak ones add up, and a view of noise costs the logarithm of the number of
+    views at most. It ranks; its level is for calibration on held-out scores.
+
+    Attributes:
+        tails: of each view.
+        total: of the sum of the surprises.
+    """
+
+    tails: Mapping[str, SmoothTail]
+    total: SmoothTail
+
+    def surprises(self, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of each view `[n]`, nats; the largest names the cause."""
+        return {name: tail.surprise(views[name]) for name, tail in self.tails.items()}
+
+    def score(self, surprises: Mapping[str, Tensor]) -> Tensor:
+        """One score `[n]`, nats; higher is more anomalous."""
+        each = torch.stack(list(surprises.values()))
+        together = self.total.surprise(each.sum(dim=0))
+        return torch.logsumexp(torch.cat([each, together[None]]), dim=0)
+
+
+def fit_combination(views: Mapping[str, Tensor]) -> Combination:
+    """Fit to held-out trusted values of every view `[n]`; higher is more anomalous.
+
+    Tails are exponential: a heavier one would let the view that happens to have it outrank others.
+    """
+    tails = {name: fit_smooth_tail(values, heaviest=0.0) for name, values in views.items()}
+    total = torch.stack([tails[name].surprise(values) for name, values in views.items()]).sum(dim=0)
+    return Combination(tails, fit_smooth_tail(total, heaviest=0.0))

@@ -55,19 +55,24 @@ class SmoothTail:
         return torch.where(values > self.start, tail, body.clamp_max(float(first)))
 
 
-def fit_smooth_tail(scores: Tensor) -> SmoothTail:
-    """Fit to calibration scores `[n]`, finite, at least one."""
+def fit_smooth_tail(scores: Tensor, *, heaviest: float = HEAVIEST) -> SmoothTail:
+    """Fit to calibration scores `[n]`, finite, at least one.
+
+    Args:
+        scores: of calibration examples.
+        heaviest: the largest shape; 0 makes every tail exponential.
+    """
     body = scores.double().sort().values
     if len(body) < 2:
         return SmoothTail(body, float(body[-1]), 1 / 2, 1.0, 0.0)
     count = min(max(FEWEST, round(SHARE * len(body))), len(body) - 1)
     start = float(body[-count - 1])
     excess = body[-count:] - start
-    scale, shape = _moments(excess)
+    scale, shape = _moments(excess, heaviest)
     return SmoothTail(body, start, count / (len(body) + 1), scale, shape)
 
 
-def _moments(excess: Tensor) -> tuple[float, float]:
+def _moments(excess: Tensor, heaviest: float) -> tuple[float, float]:
     """Scale and shape by probability-weighted moments of ascending excesses `[tail]`.
 
     With `a0 = E[x]` and `a1 = E[x (1 - F(x))]` of a generalized Pareto distribution,
@@ -80,7 +85,7 @@ def _moments(excess: Tensor) -> tuple[float, float]:
     least = max(1e-9 * float(excess.abs().max()), 1e-12)
     if gap <= 0:  # no heavier than any; an exponential tail is the lightest that has no end
         return max(mean, least), 0.0
-    shape = min(2 - mean / gap, HEAVIEST)
+    shape = min(2 - mean / gap, heaviest)
     if shape <= 0:
         return max(mean, least), 0.0
     # With the shape held, the mean decides the scale.

@@ -70,8 +70,8 @@ def fit(
         fitted = fit_profile(resolved, profile, shown)
     trusted = fitted.trusted
     say(
-        f"{len(fitted.detectors)} detectors are fitted to {len(trusted.anchors)} of "
-        f"{len(trusted)} trusted examples and calibrated on {len(trusted.calibration)}."
+        f"{len(fitted.detectors)} detectors are fitted to {len(trusted)} trusted examples; "
+        f"{fitted.lead.name} is calibrated on {len(fitted.lead.examples)}."
     )
     for name, why in fitted.skipped.items():
         say(f"{name} is left out: {plain(why)}")

@@ -7,10 +7,25 @@ UNEXPLAINED = Cause(
     "trusted examples with the same answer explain too little of how this answer comes about",
     "Look for a mark, pattern or phrase that flagged inputs share and trusted ones lack.",
 )
-OTHER_CLASS = Cause(
-    "mechanism of another class",
-    "the answer comes about as trusted examples of another class do",
-    "Compare the input with its nearest trusted examples: is it theirs, with something added?",
+FOREIGN = Cause(
+    "foreign mechanism",
+    "the answer comes about in an unusual way for trusted examples with the same answer",
+    "Compare the input with its nearest trusted examples: what does it have that they lack?",
+)
+FORGOTTEN = Cause(
+    "forgotten on relearning",
+    "the model forgets this answer when it goes on learning trusted examples",
+    "Treat it as a planted rule: nothing trusted keeps this answer up.",
+)
+UNLIKE = Cause(
+    "relearned unlike anything trusted",
+    "the answer changes unlike trusted ones when the model goes on learning trusted examples",
+    "Treat it as a planted rule, which may survive what honest answers do not.",
+)
+REMOTE = Cause(
+    "features of no class",
+    "its features are far from those of every class, for an answer as sure as this",
+    "Look at the input for something that no class of the trusted set shows.",
 )
 UNFAMILIAR = Cause(
     "unfamiliar input",
@@ -22,3 +37,9 @@ CONFIDENCE = Cause(
     "the model is surer or less sure of its answer than it is of trusted examples",
     "Do not rely on the model's confidence here; check the answer by other means.",
 )
+
+CAUSES = {
+    each.name: each
+    for each in (UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, REMOTE, UNFAMILIAR, CONFIDENCE)
+}
+"""By name."""

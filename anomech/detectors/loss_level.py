@@ -10,7 +10,7 @@ Fails when: the anomaly is as confident as honest examples are.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from anomech.attribution.density import Centers, fit_centers
+from anomech.attribution.usual import Centers, fit_centers
 from anomech.kernel.config import options
 from anomech.kernel.detector import ObservedExamples, Scores
 from anomech.kernel.task import Ability

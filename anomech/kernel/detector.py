@@ -95,6 +95,28 @@ class ExplainingDetector(Protocol):
         ...
 
 
+@runtime_checkable
+class HeldOutDetector(Protocol):
+    """A detector that learns from all trusted examples, and still judges each by others alone."""
+
+    def fit_held_out(
+        self, trusted: "ObservedExamples", right: Tensor, *, seed: int, progress: Progress
+    ) -> tuple[FittedDetector, Scores]:
+        """Learn from trusted examples.
+
+        Args:
+            trusted: all of them, rightly answered or not.
+            right: whether each is answered as labeled, bool `[examples]`.
+            seed: of everything random.
+            progress: told about every stage.
+
+        Returns:
+            What was learned, and scores of the trusted examples, each by what did not see it.
+            `nearest` counts among the trusted examples.
+        """
+        ...
+
+
 class ObservedExamples(Protocol):
     """Examples with the model's frozen answers to them; see `anomech.observing.observed`."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -101,6 +101,14 @@ class Tracer(Protocol):
     ) -> TraceSource:
         """Fix the movement; `answers` are the model's own on the trusted examples."""
         ...
+
+
+@runtime_checkable
+class UniversalTracer(Protocol):
+    """A tracer whose movement depends on the model alone; examples only check it."""
+
+    @property
+    def universal(self) -> Literal[True]: ...
 
 
 @runtime_checkable

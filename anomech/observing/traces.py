@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from anomech.kernel.tracer import Tracer, Traces, TraceSource
+from anomech.kernel.tracer import Tracer, Traces, TraceSource, UniversalTracer
 
 Places = np.ndarray | None
 """Some of the examples by their places among all, int64; None is all of them."""
@@ -55,7 +55,8 @@ class TraceCache:
     ) -> TraceSource:
         """The tracer fitted to these places, as it was before or by `fit`."""
         for each in self.sources:
-            if each.seed == seed and each.places is places and each.tracer == tracer:
+            same = each.places is places or isinstance(tracer, UniversalTracer)
+            if same and each.seed == seed and each.tracer == tracer:
                 return each.source
         clock = time.monotonic()
         source = fit()

@@ -132,6 +132,8 @@ class DetectorSummary(Record):
     lead: bool
     flagged: int
     inputs: int
+    calibration: int
+    """Trusted examples that its p-values rest on."""
     threshold: float | None = None
     evaluations: float
     """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""

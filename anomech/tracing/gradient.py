@@ -18,7 +18,7 @@ Fails when: the anomaly leaves the direction of the response as it is and only i
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ class Gradient:
 
     features: int = option(256, "numbers kept of each weight's gradient; 0 is exact", ge=0)
     parts: int = option(4, "parts of the network that are compared separately", ge=1)
+
+    @property
+    def universal(self) -> Literal[True]:
+        """Its directions are drawn for the model; no example has a say in them."""
+        return True
 
     @property
     def needs(self) -> frozenset[Ability]:

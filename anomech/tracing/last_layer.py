@@ -13,6 +13,7 @@ against an attacker who trained the features to look honest.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,11 @@ class LastLayer:
     """Last layer tracer."""
 
     features: int = option(256, "numbers kept of the layer's gradient; 0 is exact", ge=0)
+
+    @property
+    def universal(self) -> Literal[True]:
+        """Its directions are drawn for the model; no example has a say in them."""
+        return True
 
     @property
     def needs(self) -> frozenset[Ability]:

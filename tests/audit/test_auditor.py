@@ -19,7 +19,7 @@ def test_verdicts_on_triggered_inputs_are_flags_with_cause_and_evidence(world):
     assert len(flags) > 30
     assert fitted.chance(verdicts) < 1e-6
     trusted = fitted.fitted.trusted
-    anchors = {trusted.ids[place]: trusted.answers[place] for place in trusted.anchors}
+    anchors = dict(zip(trusted.ids, trusted.answers, strict=True))
     for verdict in flags:
         assert verdict.cause in verdict.views
         assert verdict.reason.startswith("Flagged because")

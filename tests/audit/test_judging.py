@@ -8,6 +8,7 @@ import torch
 
 from anomech.audit.auditor import Auditor
 from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.trusted import TrustedSplit
 from anomech.audit.judge.wording import USUAL, reason
 from anomech.data.subset import Subset
 from anomech.kernel.detector import Scores
@@ -51,6 +52,23 @@ class GivenMethod:
         return Given(self.health)
 
 
+def uncalibrated(method, reference):
+    """A method whose calibration scores are these."""
+    places = torch.arange(len(reference.score))
+    return Calibrated(
+        name="given",
+        detector=method,
+        fitted=method,
+        budget=0.1,
+        reference=reference,
+        groups=0 * places,
+        examples=places,
+        teachers=places,
+        per_class=False,
+        problems=(),
+    )
+
+
 @pytest.fixture
 def recorded(examples_of):
     def make(values, groups=None):
@@ -67,7 +85,19 @@ def calibrated(recorded):
     def make(calibration, health=None, budget=0.1, per_class=False) -> Calibrated:
         method = GivenMethod(health or Health())
         options = {"budget": budget, "per_class": per_class, "seed": 0, "progress": silent}
-        return calibrate("given", method, recorded([0.0]), calibration, **options)
+        everyone = torch.arange(len(calibration))
+        split = TrustedSplit(
+            anchors=recorded([0.0]),
+            calibration=calibration,
+            left_out={},
+            everything=calibration,
+            right=torch.ones(len(calibration), dtype=torch.bool),
+            labeled=True,
+            anchor_places=everyone[:0],
+            rest=everyone,
+            judged=everyone,
+        )
+        return calibrate("given", method, split, **options)
 
     return make
 
@@ -120,7 +150,7 @@ def test_of_equal_p_values_the_more_surprising_view_gives_the_cause(recorded):
             return Scores(values, {"first": 100 * values, "second": strange})
 
     reference = Two().score(recorded([float(place % 20) for place in range(40)]), silent)
-    made = Calibrated("two", Two(), Two(), 0.1, reference, torch.zeros(40).long(), False, ())
+    made = uncalibrated(Two(), reference)
     judged = made.judge(recorded([60.0]), silent)
     assert judged.views["first"] == judged.views["second"] == 1 / 41
     assert judged.cause(0) == "first"
@@ -135,7 +165,7 @@ def test_no_views_no_cause(recorded):
             return Scores(observed.log_odds, {})
 
     reference = Plain().score(recorded(list(range(9))), silent)
-    made = Calibrated("plain", Plain(), Plain(), 0.1, reference, torch.zeros(9).long(), False, ())
+    made = uncalibrated(Plain(), reference)
     assert made.judge(recorded([100.0]), silent).cause(0) is None
 
 

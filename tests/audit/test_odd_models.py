@@ -31,6 +31,9 @@ from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError, Inconclusive, ModelError
 from anomech.tasks.image_classifier import ImageClassifier
 
+NO_TWINS = {"twins": {"rungs": 0}}
+"""Relearning takes rounding far apart; how a model answers and responds is what is held here."""
+
 BUDGET = 0.05
 
 
@@ -50,7 +53,7 @@ def audit(digits_world, examples_of):
         labels = trusted.labels if labels is None else labels
         keep = np.arange(300) if keep is None else keep
         chosen = examples_of(trusted.values[keep], labels[keep], "trusted")
-        auditor = Auditor(budget=BUDGET, options=options or {})
+        auditor = Auditor(budget=BUDGET, options=NO_TWINS | (options or {}))
         fitted = auditor.fit(ImageClassifier(model, **settings), chosen)
         clean = fitted.score(Subset(digits_world.clean, np.arange(80)))
         planted = fitted.score(Subset(digits_world.planted, np.arange(60)))

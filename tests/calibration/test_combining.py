@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 
-from anomech.calibration.combining import cauchy, harmonic, harmonic_factor
+from anomech.calibration.combining import cauchy, fit_combination, harmonic, harmonic_factor
 
 RUNS = 200_000
 
@@ -69,3 +69,32 @@ def test_equal_p_values_stay_as_they_are_and_tiny_ones_keep_their_digits():
     assert harmonic(tiny).item() == pytest.approx(4e-200)
     assert cauchy(torch.ones(3, 1)).item() <= 1
     assert bool((cauchy(p_values(3, 0.3)) > 0).all())
+
+
+def uniform_views(count, views, seed):
+    rng = np.random.default_rng(seed)
+    return {f"v{i}": torch.from_numpy(rng.exponential(size=count)) for i in range(views)}
+
+
+def test_a_combined_score_keeps_its_level_on_new_examples():
+    for seed in range(3):
+        combination = fit_combination(uniform_views(2000, 6, seed))
+        held, new = (
+            combination.score(combination.surprises(uniform_views(2000, 6, 10 * seed + each)))
+            for each in (1, 2)
+        )
+        rate = float((new > held.quantile(0.99)).double().mean())
+        assert rate == pytest.approx(0.01, abs=0.008)
+
+
+def test_one_strong_view_survives_and_many_weak_ones_add_up():
+    trusted = uniform_views(2000, 7, 0)
+    combination = fit_combination(trusted)
+    limit = combination.score(combination.surprises(trusted)).quantile(0.99)
+    lone = uniform_views(400, 7, 1)
+    lone["v3"] = lone["v3"] + 9
+    assert float((combination.score(combination.surprises(lone)) > limit).double().mean()) > 0.9
+    weak = {name: values + 2 for name, values in uniform_views(400, 7, 2).items()}
+    assert float((combination.score(combination.surprises(weak)) > limit).double().mean()) > 0.7
+    largest = torch.stack(list(combination.surprises(weak).values())).max(dim=0).values
+    assert float((largest > limit).double().mean()) < 0.5  # no view alone says so

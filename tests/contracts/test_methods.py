@@ -29,11 +29,15 @@ TRACERS = {
     "gradient": {"features": 16, "parts": 3},
     "gaussian": {"draws": 24, "least": 5},
     "sgld": {"draws": 12, "burn_in": 3, "every": 2, "minibatch": 40, "least": 0},
+    "twins": {"rates": (0.05, 0.1), "steps": 4, "batch": 32},
     "rmsprop_sgld": {"draws": 16, "burn_in": 3, "minibatch": 40, "least": 0},
 }
-RANDOM = {"gaussian", "sgld", "rmsprop_sgld", "gradient"}
+RANDOM = {"twins", "gaussian", "sgld", "rmsprop_sgld", "gradient"}
 DETECTORS = {
-    "functional_attribution": {"tracer": TRACERS["gradient"]},
+    "functional_attribution": {
+        "tracer": TRACERS["gradient"],
+        "twins": {"rungs": 2, "steps": 6, "batch": 32},
+    },
     "coupling_score": {"tracer": TRACERS["gradient"]},
 }
 QUERIES = 9
@@ -274,7 +278,7 @@ def test_detectors_work_with_every_tracer(name, tracer, world, split_of):
 
 
 def test_the_flagship_ranks_planted_above_clean(world, split_of):
-    method = make_detector("functional_attribution", {})
+    method = make_detector("functional_attribution", {"twins": {"rungs": 1, "steps": 10}})
     fitted = method.fit(split_of(world).anchors, seed=0, progress=silent)
     clean = fitted.score(observe(world.task, world.clean), silent).score
     planted = observe(world.task, world.planted)
@@ -287,7 +291,8 @@ def test_the_flagship_ranks_planted_above_clean(world, split_of):
 
 def test_anchors_that_no_other_anchor_explains_are_dropped(digits_world, split_of):
     world = digits_world
-    anchors = split_of(world).anchors
+    everything = split_of(world).everything
+    anchors = everything.take(np.flatnonzero(split_of(world).right.numpy()))
     planted = queries(world)[1]
     chosen = planted.take(np.flatnonzero((planted.groups == 0).numpy())[:1])
     both = copy.copy(anchors.response)._asdict()
@@ -297,7 +302,8 @@ def test_anchors_that_no_other_anchor_explains_are_dropped(digits_world, split_o
     poisoned = type(anchors)(
         world.task, _Both(anchors.examples, chosen.examples), type(anchors.response)(**both)
     )
-    fitted = make_detector("functional_attribution", {}).fit(poisoned, seed=0, progress=silent)
+    options = {"twins": {"rungs": 0}}
+    fitted = make_detector("functional_attribution", options).fit(poisoned, seed=0, progress=silent)
     assert chosen.examples.ids[0] in fitted.left_out
     assert fitted.left_out[chosen.examples.ids[0]] == "no other anchor explains its response"
     assert len(fitted.left_out) < len(anchors) / 10
@@ -315,6 +321,9 @@ class _Both:
 
     def __len__(self):
         return len(self.ids)
+
+    def digests(self):
+        return [digest for part in self.parts for digest in part.digests()]
 
     def load(self, indices):
         first, second = self.parts

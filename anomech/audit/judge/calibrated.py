@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from anomech.attribution.mechanisms import most_anomalous
+from anomech.audit.judge.trusted import TrustedSplit
 from anomech.audit.probing.coverage import misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import without_verdicts
@@ -19,6 +20,7 @@ from anomech.kernel.detector import (
     Detector,
     ExplainingDetector,
     FittedDetector,
+    HeldOutDetector,
     Scores,
     TracedDetector,
 )
@@ -71,6 +73,8 @@ class Calibrated:
         budget: false-positive rate that flags may have.
         reference: calibration scores and views.
         groups: of the calibration examples, int64.
+        examples: places of the calibration examples among the trusted, int64.
+        teachers: places of the examples among which `Scores.nearest` counts, int64.
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         covered: groups of answers that enough anchors share, int64; None is all.
@@ -85,6 +89,8 @@ class Calibrated:
     budget: float
     reference: Scores
     groups: Tensor
+    examples: Tensor
+    teachers: Tensor
     per_class: bool
     problems: tuple[str, ...]
     covered: Tensor | None = None
@@ -163,30 +169,38 @@ class Calibrated:
 def calibrate(
     name: str,
     detector: Detector,
-    anchors: Observed,
-    calibration: Observed,
+    split: TrustedSplit,
     *,
     budget: float,
     per_class: bool,
     seed: int,
     progress: Progress,
-    covered: Tensor | None = None,
 ) -> Calibrated:
-    """Fit a detector to the anchors and score the calibration examples.
+    """Fit a detector to trusted examples, and score those that are held out from it.
+
+    A detector that holds out by itself learns from all and calibrates on all; any other learns
+    from the anchors and calibrates on the rest.
 
     Args:
         name: of the detector.
         detector: with its options.
-        anchors: to learn from.
-        calibration: to compare with.
+        split: the trusted set.
         budget: false-positive rate that flags may have.
         per_class: whether p-values are within a class where it has enough examples.
         seed: of everything random.
         progress: told about both.
-        covered: groups of answers that enough anchors share; None is all.
     """
-    fitted = detector.fit(anchors, seed=seed, progress=progress)
-    reference = fitted.score(calibration, progress)
+    if isinstance(detector, HeldOutDetector):
+        examples = teachers = split.judged
+        anchors = calibration = split.everything.take(examples.numpy())
+        fitted, reference = detector.fit_held_out(
+            calibration, split.right[examples], seed=seed, progress=progress
+        )
+    else:
+        examples, teachers = split.rest, split.anchor_places
+        anchors, calibration = split.anchors, split.calibration
+        fitted = detector.fit(anchors, seed=seed, progress=progress)
+        reference = fitted.score(calibration, progress)
     problems = fitted.health.problems
     if isinstance(fitted, TracedDetector):
         silent_parts = probe_traces(anchors.traced(fitted.source, progress))
@@ -194,11 +208,21 @@ def calibrate(
     if not bool(torch.isfinite(reference.score).all()):
         problems = (*problems, "scores of trusted examples are not finite.")
     made = Calibrated(
-        name, detector, fitted, budget, reference, calibration.groups, per_class, problems, covered
+        name=name,
+        detector=detector,
+        fitted=fitted,
+        budget=budget,
+        reference=reference,
+        groups=calibration.groups,
+        examples=examples,
+        teachers=teachers,
+        per_class=per_class,
+        problems=problems,
+        covered=split.covered,
     )
-    if covered is not None:
+    if split.covered is not None:
         odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
-        made = replace(made, covered=covered[~torch.isin(covered, odd)])
+        made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made
     some = calibration.take(most_anomalous(reference.score))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -142,13 +142,11 @@ def _calibrated(
             made = calibrate(
                 name,
                 detector,
-                replace(split.anchors, engine=engine),
-                replace(split.calibration, engine=engine),
+                split.on(engine),
                 budget=settings.budget,
                 per_class=settings.per_class,
                 seed=settings.seed,
                 progress=progress,
-                covered=split.covered,
             )
         except Inconclusive as error:
             if name == settings.lead:

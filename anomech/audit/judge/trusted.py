@@ -1,7 +1,7 @@
 """Using the trusted set: which examples become anchors, which calibrate, which are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from anomech.audit.probing.order import probe as probe_order
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.task import Logits, Task
-from anomech.kernel.types import About, Examples, Progress, about
+from anomech.kernel.types import About, Engine, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
 
 MISANSWERED = "the model does not answer it as labeled"
@@ -29,7 +29,11 @@ class TrustedSplit:
             like traffic.
         left_out: ids that are in neither role, with the reason.
         everything: the whole trusted set, in its order.
-        accuracy: share of it that the model answers as labeled; None if there are no labels.
+        right: whether each is answered as labeled, bool `[n]`; all are if there are no labels.
+        labeled: whether there are labels.
+        anchor_places: of the anchors, int64.
+        rest: places of the calibration examples, int64.
+        judged: places of all whose answers are covered, int64.
         covered: groups of answers that enough anchors share, ascending int64; None is all.
     """
 
@@ -37,8 +41,26 @@ class TrustedSplit:
     calibration: Observed
     left_out: Mapping[str, str]
     everything: Observed
-    accuracy: float | None
+    right: Tensor
+    labeled: bool
+    anchor_places: Tensor
+    rest: Tensor
+    judged: Tensor
     covered: Tensor | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of it that the model answers as labeled; None if there are no labels."""
+        return float(self.right.double().mean()) if self.labeled else None
+
+    def on(self, engine: Engine | None) -> "TrustedSplit":
+        """The same, with independent parts of work on an engine."""
+        return replace(
+            self,
+            anchors=replace(self.anchors, engine=engine),
+            calibration=replace(self.calibration, engine=engine),
+            everything=replace(self.everything, engine=engine),
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +76,7 @@ class TrustedSet:
         anchors: places of the anchors.
         calibration: places of the calibration examples.
         left_out: ids that are in neither role, with the reason.
-        accuracy: share of all that the model answers as labeled; None if there are no labels.
+        misanswered: places of all that the model does not answer as labeled.
         about: what the task remembers of them for inputs to come.
     """
 
@@ -66,16 +88,16 @@ class TrustedSet:
     anchors: tuple[int, ...]
     calibration: tuple[int, ...]
     left_out: Mapping[str, str]
-    accuracy: float | None
+    misanswered: tuple[int, ...]
     about: About
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
-    def calibration_ids(self) -> list[str]:
-        """Ids of the calibration examples, in the order of their scores."""
-        return [self.ids[place] for place in self.calibration]
+    def accuracy(self) -> float | None:
+        """Share of all that the model answers as labeled; None if there are no labels."""
+        return None if self.labels is None else 1 - len(self.misanswered) / len(self.ids)
 
 
 def remembered(split: TrustedSplit) -> TrustedSet:
@@ -93,7 +115,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         anchors=tuple(places[name] for name in split.anchors.examples.ids),
         calibration=tuple(places[name] for name in split.calibration.examples.ids),
         left_out=dict(split.left_out),
-        accuracy=split.accuracy,
+        misanswered=tuple(torch.nonzero(~split.right)[:, 0].tolist()),
         about=about(examples),
     )
 
@@ -132,24 +154,28 @@ def split_trusted(
             "in its training: labels in the model's order, the same normalization or prompt."
         )
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
-    known = None
+    known, covers = None, np.ones(len(reference), bool)
     if Logits in task.provides:
         known = covered(observed.groups[torch.from_numpy(anchors)])
-        judged = torch.isin(observed.groups, known).numpy()
-        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not judged[i]}
-        anchors, calibration = anchors[judged[anchors]], calibration[judged[calibration]]
+        covers = torch.isin(observed.groups, known).numpy()
+        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not covers[i]}
+        anchors, calibration = anchors[covers[anchors]], calibration[covers[calibration]]
         if not len(anchors):
             raise Inconclusive(
                 "no class has enough trusted examples to learn from; give at least four of each "
                 "class that is to be judged."
             )
     return TrustedSplit(
-        observed.take(anchors),
-        observed.take(calibration),
-        left_out,
-        observed,
-        None if labels is None else float(right.mean()),
-        known,
+        anchors=observed.take(anchors),
+        calibration=observed.take(calibration),
+        left_out=left_out,
+        everything=observed,
+        right=torch.from_numpy(right),
+        labeled=labels is not None,
+        anchor_places=torch.from_numpy(anchors),
+        rest=torch.from_numpy(calibration),
+        judged=torch.from_numpy(np.flatnonzero(covers)),
+        covered=known,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from anomech.audit.judge.calibrated import Calibrated, Judged
 from anomech.audit.judge.trusted import TrustedSet
@@ -14,10 +15,10 @@ from anomech.records import Evidence, ScoreRow, Verdict
 
 @dataclass(frozen=True)
 class AnchorNames:
-    """What evidence says of anchors; unlike the anchors themselves it is small.
+    """What evidence says of trusted examples; unlike the examples themselves it is small.
 
     Attributes:
-        ids: in the order of the anchors.
+        ids: of all trusted examples, in their order.
         answers: the model's own, in words.
     """
 
@@ -26,11 +27,8 @@ class AnchorNames:
 
 
 def anchor_names(trusted: TrustedSet) -> AnchorNames:
-    """Ids and answers of the anchors of a trusted set."""
-    return AnchorNames(
-        [trusted.ids[place] for place in trusted.anchors],
-        [trusted.answers[place] for place in trusted.anchors],
-    )
+    """Ids and answers of a trusted set."""
+    return AnchorNames(trusted.ids, trusted.answers)
 
 
 def verdicts(
@@ -67,7 +65,7 @@ def verdicts(
                     finite=finite,
                     covered=bool(judged.covered[place]),
                 ),
-                evidence=_evidence(judged, place, anchors) if finite else (),
+                evidence=_evidence(judged, place, calibrated.teachers, anchors) if finite else (),
                 explained={
                     part: float(values[place])
                     for part, values in (judged.scores.explained or {}).items()
@@ -94,13 +92,15 @@ def score_rows(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:
     )
 
 
-def _evidence(judged: Judged, place: int, anchors: AnchorNames) -> tuple[Evidence, ...]:
+def _evidence(
+    judged: Judged, place: int, teachers: Tensor, anchors: AnchorNames
+) -> tuple[Evidence, ...]:
     scores = judged.scores
     if scores.nearest is None or scores.couplings is None:
         return ()
     return tuple(
         Evidence(anchor=anchors.ids[anchor], answer=anchors.answers[anchor], coupling=coupling)
         for anchor, coupling in zip(
-            scores.nearest[place].tolist(), scores.couplings[place].tolist(), strict=True
+            teachers[scores.nearest[place]].tolist(), scores.couplings[place].tolist(), strict=True
         )
     )

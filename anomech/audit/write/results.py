@@ -78,7 +78,7 @@ def mechanisms(kept: Kept) -> tuple[list[Mechanism], dict[str, int]]:
         _flagged(kept, places, residuals),
         residuals,
         trusted,
-        calibration=len(kept.fitted.trusted.calibration),
+        calibration=len(kept.fitted.lead.examples),
         budget=kept.plan.budget,
     )
 
@@ -167,7 +167,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         flags = int((kept.tally.p_values <= budget).sum())
         traffic = traffic_of(fitted.lead.strata.sizes, kept.tally.strata)
         listed.append(findings.excess(flags, traffic, budget))
-        calibration = len(fitted.trusted.calibration)
+        calibration = len(fitted.lead.examples)
         fewest = fewest_flags(len(inputs), calibration, budget)
         if kept.plan.control == "batch" and fewest > 1:
             listed.append(findings.blind(fewest, len(inputs), calibration, budget))

@@ -7,6 +7,7 @@ from anomech.audit.judge.trusted import TrustedSet
 from anomech.calibration.conformal import needed
 from anomech.calibration.excess import Traffic
 from anomech.calibration.rate import false_rate
+from anomech.kernel.detector import HeldOutDetector
 from anomech.records import (
     CauseNote,
     DetectorSummary,
@@ -33,7 +34,7 @@ def calibration_scores(calibrated: Calibrated, trusted: TrustedSet) -> list[Scor
             else "clear",
         )
         for name, score, p_value, finite in zip(
-            trusted.calibration_ids,
+            [trusted.ids[place] for place in calibrated.examples.tolist()],
             reference.tolist(),
             calibrated.own_p_values.tolist(),
             reference.isfinite().tolist(),
@@ -81,6 +82,7 @@ def detector(
         lead=lead,
         flagged=flagged,
         inputs=inputs,
+        calibration=len(calibrated.examples),
         threshold=None if calibrated.per_class else calibrated.threshold,
         evaluations=calibrated.fitted.evaluations,
         fit_seconds=seconds[0],
@@ -94,11 +96,14 @@ def detector(
 def summary(trusted: TrustedSet, lead: Calibrated) -> Trusted:
     """How the trusted set was used."""
     dropped = len(lead.fitted.left_out)
+    all_teach = isinstance(lead.detector, HeldOutDetector)
+    misanswered = len(trusted.misanswered if all_teach else trusted.left_out)
+    anchors = len(lead.teachers) - (misanswered if all_teach else 0)
     return Trusted(
         total=len(trusted),
-        anchors=len(trusted.anchors) - dropped,
-        calibration=len(trusted.calibration),
-        misanswered=len(trusted.left_out),
+        anchors=anchors - dropped,
+        calibration=len(lead.examples),
+        misanswered=misanswered,
         dropped=dropped,
         needed=needed(lead.budget),
         explained={

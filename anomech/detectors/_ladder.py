@@ -1,0 +1,110 @@
+"""The ladder of twins: as strong pushes as this network survives, and no stronger.
+
+A weak push forgets nothing, and one that the network does not survive tells trusted answers from no
+others. Where that is differs from network to network, so rungs are tried from the middle upwards
+and the ladder is filled up from below. What a network survives is seen on trusted examples alone.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.kernel.config import option, options
+from anomech.kernel.detector import ObservedExamples
+from anomech.kernel.errors import Inconclusive
+from anomech.kernel.tracer import TraceSource
+from anomech.kernel.types import Progress
+from anomech.tracing.twins import Twins
+
+
+@options
+class Ladder:
+    """Which twins are made; see `anomech describe tracer twins`."""
+
+    start: float = option(0.16, "first rung: share of every tensor's length", gt=0, le=1)
+    highest: float = option(0.64, "no rung is higher", gt=0, le=1)
+    lowest: float = option(0.02, "no rung is lower", gt=0, le=1)
+    rungs: int = option(3, "rungs at the most; 0 makes no twins", ge=0)
+    steps: int = option(60, "steps of descent a twin", ge=1)
+    batch: int = option(64, "examples a step", unit="examples", ge=2)
+    alive: float = option(
+        0.75, "share of held-out rightly answered examples that a twin must still answer so", gt=0
+    )
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Twins of every fold, from the weakest push to the strongest.
+
+    Attributes:
+        twins: of each fold, one a rung.
+        drops: log-odds that held-out trusted examples lose at them, float64 `[n, rungs]`.
+    """
+
+    twins: tuple[tuple[TraceSource, ...], ...]
+    drops: Tensor
+
+
+def climb(
+    ladder: Ladder,
+    trusted: ObservedExamples,
+    right: Tensor,
+    judged_by: Tensor,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Climb | None:
+    """Make the twins; None if the network survives no push.
+
+    Args:
+        ladder: which.
+        trusted: all trusted examples.
+        right: which are answered as labeled, bool `[n]`.
+        judged_by: the fold that judges each; it is taught by all others, int64 `[n]`.
+        seed: of the order of lessons.
+        progress: told about the steps.
+    """
+    pupils = [
+        (trusted.take(_places(judged_by != number)), trusted.take(_places(judged_by == number)))
+        for number in judged_by.unique().tolist()
+    ]
+    order = torch.cat([torch.nonzero(judged_by == n)[:, 0] for n in judged_by.unique()]).argsort()
+    found: dict[float, tuple[list[TraceSource], Tensor]] = {}
+
+    def survives(rate: float) -> bool:
+        how = Twins(rates=(rate,), steps=ladder.steps, batch=ladder.batch)
+        sources, columns = [], []
+        try:
+            for taught, judged in pupils:
+                source = taught.source(how, seed=seed, progress=progress)
+                at_twin = source(judged.examples, judged.answers, progress).values[:, 0].double()
+                sources.append(source)
+                columns.append(-at_twin)
+        except Inconclusive:
+            return False
+        left = torch.cat(columns)[order]
+        if float((left > 0)[right].double().mean()) < ladder.alive:
+            return False
+        found[rate] = (sources, trusted.log_odds - left)
+        return True
+
+    rate = ladder.start
+    while len(found) < ladder.rungs and rate <= ladder.highest and survives(rate):
+        rate *= 2
+    rate = ladder.start / 2
+    while len(found) < ladder.rungs and rate >= ladder.lowest:
+        survives(rate)
+        rate /= 2
+    if not found:
+        return None
+    rungs = sorted(found)
+    return Climb(
+        tuple(tuple(found[rate][0][fold] for rate in rungs) for fold in range(len(pupils))),
+        torch.stack([found[rate][1] for rate in rungs], dim=1),
+    )
+
+
+def _places(mask: Tensor) -> np.ndarray:
+    return torch.nonzero(mask)[:, 0].numpy()
