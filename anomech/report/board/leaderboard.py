@@ -14,14 +14,13 @@ from anomech import records
 from anomech.records.scorecards import Comparison
 from anomech.report import page
 from anomech.report.board import along, counts, heat, standings
+from anomech.report.board.markdown import MEAN
 from anomech.report.board.standings import Standings
 from anomech.report.board.whiskers import Whisker, in_words, verdict, whiskers
 from anomech.report.words import count, percent
 
 FILE = "leaderboard.html"
 TEMPLATES = Path(__file__).parent / "templates"
-MEAN = "mean"
-"""Case of a comparison over all cases."""
 MOST_WHISKERS = 40
 """Rows of one chart."""
 

@@ -16,6 +16,12 @@ from anomech.report.board.standings import (
 
 MISSING = "–"
 
+MEAN = "mean"
+"""Case of a comparison over all cases."""
+
+MOST_COMPARED = 40
+"""Cases that are compared one by one."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -215,8 +221,16 @@ def _table(cards: Sequence[Scorecard], listing: Listing) -> list[str]:
 
 
 def _compared(comparisons: Sequence[Comparison]) -> list[str]:
+    """All comparisons; of many, those of means and the worst case of each pair of detectors."""
     if not comparisons:
         return []
+    told = ""
+    if len({each.case for each in comparisons}) > MOST_COMPARED:
+        told = "Means over cases, and for each detector the case where the first does worst."
+        pairs: dict[tuple[str, str, str], list[Comparison]] = {}
+        for each in comparisons:
+            pairs.setdefault((each.first, each.second, each.measure), []).append(each)
+        comparisons = [each for some in pairs.values() for each in _mean_and_worst(some)]
     body = [
         [
             f"{each.first} less {each.second}",
@@ -228,7 +242,14 @@ def _compared(comparisons: Sequence[Comparison]) -> list[str]:
         for each in comparisons
     ]
     head = ["difference", "measure", "case", "value", "95 %, paired bootstrap"]
-    return ["", "## Comparisons", "", *_grid(head, body)]
+    return ["", "## Comparisons", "", *([told, ""] if told else []), *_grid(head, body)]
+
+
+def _mean_and_worst(some: Sequence[Comparison]) -> list[Comparison]:
+    means = [each for each in some if each.case == MEAN]
+    singles = [each for each in some if each.case != MEAN]
+    worst = min(singles, key=lambda each: each.difference.value, default=None)
+    return [*means, *([worst] if worst else [])]
 
 
 def _networks(cards: Sequence[Scorecard]) -> list[str]:
