@@ -1,166 +1,28 @@
 """The tables of a bench in Markdown, and a short one for a terminal. Every number is of a card."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from anomech.records.scorecards import BenchRun, Comparison, Scorecard
-from anomech.report.board.standings import (
-    ROLES,
-    Case,
-    Measurement,
-    auroc,
-    case_of,
-    rate,
-    spread,
+from anomech.report.board.listings import (
+    MISSING,
+    Listing,
+    averaged,
+    columns_of,
+    detectors_of,
+    listings,
+    mean_of,
+    means_of,
+    names_of,
+    rows_of,
+    worst_of,
 )
-
-MISSING = "–"
+from anomech.report.board.standings import ROLES, auroc, case_of
 
 MEAN = "mean"
 """Case of a comparison over all cases."""
 
 MOST_COMPARED = 40
 """Cases that are compared one by one."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One table of numbers.
-
-    Attributes:
-        key: in files for other programs.
-        title: above it.
-        of: reads a number off a card.
-        percent: whether it is written as percent.
-        harm: whether more is worse.
-    """
-
-    key: str
-    title: str
-    of: Measurement
-    percent: bool = False
-    harm: bool = False
-
-    def write(self, value: float | None) -> str:
-        """A value in words."""
-        if value is None:
-            return MISSING
-        return f"{100 * value:.2f}" if self.percent else f"{value:.3f}"
-
-
-def listings(budget: float) -> tuple[Listing, ...]:
-    """What is listed at a budget."""
-    at = f"at a calibrated {budget:.0%}"
-    published = (
-        f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
-        "(published form)"
-    )
-    rejected = f"DER {at}, flagged inputs rejected"
-
-    def calibrated(name: str) -> Measurement:
-        return rate(name, "calibrated", budget)
-
-    return (
-        Listing("der", f"DER {at}", calibrated("der")),
-        Listing("der_model", rejected, calibrated("der_model")),
-        Listing("der_oracle", published, rate("der", "oracle", budget, filtered=True)),
-        Listing("auroc", "AUROC", auroc),
-        Listing("tpr", f"TPR {at}, percent", calibrated("tpr"), percent=True),
-        Listing("fpr", f"Measured FPR {at}, percent", calibrated("fpr"), percent=True, harm=True),
-    )
-
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One case with a value for each detector."""
-
-    name: str
-    role: str
-    values: tuple[float | None, ...]
-
-
-def detectors_of(cards: Sequence[Scorecard]) -> list[str]:
-    """Detectors in the order of the suite."""
-    return list(dict.fromkeys(card.detector for card in cards))
-
-
-def names_of(cards: Sequence[Scorecard]) -> dict[Case, str]:
-    """What cases are called, with data and network where these differ."""
-    cases = list(dict.fromkeys(case_of(card) for card in cards))
-    many_data = len({case.data for case in cases}) > 1
-    many_networks = len({case.network for case in cases}) > 1
-
-    def name(case: Case) -> str:
-        about = (case.data if many_data else "", case.network if many_networks else "")
-        return " · ".join(word for word in (case.name, *about) if word)
-
-    return {case: name(case) for case in cases}
-
-
-def rows_of(
-    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
-) -> list[CaseRow]:
-    """A row for each case that anything was measured on; its value is the mean over seeds."""
-    rows = []
-    found: dict[tuple[Case, str], list[float | None]] = {}
-    for card in cards:
-        found.setdefault((case_of(card), card.detector), []).append(listing.of(card))
-    for case, name in names_of(cards).items():
-        values = tuple(_mean(found.get((case, detector), ())) for detector in detectors)
-        if any(value is not None for value in values):
-            rows.append(CaseRow(name, case.role, values))
-    return rows
-
-
-def means_of(
-    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
-) -> list[list[str]]:
-    """Means over cases in words, and the worst: of all, of each role; means of each group.
-
-    Where a detector has no answer to a case, its mean says over how many cases it is.
-    """
-    parts: list[tuple[str, Sequence[Scorecard]]] = [("", cards)]
-    roles = [role for role in ROLES if any(card.role == role for card in cards)]
-    if len(roles) > 1:
-        parts += [(f", {role}", [c for c in cards if c.role == role]) for role in roles]
-    made = []
-    for name, some in parts:
-        if columns := _columns(some, listing, detectors):
-            made.append([f"mean{name}", *(_averaged(column, listing) for column in columns)])
-            if len(columns[0]) > 1:
-                made.append([f"worst{name}", *(_worst(column, listing) for column in columns)])
-    for group in dict.fromkeys(card.group for card in cards if card.group):
-        some = [card for card in cards if card.group == group]
-        if columns := _columns(some, listing, detectors):
-            made.append([f"mean, {group}", *(_averaged(column, listing) for column in columns)])
-    return made
-
-
-Column = tuple[float | None, ...]
-"""Values of one detector, one for each case."""
-
-
-def _columns(
-    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
-) -> list[Column]:
-    rows = rows_of(cards, listing, detectors)
-    return [*zip(*(row.values for row in rows), strict=True)]
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = spread(values)
-    return found.mean if found else None
-
-
-def _averaged(values: Column, listing: Listing) -> str:
-    known = sum(value is not None for value in values)
-    over = "" if known in (0, len(values)) else f" ({known} of {len(values)})"
-    return listing.write(_mean(values)) + over
-
-
-def _worst(values: Column, listing: Listing) -> str:
-    found = spread(values)
-    return listing.write((found.high if listing.harm else found.low) if found else None)
 
 
 def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list[list[str]]]:
@@ -178,7 +40,7 @@ def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list
     rows = []
     for place, detector in enumerate(detectors):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
-        passes = _mean(each.passes for each in costs)
+        passes = mean_of(each.passes for each in costs)
         seconds = sum(each.fit_seconds + each.score_seconds for each in costs)
         last = [MISSING if passes is None else f"{passes:.3g}", f"{seconds:.1f}"]
         rows.append([detector, *(column[place] for column in columns.values()), *last])
@@ -203,6 +65,10 @@ def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]
             if listing.of is auroc and budget != budgets[0]:
                 continue
             lines += _table(cards, listing)
+    for budget in budgets[:1]:
+        der = listings(budget)[0]
+        lines += _divided(cards, der, "kind of network", lambda card: card.kind)
+        lines += _divided(cards, der, "part", lambda card: card.part)
     lines += _compared(run.comparisons)
     lines += _networks(cards)
     lines += _costs(cards)
@@ -218,6 +84,26 @@ def _table(cards: Sequence[Scorecard], listing: Listing) -> list[str]:
     body = [[row.name, row.role, *map(listing.write, row.values)] for row in rows]
     body += [[name, "", *values] for name, *values in means_of(cards, listing, detectors)]
     return ["", f"## {listing.title}", "", *_grid(["case", "role", *detectors], body)]
+
+
+def _divided(
+    cards: Sequence[Scorecard], listing: Listing, what: str, of: Callable[[Scorecard], str]
+) -> list[str]:
+    """Mean and worst of each division of the cases; nothing where there is one."""
+    detectors, names = detectors_of(cards), list(dict.fromkeys(of(card) for card in cards))
+    if len(names) < 2:
+        return []
+    body = []
+    for name in names:
+        some = [card for card in cards if of(card) == name]
+        if columns := columns_of(some, listing, detectors):
+            roles = " and ".join(role for role in ROLES if any(c.role == role for c in some))
+            ends = [f"{averaged(each, listing)}, {worst_of(each, listing)}" for each in columns]
+            body.append([name, roles, str(len(columns[0])), *ends])
+    head = [what, "role", "cases", *detectors]
+    if not body:
+        return []
+    return ["", f"## {listing.title}, by {what}: mean, worst", "", *_grid(head, body)]
 
 
 def _compared(comparisons: Sequence[Comparison]) -> list[str]:
@@ -273,15 +159,15 @@ def _costs(cards: Sequence[Scorecard]) -> list[str]:
     for detector in detectors_of(cards):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
         if costs:
-            times = _mean(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
+            times = mean_of(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
             peaks = [each.peak_mib for each in costs if each.peak_mib is not None]
             body.append(
                 [
                     detector,
-                    f"{_mean(each.passes for each in costs):.3g}",
+                    f"{mean_of(each.passes for each in costs):.3g}",
                     f"{times:.3g}",
-                    f"{_mean(each.fit_seconds for each in costs):.3g}",
-                    f"{_mean(each.score_seconds for each in costs):.3g}",
+                    f"{mean_of(each.fit_seconds for each in costs):.3g}",
+                    f"{mean_of(each.score_seconds for each in costs):.3g}",
                     f"{max(peaks):.0f}" if peaks else MISSING,
                 ]
             )

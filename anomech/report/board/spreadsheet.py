@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 from anomech.records.scorecards import Cost, Rates, Scorecard
-from anomech.report.board.markdown import detectors_of, listings, rows_of
+from anomech.report.board.listings import detectors_of, listings, rows_of
 from anomech.report.board.standings import ROLES, spread
 
 
