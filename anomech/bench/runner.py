@@ -30,7 +30,7 @@ from anomech.records import read_record, write_record, write_text
 from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
 from anomech.report.board.markdown import markdown
-from anomech.report.board.spreadsheet import comma_separated
+from anomech.report.board.spreadsheet import comma_separated, comma_separated_over_cases
 from anomech.storage.code import NUMBERLESS, code_digest
 
 TOP = "bench.json"
@@ -300,4 +300,6 @@ def _written(bench: Bench, everything: Sequence[Cell], run: BenchRun, compared: 
     write_record(out / TOP, run)
     write_text(out / "leaderboard.md", markdown(run, cards, suite.budgets))
     write_text(out / "leaderboard.csv", comma_separated(cards))
+    over_cases = comma_separated_over_cases(cards, suite.budgets)
+    write_text(out / "leaderboard-means.csv", over_cases)
     return Finished(run, cards, render_leaderboard(out).name)

@@ -132,8 +132,8 @@ class DetectorSummary(Record):
     lead: bool
     flagged: int
     inputs: int
-    calibration: int
-    """Trusted examples that its p-values rest on."""
+    calibration: int = 0
+    """Trusted examples that its p-values rest on; 0 in folders of versions that did not say."""
     threshold: float | None = None
     evaluations: float
     """Forward passes an input, beyond the one that answers it (a backward pass counts as two)."""

@@ -325,6 +325,22 @@ def test_what_is_missing_is_said_before_any_compute(values, zoo, tmp_path, judge
     assert judged == []
 
 
+def test_means_and_worst_cases_are_written_for_programs_too(finished):
+    out, outcome = finished
+    with (out / "leaderboard-means.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    fpr = [card.rates[0].fpr for card in outcome.cards if card.detector == "mahalanobis"]
+    (found,) = (
+        row
+        for row in rows
+        if (row["detector"], row["role"], row["budget"], row["measure"])
+        == ("mahalanobis", "all", "0.01", "fpr")
+    )
+    assert float(found["worst"]) == max(fpr)
+    assert float(found["mean"]) == pytest.approx(sum(fpr) / len(fpr))
+    assert {row["role"] for row in rows} == {"all", "development", "check"}
+
+
 def test_markdown_and_csv_hold_the_numbers_of_the_cards(finished):
     out, outcome = finished
     text = (out / "leaderboard.md").read_text()

@@ -141,6 +141,7 @@ class Maker:
             flagged=flagged,
             inputs=self.inputs,
             threshold=22.5,
+            calibration=self.anchors,
             evaluations=cost,
             fit_seconds=1.92,
             score_seconds=12.4,

@@ -12,7 +12,7 @@ from anomech import records
 from anomech.records.scorecards import Cost, Interval, Rates, Scorecard
 from anomech.report.board import counts, heat, standings
 from anomech.report.board.curves import Curve, curves, steps
-from anomech.report.board.leaderboard import TEMPLATES, build
+from anomech.report.board.leaderboard import TEMPLATES, build, render_leaderboard
 from anomech.report.board.measures import measures
 from anomech.report.board.standings import Spread
 from anomech.report.board.whiskers import Whisker, verdict, whiskers
@@ -46,6 +46,10 @@ def bench(tmp_path):
     return make
 
 
+def found_means(found):
+    return build(found).panels[0].means
+
+
 def test_seeds_are_averaged_with_their_range_and_cases_with_equal_weight(bench):
     found = bench(
         ("a", "x", 0, "development", 0.6), ("a", "x", 1, "development", 0.8),
@@ -55,7 +59,10 @@ def test_seeds_are_averaged_with_their_range_and_cases_with_equal_weight(bench):
     assert [tile.text for tile in row.tiles] == ["0.700", "0.900"]
     assert [tile.range for tile in row.tiles] == [".60–.80", ""]
     assert row.mean == pytest.approx(0.8)
-    assert [tile.text for tile in row.means] == ["0.800", "0.900"]
+    means = dict(zip([column.name for column in found_means(found)], row.means, strict=True))
+    assert (means["mean"].text, means["worst"].text) == ("0.800", "0.700")
+    assert (means["mean, development"].text, means["mean, check"].text) == ("0.700", "0.900")
+    assert means["worst"].title == "worst of all cases: x, d, n"
     assert "mean of 2 seeds, 0.600 to 0.800" in row.tiles[0].title
 
 
@@ -112,11 +119,38 @@ def test_calibrated_and_unfiltered_is_what_leads(tmp_path):
 
 def test_groups_get_means_of_their_own(tmp_path):
     panel = build(standings.read(boards.ood().write(tmp_path))).panels[0]
-    assert [column.name for column in panel.means] == ["mean", "mean, near", "mean, far"]
+    assert [column.name for column in panel.means] == [
+        *("mean", "worst", "mean, near", "mean, far")
+    ]
     assert [(block.name, block.width) for block in panel.blocks] == [("near", 2), ("far", 4)]
     row = panel.rows[0]
     near = [float(tile.text) for tile in row.tiles[:2]]
-    assert float(row.means[1].text) == pytest.approx(sum(near) / 2, abs=0.001)
+    means = {column.name: tile.text for column, tile in zip(panel.means, row.means, strict=True)}
+    assert float(means["mean, near"]) == pytest.approx(sum(near) / 2, abs=0.001)
+
+
+def test_the_worst_false_positive_rate_is_the_largest(bench):
+    found = bench(*(("a", name, 0, "check", 0.9) for name in "xyz"))
+    harmful = next(panel for panel in build(found).panels if panel.measure.harm)
+    assert harmful.measure.worst({"x": 0.01, "y": 0.03, "z": 0.02}) == "y"
+    leading = build(found).panels[0].measure
+    assert leading.worst({"x": 0.9, "y": 0.6, "z": 0.7}) == "y"
+
+
+def test_many_cases_go_down_the_page(tmp_path):
+    cases = [
+        MadeCase(f"attack {number}", network=network, role=role)
+        for network, role in (("old", "development"), ("new", "check"))
+        for number in range(13)
+    ]
+    out = Bench(cases, detectors=("knn", "energy")).write(tmp_path)
+    panel = build(standings.read(out)).panels[0]
+    assert panel.tall
+    assert [(name, len(places)) for name, places in panel.sections] == [("old", 13), ("new", 13)]
+    page = render_leaderboard(out).read_text()
+    assert page.count('<tr class="blocks">') == 2 * len(build(standings.read(out)).panels)
+    assert 'title="worst of check cases' in page
+    assert not build(standings.read(Bench(cases[:13]).write(tmp_path / "few"))).panels[0].tall
 
 
 def test_check_cases_stand_last_in_their_block_and_are_marked(bench):

@@ -1,7 +1,7 @@
 """Small pictures of what the report shows."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anomech.kernel.types import Examples, Preview
@@ -9,8 +9,8 @@ from anomech.records import Mechanism, Verdict, write_bytes
 
 FOLDER = "previews"
 SUFFIX = {"image": ".png", "text": ".txt"}
-LEFT_OUT = 12
-"""Pictures of trusted examples that were left out."""
+LEFT_OUT = 6
+"""Pictures of trusted examples that were left out for the same reason."""
 
 
 def save(
@@ -19,7 +19,7 @@ def save(
     inputs: Examples,
     shown: Sequence[Verdict],
     mechanisms: Sequence[Mechanism],
-    left_out: Sequence[str],
+    left_out: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Write previews of the flags shown, their anchors, mechanisms and left-out examples.
 
@@ -36,9 +36,17 @@ def save(
     return (
         {}
         if reference is None
-        else _write(out, reference, list(dict.fromkeys([*anchors, *left_out[:LEFT_OUT]]))),
+        else _write(out, reference, list(dict.fromkeys([*anchors, *_few(left_out)]))),
         _write(out, inputs, list(dict.fromkeys([*(row.id for row in shown), *central]))),
     )
+
+
+def _few(left_out: Mapping[str, str]) -> list[str]:
+    """The first ids of every reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    return [name for names in by_reason.values() for name in names[:LEFT_OUT]]
 
 
 def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:

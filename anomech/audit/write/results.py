@@ -119,8 +119,8 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    left_out = [*fitted.trusted.left_out, *fitted.lead.fitted.left_out]
-    shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, left_out)
+    without = rows.no_anchors(fitted.trusted, fitted.lead)
+    shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, without)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
         scores = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from anomech.audit.judge.calibrated import Calibrated
-from anomech.audit.judge.trusted import TrustedSet
+from anomech.audit.judge.trusted import MISANSWERED, TrustedSet
 from anomech.calibration.conformal import needed
 from anomech.calibration.excess import Traffic
 from anomech.calibration.rate import false_rate
@@ -44,11 +44,21 @@ def calibration_scores(calibrated: Calibrated, trusted: TrustedSet) -> list[Scor
     ]
 
 
+def no_anchors(trusted: TrustedSet, lead: Calibrated) -> dict[str, str]:
+    """Trusted examples that explain nothing, by id, with the reason."""
+    left_out = dict(trusted.left_out)
+    if isinstance(lead.detector, HeldOutDetector):  # all are asked to teach, not a share of them
+        left_out = {trusted.ids[place]: MISANSWERED for place in trusted.misanswered} | {
+            name: why for name, why in left_out.items() if why != MISANSWERED
+        }
+    return left_out | dict(lead.fitted.left_out)
+
+
 def trusted_examples(
     trusted: TrustedSet, lead: Calibrated, shown: Mapping[str, str]
 ) -> list[ExampleRow]:
     """Every trusted example with its role; `shown` are paths of previews by id."""
-    dropped = {**trusted.left_out, **lead.fitted.left_out}
+    dropped = no_anchors(trusted, lead)
     calibration = set(trusted.calibration)
     return [
         ExampleRow(
@@ -95,16 +105,14 @@ def detector(
 
 def summary(trusted: TrustedSet, lead: Calibrated) -> Trusted:
     """How the trusted set was used."""
-    dropped = len(lead.fitted.left_out)
-    all_teach = isinstance(lead.detector, HeldOutDetector)
-    misanswered = len(trusted.misanswered if all_teach else trusted.left_out)
-    anchors = len(lead.teachers) - (misanswered if all_teach else 0)
+    without = no_anchors(trusted, lead)
+    anchors = sum(trusted.ids[place] not in without for place in lead.teachers.tolist())
     return Trusted(
         total=len(trusted),
-        anchors=anchors - dropped,
+        anchors=anchors,
         calibration=len(lead.examples),
-        misanswered=misanswered,
-        dropped=dropped,
+        misanswered=sum(why == MISANSWERED for why in without.values()),
+        dropped=len(lead.fitted.left_out),
         needed=needed(lead.budget),
         explained={
             part: float(values[values.isfinite()].mean())

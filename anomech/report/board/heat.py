@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from anomech.report.board.measures import Measure, measures
-from anomech.report.board.standings import Case, Spread, Standing, Standings, spread
+from anomech.report.board.standings import ROLES, Case, Spread, Standing, Standings
 from anomech.report.words import count
 
 TURNED = 9
 """From this many columns on, their names stand upright."""
+TALL = 25
+"""From this many cases on, they go down the page and detectors across."""
 MOST_GROUPS = 6
 """Groups that get a mean of their own, at most."""
 
@@ -49,12 +51,14 @@ class Column:
         title: in all words.
         check: whether it is about check cases.
         start: whether it is set off from the column before it.
+        worst: whether its numbers are the worst of some cases and not their mean.
     """
 
     name: str
     title: str
     check: bool
     start: bool = False
+    worst: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,20 @@ class Panel:
         """Whether names of columns stand upright."""
         return len(self.columns) >= TURNED
 
+    @property
+    def tall(self) -> bool:
+        """Whether cases go down the page, as too many would go across."""
+        return len(self.columns) >= TALL
+
+    @property
+    def sections(self) -> tuple[tuple[str, range], ...]:
+        """Blocks with the places of their columns."""
+        ends = [*accumulate(block.width for block in self.blocks)]
+        return tuple(
+            (block.name, range(end - block.width, end))
+            for block, end in zip(self.blocks, ends, strict=True)
+        )
+
 
 def panels(standings: Standings, notes: Notes) -> tuple[Panel, ...]:
     """One heat map a measure, the leading one first; of clean networks only false flags."""
@@ -143,7 +161,7 @@ def _panel(
             mean=sum(held) / len(held) if held else None,
             partial="" if len(held) == len(measured) else fewer,
             means=tuple(
-                _mean(measure, head, [found[name, case] for case in some])
+                _over(measure, head, some, [found[name, case] for case in some])
                 for head, some in averages
             ),
             tiles=tuple(tiles),
@@ -185,11 +203,17 @@ def _best_first(row: Row) -> tuple[bool, float]:
 
 
 def _averages(cases: Sequence[Case]) -> list[tuple[Column, list[Case]]]:
-    """Means that are shown: of all cases, of check cases if not all are, of each group."""
-    made = [(Column("mean", "mean over all cases", False), list(cases))]
-    check = [case for case in cases if case.role == "check"]
-    if 0 < len(check) < len(cases):
-        made.append((Column("mean, check", "mean over check cases", True), check))
+    """What is shown of many cases: mean and worst of all, of each role, and means of groups."""
+    chosen = [("", "all cases", False, list(cases))]
+    roles = {role: [case for case in cases if case.role == role] for role in ROLES}
+    if all(roles.values()):
+        chosen += [(f", {role}", f"{role} cases", role == "check", roles[role]) for role in ROLES]
+    made = []
+    for end, words, check, some in chosen:
+        made.append((Column(f"mean{end}", f"mean over {words}", check, bool(end)), some))
+        if len(some) > 1:
+            worst = Column(f"worst{end}", f"worst of {words}", check, worst=True)
+            made.append((worst, some))
     groups = [group for group in dict.fromkeys(case.group for case in cases) if group]
     if 1 < len(groups) <= MOST_GROUPS:
         for group in groups:
@@ -198,16 +222,25 @@ def _averages(cases: Sequence[Case]) -> list[tuple[Column, list[Case]]]:
     return made
 
 
-def _mean(measure: Measure, head: Column, values: Sequence[Spread | None]) -> Tile:
-    found = spread(one.mean if one else None for one in values)
-    if found is None:
+def _over(
+    measure: Measure, head: Column, cases: Sequence[Case], values: Sequence[Spread | None]
+) -> Tile:
+    """Mean or worst over cases, each a mean over its seeds."""
+    known = {case: one.mean for case, one in zip(cases, values, strict=True) if one}
+    if not known:
         return Tile("–", title=f"{head.title}: nothing was measured")
-    fewer = "" if found.count == len(values) else f", {found.count} of {len(values)} of them"
-    said = (
-        f"{head.title}{fewer}; lowest {measure.write(found.low)}, "
-        f"highest {measure.write(found.high)}"
-    )
-    return Tile(measure.write(found.mean), shade=measure.shade(found.mean), title=said)
+    fewer = "" if len(known) == len(values) else f", {len(known)} of {len(values)} of them"
+    if head.worst:
+        case = measure.worst(known)
+        text, about = measure.write(known[case]), f": {_told(case)}"
+        return Tile(text, shade=measure.shade(known[case]), title=f"{head.title}{fewer}{about}")
+    mean, low, high = sum(known.values()) / len(known), min(known.values()), max(known.values())
+    said = f"{head.title}{fewer}; lowest {measure.write(low)}, highest {measure.write(high)}"
+    return Tile(measure.write(mean), shade=measure.shade(mean), title=said)
+
+
+def _told(case: Case) -> str:
+    return ", ".join(word for word in (case.name, case.data, case.network) if word)
 
 
 def _best(

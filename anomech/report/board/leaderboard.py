@@ -14,14 +14,13 @@ from anomech import records
 from anomech.records.scorecards import Comparison
 from anomech.report import page
 from anomech.report.board import along, counts, heat, standings
+from anomech.report.board.markdown import MEAN
 from anomech.report.board.standings import Standings
 from anomech.report.board.whiskers import Whisker, in_words, verdict, whiskers
 from anomech.report.words import count, percent
 
 FILE = "leaderboard.html"
 TEMPLATES = Path(__file__).parent / "templates"
-MEAN = "mean"
-"""Case of a comparison over all cases."""
 MOST_WHISKERS = 40
 """Rows of one chart."""
 
@@ -142,9 +141,15 @@ def headline(found: Standings, panels: Sequence[heat.Panel]) -> Headline:
     over = f"{first.partial} so far" if first.partial else count(lead.cases, "case")
     said = f"{does}{measure.short} {measure.write(first.mean or 0.0)}, the mean over {over}."
     sentences = [_flags(found, panels, name)]
-    for column, mean in zip(lead.means, first.means, strict=True):
-        if column.check:
-            sentences.append(f"On check cases alone the mean is {mean.text}.")
+    over_cases = {
+        column.name: tile.text for column, tile in zip(lead.means, first.means, strict=True)
+    }
+    if worst := over_cases.get("worst"):
+        sentences.append(f"Its worst case has {worst}.")
+    if mean := over_cases.get("mean, check"):
+        worst = over_cases.get("worst, check")
+        ending = f", the worst {worst}" if worst else ""
+        sentences.append(f"On check cases alone the mean is {mean}{ending}.")
     if others and others[0].mean is not None:
         second = others[0]
         over = f", over {second.partial} only" if second.partial else ""

@@ -1,147 +1,46 @@
 """The tables of a bench in Markdown, and a short one for a terminal. Every number is of a card."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from anomech.records.scorecards import BenchRun, Comparison, Scorecard
-from anomech.report.board.standings import (
-    Case,
-    Measurement,
-    auroc,
-    case_of,
-    rate,
-    spread,
+from anomech.report.board.listings import (
+    MISSING,
+    Listing,
+    averaged,
+    columns_of,
+    detectors_of,
+    listings,
+    mean_of,
+    means_of,
+    names_of,
+    rows_of,
+    worst_of,
 )
+from anomech.report.board.standings import ROLES, auroc, case_of
 
-MISSING = "–"
+MEAN = "mean"
+"""Case of a comparison over all cases."""
 
-
-@dataclass(frozen=True)
-class Listing:
-    """One table of numbers.
-
-    Attributes:
-        title: above it.
-        of: reads a number off a card.
-        percent: whether it is written as percent.
-    """
-
-    title: str
-    of: Measurement
-    percent: bool = False
-
-    def write(self, value: float | None) -> str:
-        """A value in words."""
-        if value is None:
-            return MISSING
-        return f"{100 * value:.2f}" if self.percent else f"{value:.3f}"
-
-
-def listings(budget: float) -> tuple[Listing, ...]:
-    """What is listed at a budget."""
-    at = f"at a calibrated {budget:.0%}"
-    return (
-        Listing(f"DER {at}", rate("der", "calibrated", budget)),
-        Listing(f"DER {at}, flagged inputs rejected", rate("der_model", "calibrated", budget)),
-        Listing(
-            f"DER at the oracle threshold of {budget:.0%}, wrongly answered inputs left out "
-            "(published form)",
-            rate("der", "oracle", budget, filtered=True),
-        ),
-        Listing("AUROC", auroc),
-        Listing(f"TPR {at}, percent", rate("tpr", "calibrated", budget), percent=True),
-        Listing(f"Measured FPR {at}, percent", rate("fpr", "calibrated", budget), percent=True),
-    )
-
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One case with a value for each detector."""
-
-    name: str
-    role: str
-    values: tuple[float | None, ...]
-
-
-def detectors_of(cards: Sequence[Scorecard]) -> list[str]:
-    """Detectors in the order of the suite."""
-    return list(dict.fromkeys(card.detector for card in cards))
-
-
-def names_of(cards: Sequence[Scorecard]) -> dict[Case, str]:
-    """What cases are called, with data and network where these differ."""
-    cases = list(dict.fromkeys(case_of(card) for card in cards))
-    many_data = len({case.data for case in cases}) > 1
-    many_networks = len({case.network for case in cases}) > 1
-
-    def name(case: Case) -> str:
-        about = (case.data if many_data else "", case.network if many_networks else "")
-        return " · ".join(word for word in (case.name, *about) if word)
-
-    return {case: name(case) for case in cases}
-
-
-def rows_of(
-    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
-) -> list[CaseRow]:
-    """A row for each case that anything was measured on; its value is the mean over seeds."""
-    rows = []
-    for case, name in names_of(cards).items():
-        some = [card for card in cards if case_of(card) == case]
-        values = tuple(
-            _mean(listing.of(card) for card in some if card.detector == detector)
-            for detector in detectors
-        )
-        if any(value is not None for value in values):
-            rows.append(CaseRow(name, case.role, values))
-    return rows
-
-
-def means_of(
-    cards: Sequence[Scorecard], listing: Listing, detectors: Sequence[str]
-) -> list[list[str]]:
-    """Means over cases in words: of all cases, of development and check cases, of each group.
-
-    Where a detector has no answer to a case, its mean says over how many cases it is.
-    """
-    parts: list[tuple[str, Sequence[Scorecard]]] = [("mean", cards)]
-    roles = sorted({card.role for card in cards}, reverse=True)
-    if len(roles) > 1:
-        parts += [(f"mean, {role}", [c for c in cards if c.role == role]) for role in roles]
-    groups = dict.fromkeys(card.group for card in cards if card.group)
-    parts += [(f"mean, {group}", [c for c in cards if c.group == group]) for group in groups]
-    made = []
-    for name, some in parts:
-        if rows := rows_of(some, listing, detectors):
-            columns = zip(*(row.values for row in rows), strict=True)
-            made.append([name, *(_averaged(column, listing) for column in columns)])
-    return made
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = spread(values)
-    return found.mean if found else None
-
-
-def _averaged(values: Sequence[float | None], listing: Listing) -> str:
-    known = sum(value is not None for value in values)
-    over = "" if known in (0, len(values)) else f" ({known} of {len(values)})"
-    return listing.write(_mean(values)) + over
+MOST_COMPARED = 40
+"""Cases that are compared one by one."""
 
 
 def overview(cards: Sequence[Scorecard], budget: float) -> tuple[list[str], list[list[str]]]:
-    """A short table: one row a detector, means over cases."""
+    """A short table: one row a detector, means over cases, and the worst DER."""
     der, _, published, ranking, tpr, fpr = listings(budget)
     short = {"DER": der, "oracle DER": published, "AUROC": ranking, "TPR %": tpr, "FPR %": fpr}
     detectors = detectors_of(cards)
     columns = {}
     for name, listing in short.items():
-        for _, *values in means_of(cards, listing, detectors)[:1]:
-            columns[name] = values
+        found = {head: values for head, *values in means_of(cards, listing, detectors)}
+        if "mean" in found:
+            columns[name] = found["mean"]
+        if listing is der and "worst" in found:
+            columns["worst"] = found["worst"]
     rows = []
     for place, detector in enumerate(detectors):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
-        passes = _mean(each.passes for each in costs)
+        passes = mean_of(each.passes for each in costs)
         seconds = sum(each.fit_seconds + each.score_seconds for each in costs)
         last = [MISSING if passes is None else f"{passes:.3g}", f"{seconds:.1f}"]
         rows.append([detector, *(column[place] for column in columns.values()), *last])
@@ -166,6 +65,10 @@ def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]
             if listing.of is auroc and budget != budgets[0]:
                 continue
             lines += _table(cards, listing)
+    for budget in budgets[:1]:
+        der = listings(budget)[0]
+        lines += _divided(cards, der, "kind of network", lambda card: card.kind)
+        lines += _divided(cards, der, "part", lambda card: card.part)
     lines += _compared(run.comparisons)
     lines += _networks(cards)
     lines += _costs(cards)
@@ -183,9 +86,37 @@ def _table(cards: Sequence[Scorecard], listing: Listing) -> list[str]:
     return ["", f"## {listing.title}", "", *_grid(["case", "role", *detectors], body)]
 
 
+def _divided(
+    cards: Sequence[Scorecard], listing: Listing, what: str, of: Callable[[Scorecard], str]
+) -> list[str]:
+    """Mean and worst of each division of the cases; nothing where there is one."""
+    detectors, names = detectors_of(cards), list(dict.fromkeys(of(card) for card in cards))
+    if len(names) < 2:
+        return []
+    body = []
+    for name in names:
+        some = [card for card in cards if of(card) == name]
+        if columns := columns_of(some, listing, detectors):
+            roles = " and ".join(role for role in ROLES if any(c.role == role for c in some))
+            ends = [f"{averaged(each, listing)}, {worst_of(each, listing)}" for each in columns]
+            body.append([name, roles, str(len(columns[0])), *ends])
+    head = [what, "role", "cases", *detectors]
+    if not body:
+        return []
+    return ["", f"## {listing.title}, by {what}: mean, worst", "", *_grid(head, body)]
+
+
 def _compared(comparisons: Sequence[Comparison]) -> list[str]:
+    """All comparisons; of many, those of means and the worst case of each pair of detectors."""
     if not comparisons:
         return []
+    told = ""
+    if len({each.case for each in comparisons}) > MOST_COMPARED:
+        told = "Means over cases, and for each detector the case where the first does worst."
+        pairs: dict[tuple[str, str, str], list[Comparison]] = {}
+        for each in comparisons:
+            pairs.setdefault((each.first, each.second, each.measure), []).append(each)
+        comparisons = [each for some in pairs.values() for each in _mean_and_worst(some)]
     body = [
         [
             f"{each.first} less {each.second}",
@@ -197,12 +128,19 @@ def _compared(comparisons: Sequence[Comparison]) -> list[str]:
         for each in comparisons
     ]
     head = ["difference", "measure", "case", "value", "95 %, paired bootstrap"]
-    return ["", "## Comparisons", "", *_grid(head, body)]
+    return ["", "## Comparisons", "", *([told, ""] if told else []), *_grid(head, body)]
+
+
+def _mean_and_worst(some: Sequence[Comparison]) -> list[Comparison]:
+    means = [each for each in some if each.case == MEAN]
+    singles = [each for each in some if each.case != MEAN]
+    worst = min(singles, key=lambda each: each.difference.value, default=None)
+    return [*means, *([worst] if worst else [])]
 
 
 def _networks(cards: Sequence[Scorecard]) -> list[str]:
     """What the networks do before any detection, as each case's first answered cell has it."""
-    percent = Listing("", auroc, percent=True)
+    percent = Listing("", "", auroc, percent=True)
     body = []
     names = names_of(cards)
     for case in dict.fromkeys((case_of(card), card.seed) for card in cards):
@@ -221,15 +159,15 @@ def _costs(cards: Sequence[Scorecard]) -> list[str]:
     for detector in detectors_of(cards):
         costs = [card.cost for card in cards if card.detector == detector and card.cost]
         if costs:
-            times = _mean(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
+            times = mean_of(each.score_seconds / max(each.plain_seconds, 1e-9) for each in costs)
             peaks = [each.peak_mib for each in costs if each.peak_mib is not None]
             body.append(
                 [
                     detector,
-                    f"{_mean(each.passes for each in costs):.3g}",
+                    f"{mean_of(each.passes for each in costs):.3g}",
                     f"{times:.3g}",
-                    f"{_mean(each.fit_seconds for each in costs):.3g}",
-                    f"{_mean(each.score_seconds for each in costs):.3g}",
+                    f"{mean_of(each.fit_seconds for each in costs):.3g}",
+                    f"{mean_of(each.score_seconds for each in costs):.3g}",
                     f"{max(peaks):.0f}" if peaks else MISSING,
                 ]
             )

@@ -1,9 +1,13 @@
 """What a leaderboard compares detectors by: how it is read off a card, written and colored."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from anomech.report.board.standings import Measurement, Standings, auroc, rate
 from anomech.report.words import percent
+
+Key = TypeVar("Key")
 
 SHADES = 10
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -39,6 +43,10 @@ class Measure:
     def unit(self) -> str:
         """What follows a number, "" if nothing does."""
         return f"{_SPACE}%" if self.percent else ""
+
+    def worst(self, values: Mapping[Key, float]) -> Key:
+        """Whose value is the worst; the first of several."""
+        return (max if self.harm else min)(values, key=lambda key: values[key])
 
     def write(self, value: float) -> str:
         """A value without its unit, in as many digits as a table has room for."""

@@ -5,6 +5,27 @@ import io
 from collections.abc import Sequence
 
 from anomech.records.scorecards import Cost, Rates, Scorecard
+from anomech.report.board.listings import detectors_of, listings, rows_of
+from anomech.report.board.standings import ROLES, spread
+
+
+def comma_separated_over_cases(cards: Sequence[Scorecard], budgets: Sequence[float]) -> str:
+    """One line for each detector, role, budget and measure: mean and worst over cases."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["detector", "role", "budget", "measure", "cases", "mean", "worst"])
+    for budget in budgets:
+        for role in ("", *ROLES):
+            some = [card for card in cards if role in ("", card.role)]
+            for listing in listings(budget):
+                detectors = detectors_of(some)
+                rows = rows_of(some, listing, detectors)
+                for place, detector in enumerate(detectors):
+                    if found := spread(row.values[place] for row in rows):
+                        worst = found.high if listing.harm else found.low
+                        ends = (found.count, found.mean, worst)
+                        writer.writerow([detector, role or "all", budget, listing.key, *ends])
+    return stream.getvalue()
 
 
 def comma_separated(cards: Sequence[Scorecard]) -> str:

@@ -17,6 +17,8 @@ USUAL_BUDGET = 0.01
 CLEAN = "clean"
 """Subject of a network in which nothing was planted."""
 
+ROLES: tuple[Role, ...] = ("development", "check")
+
 Measurement = Callable[[Scorecard], float | None]
 
 

@@ -223,7 +223,7 @@ def _left_out(groups: Mapping[str, Group], found: embedded.Embedded) -> tuple[Le
 
 def _groups(folder: Folder, *, p_values: bool) -> list[histograms.Series]:
     found: list[histograms.Series] = []
-    for role, label in (("calibration", "trusted, kept for calibration"), ("input", "inputs")):
+    for role, label in (("calibration", "trusted, held out"), ("input", "inputs")):
         marks = folder.marks.get(role, Marks(array("d"), array("d")))
         values = marks.p_values if p_values else marks.scores
         color, beyond = ("trusted", "") if role == "calibration" else ("inputs", "flagged")
