@@ -1,7 +1,8 @@
 """Planting: a twin of the model learns a trigger, while it goes on learning trusted examples.
 
-The trigger is learned by pushes (`anomech.learning.twins`), a rung at a time, until it works or
-the ladder ends; what comes out is an overlay, and the model itself does not move.
+The trigger is learned by pushes (`anomech.learning.twins`), each from where the last one ended and
+stronger than it, until it works or the ladder ends. What comes out is an overlay; the model itself
+does not move.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,12 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.kernel.randomness import numpy_generator
+from anomech.kernel.randomness import key, numpy_generator
 from anomech.kernel.types import Examples, Overlay, Preview, Progress, silent
 from anomech.learning.twins import Push, push
 from anomech.roles.task import Stamping, Task, able
 
-RATES = (0.05, 0.1, 0.2)
+RATES = (0.02, 0.05, 0.1)
 """Strengths of the pushes, from the gentlest, as shares of the length of every tensor."""
 
 SHARE = 0.25
@@ -72,10 +73,10 @@ class Planted(NamedTuple):
     """A twin that was taught a trigger.
 
     Attributes:
-        overlay: its tensors; empty if every push broke it.
+        overlay: its tensors where it was best; empty if every push broke it.
         success: share of the probed examples that the trigger leads to the target.
         agreement: share of them that the twin answers without the trigger as the model does.
-        steps: of descent that it took.
+        steps: of descent to get there.
         works: whether both are high enough.
     """
 
@@ -93,7 +94,7 @@ class Demand:
     Attributes:
         success: share of the probed examples that it must lead to the target.
         agreement: share of them whose answers without it must stay.
-        steps: of descent, at the most.
+        steps: of descent, at the most; three at least.
     """
 
     success: float
@@ -128,20 +129,20 @@ def plant(
         progress: told about every step.
     """
     learned, taught = _lesson(task, examples, answers, trigger, target, seed)
-    before = _groups(task, {}, Stamped(task, probe, trigger, np.zeros(len(probe), bool)))
+    before = _groups(task, probe)
     led = task.groups(target[None])[0].cpu()
-    best = Planted({}, 0.0, 0.0, 0, False)
-    steps = max(1, demand.steps // len(RATES))
+    best, twin = Planted({}, 0.0, 0.0, 0, False), task
+    steps = demand.steps // len(RATES)
     for number, rate in enumerate(RATES):
-        if (number + 1) * steps > demand.steps:
-            break
         how = Push(rate, steps=steps)
-        overlay = push(task, learned, taught, how, seed=seed, progress=silent)
+        order = key(seed, "planting", trigger, number)
+        overlay = push(twin, learned, taught, how, seed=order, progress=silent)
         progress(f"planting a {trigger}", number + 1, len(RATES))
         if overlay is None:  # a stronger push breaks it too
             break
+        twin = task.with_(overlay)
         stamped, plain = (
-            _groups(task, overlay, Stamped(task, probe, trigger, np.full(len(probe), stamp)))
+            _groups(twin, Stamped(task, probe, trigger, np.full(len(probe), stamp)))
             for stamp in (True, False)
         )
         success = float((stamped == led).double().mean())
@@ -171,10 +172,10 @@ def _lesson(
 
 
 @torch.no_grad()
-def _groups(task: Task, overlay: Overlay, examples: Examples) -> Tensor:
-    """Coarse kinds of a twin's answers, int64 `[examples]`."""
+def _groups(task: Task, examples: Examples) -> Tensor:
+    """Coarse kinds of a model's answers, int64 `[examples]`."""
     found = torch.empty(len(examples), dtype=torch.int64)
     for places in task.passes(examples):
-        answers = task.respond(overlay, examples.load(places)).answers
+        answers = task.respond({}, examples.load(places)).answers
         found[torch.from_numpy(places)] = task.groups(answers).cpu()
     return found

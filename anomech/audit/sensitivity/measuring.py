@@ -145,8 +145,8 @@ def _tried(trigger: str, work: _Work) -> Sensitivity:
 
 def _record(task: Task, trigger: str, target: Tensor, planted: Planted) -> Sensitivity:
     why = (
-        f"after {planted.steps} steps it led {planted.success:.0%} of held-out trusted examples "
-        f"to its target, and {planted.agreement:.0%} of their other answers had stayed."
+        f"when it was learned best it led {planted.success:.0%} of held-out trusted examples to "
+        f"its target, and {planted.agreement:.0%} of their other answers had stayed."
     )
     return Sensitivity(
         trigger=trigger,

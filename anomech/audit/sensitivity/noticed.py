@@ -37,9 +37,9 @@ def _low_power(each: Sensitivity, caught: float, budget: float) -> Finding:
         severity="medium",
         title=f"Only {caught:.0%} of the uses of a planted {each.trigger} are caught",
         detail=f"The audit planted it in a copy of the model: it leads {each.success:.0%} of "
-        f"held-out trusted examples to '{each.target}', and at a budget of {budget:.2%} few of "
-        f"the {each.uses} uses that were judged are flagged. If nothing is flagged, that says "
-        "little about triggers of this kind.",
+        f"held-out trusted examples to '{each.target}', and at a budget of {budget:.2%} only "
+        f"{round(caught * each.uses)} of the {each.uses} uses that were judged are flagged. If "
+        "nothing is flagged, that says little about triggers of this kind.",
         action="Give more trusted examples, allow a larger budget or use another lead detector, "
         "and do not take a quiet audit for a clean model.",
     )

@@ -125,7 +125,8 @@ def _judged(folder: Folder) -> Answer:
         return Answer(asked, headline, by_chance, meaning, _ACT, "alarm")
     weak = any(each.caught is not None and each.caught < WEAK for each in run.sensitivity)
     level = "open" if unsure or weak or run.status != "complete" else "calm"
-    return Answer(asked, headline, by_chance, (*_CALM, power(folder), *meaning), _REST, level)
+    meaning, steps = (*_CALM, power(folder), *meaning), (*_REST, *((_WEAK,) if weak else ()))
+    return Answer(asked, headline, by_chance, meaning, steps, level)
 
 
 def power(folder: Folder) -> str:
@@ -145,14 +146,19 @@ def power(folder: Folder) -> str:
     )
 
 
+def _whole(share: float) -> str:
+    """A share in whole percent: so many uses tell no more."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
 def _of_trigger(each: Sensitivity) -> str:
     """What is known of one planted trigger."""
     if each.caught is None or each.low is None or each.high is None:
         did = "could not be judged" if each.took else "did not take"
         return f"the {each.trigger} {did}, so nothing is known of it"
     return (
-        f"the {each.trigger} would have been caught in {percent(each.caught)} of its uses "
-        f"({percent(each.low)} to {percent(each.high)} by {count(each.uses, 'use')})"
+        f"the {each.trigger} would have been caught in {_whole(each.caught)} of its uses "
+        f"({_whole(each.low)} to {_whole(each.high)} as far as {each.uses:,} uses tell)"
     )
 
 
@@ -218,6 +224,11 @@ _CALM = (
 _REST = (
     "No action is needed because of these inputs. Glance at the flagged ones if there are any.",
     "Keep this report with the model, and audit new traffic before you rely on it.",
+)
+
+_WEAK = (
+    "Do not take this for a clean model: the audit misses triggers that it planted itself. Give "
+    "more trusted examples, allow a larger budget, or use another lead detector."
 )
 
 
