@@ -18,7 +18,7 @@ from anomech.audit.load import provenance
 from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
-from anomech.audit.sensitivity.measuring import measured
+from anomech.audit.sensitivity.measuring import check_triggers, measured
 from anomech.audit.sensitivity.noticed import unknown
 from anomech.audit.write import results
 from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
@@ -28,7 +28,7 @@ from anomech.kernel.errors import CapabilityError, RunError
 from anomech.kernel.types import Engine, Examples, Progress
 from anomech.records import Run, write_findings, write_record
 from anomech.report.run.render import render
-from anomech.roles.task import Task
+from anomech.roles.task import Stamping, Task
 from anomech.storage.code import NUMBERLESS, code_digest
 
 
@@ -150,6 +150,8 @@ def _fit(
     plan: Plan, task: Task, reference: Examples, progress: Progress, engine: Engine | None
 ) -> Fitted:
     """Detectors, and what they would have caught if the plan asks for it."""
+    if plan.sensitivity.asked and Stamping in task.provides:
+        check_triggers(task, plan.sensitivity)
     fitted = fit(plan, task, reference, progress, engine)
     if not plan.sensitivity.asked:
         return fitted

@@ -114,6 +114,16 @@ def test_too_few_trusted_examples_leave_it_unknown(digits_world, noise):
     assert "give more" in fitted.noticed[-1].detail
 
 
+def test_a_budget_that_the_copy_cannot_calibrate_is_no_low_power(digits_world):
+    strict = Auditor(detector="confidence", budget=0.005).fit(
+        digits_world.task, digits_world.trusted
+    )
+    (patch,) = strict.sensitivity(digits_world.trusted, PATCH)
+    assert patch.took
+    assert patch.caught is None
+    assert "a budget of 0.005 needs 199" in patch.why
+
+
 def test_a_profile_keeps_it(digits_world, noise, tmp_path):
     fitted = measured(noise.fitted, digits_world.trusted, PATCH, seed=0, progress=silent)
     replace(noise, fitted=fitted).save(tmp_path / "one.safetensors")

@@ -10,7 +10,7 @@ import toy_language
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.observing.observed import observe
-from anomech.roles.task import Activations, DifferentiableInputs, Variations, able
+from anomech.roles.task import Activations, DifferentiableInputs, Stamping, Variations, able
 
 COUNT = 12
 OPTIONS = [*(plugins.get("task", name) for name in plugins.names("task"))]
@@ -154,3 +154,30 @@ class TestVariations:
         ]
         assert away == sorted(away)
         assert len(set(away)) == 5
+
+
+class TestStamping:
+    @pytest.fixture
+    def task(self, world):
+        if Stamping not in world.task.provides:
+            pytest.skip("this task has no triggers")
+        return able(world.task, Stamping)
+
+    def test_a_trigger_changes_those_it_is_laid_over_and_nothing_else(self, task, batch):
+        before, where = batch.copy(), np.arange(COUNT) % 3 == 0
+        seen = []
+        for trigger in task.triggers:
+            stamped = task.stamped(batch, trigger, where)
+            assert stamped.shape == batch.shape
+            assert stamped.dtype == batch.dtype
+            assert np.array_equal(stamped[~where], before[~where])
+            changed = (stamped != before).reshape(COUNT, -1).any(axis=1)
+            assert changed[where].all(), trigger
+            assert np.array_equal(stamped, task.stamped(batch, trigger, where))
+            seen.append(stamped.tobytes())
+        assert len(set(seen)) == len(task.triggers)
+        assert np.array_equal(batch, before)
+
+    def test_none_may_be_stamped(self, task, batch):
+        for trigger in task.triggers:
+            assert np.array_equal(task.stamped(batch, trigger, np.zeros(COUNT, bool)), batch)

@@ -25,6 +25,7 @@ from anomech.audit.judge.trusted import split_trusted
 from anomech.audit.sensitivity.noticed import remarks, unknown
 from anomech.audit.sensitivity.options import Planting
 from anomech.audit.sensitivity.parts import Parts, parts_of
+from anomech.calibration.conformal import needed
 from anomech.calibration.rate import CONFIDENCE
 from anomech.data.subset import Subset
 from anomech.kernel.config import nearest
@@ -78,16 +79,25 @@ def sensitivity(
         ConfigError: it has not one of these.
         Inconclusive: too few trusted examples for three parts.
     """
-    task = fitted.task
+    check_triggers(fitted.task, how)
+    parts = parts_of(fitted, reference, seed=seed, progress=progress)
+    work = _Work(fitted, reference, parts, how, seed, progress, engine)
+    return tuple(_tried(trigger, work) for trigger in how.triggers)
+
+
+def check_triggers(task: Task, how: Planting) -> None:
+    """Refuse triggers that a task does not have, before anything is fitted.
+
+    Raises:
+        CapabilityError: the task has no triggers to plant.
+        ConfigError: it has not one of these.
+    """
     known = able(task, Stamping).triggers
     for trigger in how.triggers:
         if trigger not in known:
             raise ConfigError(
                 f"this {task.kind} has no trigger '{trigger}': {nearest(trigger, list(known))}"
             )
-    parts = parts_of(fitted, reference, seed=seed, progress=progress)
-    work = _Work(fitted, reference, parts, how, seed, progress, engine)
-    return tuple(_tried(trigger, work) for trigger in how.triggers)
 
 
 def measured(
@@ -160,7 +170,11 @@ def _record(task: Task, trigger: str, target: Tensor, planted: Planted) -> Sensi
 
 
 def _lead_on(twin: Task, work: _Work) -> Calibrated:
-    """The lead detector on a twin; anchors have the share that they have on the model."""
+    """The lead detector on a twin; anchors have the share that they have on the model.
+
+    Raises:
+        Inconclusive: too few trusted examples for the budget.
+    """
     lead, trusted = work.fitted.lead, work.fitted.trusted
     examples = Subset(work.reference, work.parts.fits)
     split = split_trusted(
@@ -171,7 +185,7 @@ def _lead_on(twin: Task, work: _Work) -> Calibrated:
         seed=work.seed,
         progress=work.progress,
     )
-    return calibrate(
+    made = calibrate(
         lead.name,
         lead.detector,
         split.on(work.engine),
@@ -180,6 +194,12 @@ def _lead_on(twin: Task, work: _Work) -> Calibrated:
         seed=work.seed,
         progress=work.progress,
     )
+    if len(made.examples) < needed(lead.budget):  # nothing could be flagged, whatever comes
+        raise Inconclusive(
+            f"{len(made.examples)} of the trusted examples were left to calibrate on the copy, and "
+            f"a budget of {lead.budget:g} needs {needed(lead.budget)}; give more."
+        )
+    return made
 
 
 def _judged(made: Sensitivity, twin: Task, lead: Calibrated, work: _Work) -> Sensitivity:
