@@ -171,12 +171,13 @@ def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, file
     assert "not finite" in alone.err
 
 
-def test_the_fast_mode_looks_at_the_last_layer_alone(run, files, tmp_path):
+def test_the_fast_mode_costs_no_pass_beyond_the_answer(run, files, tmp_path):
     out = tmp_path / "run"
     answer = run(*files.options(), "--out", out, "--fast", "--memory", "64MB")
     assert answer.code == 0
     plan = yaml.safe_load((out / "plan.yaml").read_text())
     assert plan["detectors"]["functional_attribution"]["tracer"]["use"] == "last_layer"
+    assert plan["detectors"]["functional_attribution"]["twins"]["rungs"] == 0
     assert plan["task"]["memory"] == 64
     lead = next(each for each in read_record(out / "run.json", Run).detectors if each.lead)
     assert lead.evaluations == 0
