@@ -54,6 +54,25 @@ class FailOn(StrEnum):
     flag = "flag"
 
 
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Run folder.",
+        show_default="runs/audit-NAME-CODE, one for each plan",
+        rich_help_panel=WHERE,
+    ),
+]
+Strictness = Annotated[
+    FailOn,
+    typer.Option(
+        "--fail-on",
+        help="From what on the exit code is 1: a finding of high severity, or any flag.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
 def audit(
     model: Factory = "",
     weights: Weights = "",
@@ -70,27 +89,14 @@ def audit(
     seed: Seed = None,
     plan: PlanFile = None,
     settings: Settings = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder.",
-            show_default="runs/audit-NAME-CODE, one for each plan",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
+    out: RunFolder = None,
     workers: Workers = None,
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
-    fail_on: Annotated[
-        FailOn,
-        typer.Option(
-            help="From what on the exit code is 1: a finding of high severity, or any flag.",
-            rich_help_panel=WHERE,
-        ),
-    ] = FailOn.finding,
+    fail_on: Strictness = FailOn.finding,
 ) -> None:
     """Judge inputs of a model against examples you trust, and write a report.
 

@@ -27,7 +27,8 @@ from anomech.roles.task import (
     Variations,
 )
 from anomech.storage.state import pack, unpack
-from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
+from anomech.tasks._arithmetic import Precision, capacity, normalized
+from anomech.tasks._classes import ClassAnswers
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import (
@@ -37,6 +38,7 @@ from anomech.tasks._outputs import (
     kind_of,
     response_of,
 )
+from anomech.tasks._pictures import PictureInputs
 from anomech.tasks._sighting import (
     Sighting,
     check_precision,
@@ -45,8 +47,7 @@ from anomech.tasks._sighting import (
     spread_over,
 )
 from anomech.tasks._twin import converted, twin
-from anomech.tasks._varying import amplified, corrupted, mixed
-from anomech.tasks._watching import watched_parameters
+from anomech.tasks._watching import watched_modules, watched_parameters
 
 ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
 """Abilities of every image classifier."""
@@ -56,7 +57,7 @@ FEW, MANY = 8, 256
 
 
 @dataclass(frozen=True)
-class ImageClassifier:
+class ImageClassifier(ClassAnswers, PictureInputs):
     """A network that maps float images `[batch, c, h, w]` to logits `[batch, classes]`.
 
     The network given is never changed: the task works on a twin that shares its tensors. What its
@@ -173,12 +174,7 @@ class ImageClassifier:
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
-        tensors = {tensor.data_ptr() for tensor in self.watched.values()}
-        return {
-            name: module
-            for name, module in self.network.named_modules()
-            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
-        }
+        return watched_modules(self.network, self.watched)
 
     def precise(self) -> "ImageClassifier":
         """The same task in float32."""
@@ -215,31 +211,6 @@ class ImageClassifier:
         _, response = self._run(overlay, self._images(batch), answers)
         return response
 
-    def groups(self, answers: Tensor) -> Tensor:
-        """The class itself."""
-        return answers
-
-    def group_words(self, groups: Tensor) -> list[str]:
-        """As `words`."""
-        return self.words(groups)
-
-    def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
-        """Whether the predicted class is the labeled one."""
-        return answers.cpu() == torch.tensor(labels)
-
-    def words(self, answers: Tensor) -> list[str]:
-        """Class names, or class indices where no names are known."""
-        names = self.class_names
-        return [names[i] if i < len(names) else str(i) for i in answers.tolist()]
-
-    def label_words(self, labels: np.ndarray) -> list[str]:
-        """As `words`."""
-        return self.words(torch.tensor(labels))
-
-    def targets(self, labels: np.ndarray) -> Tensor:
-        """Labels as a tensor on the model's device."""
-        return torch.tensor(labels, device=self._device)
-
     def training_losses(
         self, overlay: Overlay, batch: Any, answers: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -259,25 +230,12 @@ class ImageClassifier:
             self._logits(self._network.recalibrating, moved, self._images(batch))
         return buffers
 
-    def embed(self, batch: Any) -> Tensor:
-        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
-        return pixels(batch, self._device)
-
     def respond_at(
         self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
     ) -> Response:
         """See `anomech.roles.task.DifferentiableInputs.respond_at`; logits can be followed too."""
         logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
         return response._replace(logits=logits)
-
-    def project(self, points: Tensor) -> Tensor:
-        """Pixels cut to [0, 1]."""
-        return points.clamp(0, 1)
-
-    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
-        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
-        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
     def points(self) -> Sequence[str]:
         """See `anomech.roles.task.Activations.points`."""
@@ -293,18 +251,6 @@ class ImageClassifier:
         """See `anomech.roles.task.Activations.respond_with`."""
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
-
-    def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
-        """See `anomech.roles.task.Variations.mixed`: means of pixels."""
-        return mixed(batch, others, share)
-
-    def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-        """See `anomech.roles.task.Variations.corrupted`: Gaussian noise."""
-        return corrupted(batch, severity, rng)
-
-    def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
-        """See `anomech.roles.task.Variations.amplified`: pixels are multiplied."""
-        return amplified(batch, factor)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -350,6 +296,3 @@ class ImageClassifier:
         answers = None if answers is None else answers.to(logits.device)
         alone = self._looked_at.kind in LABELS
         return logits, response_of(logits, features, answers, alone=alone)
-
-    def _images(self, batch: np.ndarray) -> Tensor:
-        return normalized(pixels(batch, self._device), self.mean, self.std)
