@@ -241,7 +241,7 @@ def calibrate(
         covered=split.covered,
     )
     if split.covered is not None:
-        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
+        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
         made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made
