@@ -12,6 +12,7 @@ import typer
 
 from anomech.cli.console import progress, warn
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHERE,
     Backdoorbench,
@@ -74,6 +75,7 @@ Strictness = Annotated[
 
 
 def audit(
+    ctx: typer.Context,
     model: Factory = "",
     weights: Weights = "",
     weights_key: WeightsKey = "",
@@ -124,7 +126,9 @@ def audit(
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = reading_processes(workers)
     chosen = chosen_engine(engine, engine_settings or [])
-    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
+    folder = out or _folder(resolved)
+    keep_details_in(ctx, folder)
+    raise typer.Exit(_run(resolved, folder, fail_on, readers, chosen))
 
 
 def _folder(plan: "Plan") -> Path:
