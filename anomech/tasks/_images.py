@@ -16,48 +16,35 @@ from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
 from anomech.roles.task import (
     Ability,
-    Activations,
-    DifferentiableInputs,
-    Features,
-    Layers,
-    Logits,
-    Preparation,
     Remark,
-    Training,
-    Variations,
 )
 from anomech.storage.state import pack, unpack
-from anomech.tasks._arithmetic import Precision, capacity, normalized
-from anomech.tasks._classes import ClassAnswers
+from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import (
     LABELS,
     Outputs,
     check_finite,
-    kind_of,
     response_of,
 )
-from anomech.tasks._pictures import PictureInputs
+from anomech.tasks._preparing import abilities, prepare
 from anomech.tasks._sighting import (
     Sighting,
     check_precision,
     remarks,
-    scaled,
     spread_over,
 )
-from anomech.tasks._twin import converted, twin
+from anomech.tasks._twin import converted, overlaid
+from anomech.tasks._varying import amplified, corrupted, in_range, mixed, nearest_images
 from anomech.tasks._watching import watched_modules, watched_parameters
-
-ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
-"""Abilities of every image classifier."""
 
 FEW, MANY = 8, 256
 """Trusted images by which the head is found, and by which the kind of outputs is told."""
 
 
 @dataclass(frozen=True)
-class ImageClassifier(ClassAnswers, PictureInputs):
+class ImageClassifier:
     """A network that maps float images `[batch, c, h, w]` to logits `[batch, classes]`.
 
     The network given is never changed: the task works on a twin that shares its tensors. What its
@@ -103,13 +90,7 @@ class ImageClassifier(ClassAnswers, PictureInputs):
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {*ALWAYS}
-        seen = self._known
-        if seen is None or seen.head is not None:
-            given.add(Features)
-        if seen is None or seen.kind not in LABELS:
-            given.add(Training)
-        return frozenset(given)
+        return abilities(self._known)
 
     @property
     def network(self) -> nn.Module:
@@ -150,18 +131,10 @@ class ImageClassifier(ClassAnswers, PictureInputs):
         """
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        kind, seen = self.outputs, self._network.sighted(few, "logits")
-        fresh = replace(self, seen=seen)
-        batches = [many.load(places) for places in fresh.passes(many)]
-        if kind == "auto":
-            run, layout = self._network.scores, seen.layout
-            kind = kind_of(torch.cat([run(self._images(batch), layout) for batch in batches]))
-        if kind != "logits":
-            seen = self._network.sighted(few, kind)
-            fresh = replace(self, seen=seen)
-        check_precision(seen, self.precision)
-        log_odds = torch.cat([fresh.respond({}, batch).log_odds for batch in batches])
-        return replace(self, seen=scaled(seen, log_odds))
+        seen = self._network.sighted(few, "logits")
+        passes = replace(self, seen=seen).passes(many)
+        batches = [self._images(many.load(places)) for places in passes]
+        return replace(self, seen=prepare(self._network, few, batches, self.outputs, seen))
 
     def knowledge(self) -> Any:
         """See `anomech.roles.task.Preparation.knowledge`."""
@@ -196,11 +169,7 @@ class ImageClassifier(ClassAnswers, PictureInputs):
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.roles.task.Task.with_`."""
-        other = twin(self.model, self._device)
-        named = dict(other.named_parameters()) | dict(other.named_buffers())
-        for name, tensor in overlay.items():
-            named[name].data = tensor.detach().to(named[name])
-        return replace(self, model=other)
+        return replace(self, model=overlaid(self.model, self._device, overlay))
 
     def state(self) -> Mapping[str, Tensor]:
         """See `anomech.roles.task.Task.state`."""
@@ -210,6 +179,25 @@ class ImageClassifier(ClassAnswers, PictureInputs):
         """See `anomech.roles.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
         _, response = self._run(overlay, self._images(batch), answers)
         return response
+
+    def groups(self, answers: Tensor) -> Tensor:
+        """The class itself."""
+        return answers
+
+    def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
+        """Whether the predicted class is the labeled one."""
+        return answers.cpu() == torch.tensor(labels)
+
+    def words(self, answers: Tensor | np.ndarray) -> list[str]:
+        """Class names, or class indices where no names are known."""
+        names = self.class_names
+        return [names[i] if i < len(names) else str(i) for i in answers.tolist()]
+
+    group_words = label_words = words
+
+    def targets(self, labels: np.ndarray) -> Tensor:
+        """Labels as a tensor on the model's device."""
+        return torch.tensor(labels, device=self._device)
 
     def training_losses(
         self, overlay: Overlay, batch: Any, answers: Tensor
@@ -230,12 +218,19 @@ class ImageClassifier(ClassAnswers, PictureInputs):
             self._logits(self._network.recalibrating, moved, self._images(batch))
         return buffers
 
+    def embed(self, batch: Any) -> Tensor:
+        """Pixels in [0, 1], float32 `[batch, c, h, w]`, before any normalization."""
+        return pixels(batch, self._device)
+
     def respond_at(
         self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
     ) -> Response:
         """See `anomech.roles.task.DifferentiableInputs.respond_at`; logits can be followed too."""
         logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
         return response._replace(logits=logits)
+
+    project = staticmethod(in_range)
+    realize = staticmethod(nearest_images)
 
     def points(self) -> Sequence[str]:
         """See `anomech.roles.task.Activations.points`."""
@@ -251,6 +246,10 @@ class ImageClassifier(ClassAnswers, PictureInputs):
         """See `anomech.roles.task.Activations.respond_with`."""
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
+
+    mixed = staticmethod(mixed)
+    corrupted = staticmethod(corrupted)
+    amplified = staticmethod(amplified)
 
     @cached_property
     def _device(self) -> torch.device:
@@ -296,3 +295,6 @@ class ImageClassifier(ClassAnswers, PictureInputs):
         answers = None if answers is None else answers.to(logits.device)
         alone = self._looked_at.kind in LABELS
         return logits, response_of(logits, features, answers, alone=alone)
+
+    def _images(self, batch: np.ndarray) -> Tensor:
+        return normalized(pixels(batch, self._device), self.mean, self.std)

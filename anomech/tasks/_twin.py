@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from anomech.kernel.errors import ModelError, answered
+from anomech.kernel.types import Overlay
 
 WRAPPERS = {
     "DataParallel": "module",
@@ -47,6 +48,15 @@ def twin(model: nn.Module, device: torch.device) -> nn.Module:
             if isinstance(value, Tensor) and value.grad_fn is not None:
                 memo[id(value)] = _moved(name, value, device)
     return _inside_unwrapped(_copied(model, memo))
+
+
+def overlaid(model: nn.Module, device: torch.device, overlay: Overlay) -> nn.Module:
+    """A twin with other tensors laid over it for good."""
+    other = twin(model, device)
+    named = dict(other.named_parameters()) | dict(other.named_buffers())
+    for name, tensor in overlay.items():
+        named[name].data = tensor.detach().to(named[name])
+    return other
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -9,8 +9,6 @@ import pytest
 
 from anomech.records import Run, read_record
 
-NO_TWINS = ("--set", "detectors.functional_attribution.twins.rungs=0")
-
 FORWARD = """
 from torch import nn
 
@@ -85,7 +83,7 @@ def test_what_nobody_foresaw_has_a_code_of_its_own(
     assert f"see {details}" in answer.error
     assert "in broken" in details.read_text()
     monkeypatch.undo()
-    assert run(*files.options(), *NO_TWINS, "--out", tmp_path / "run").code == 0
+    assert run(*files.options(), "--out", tmp_path / "run").code == 0
     assert not details.exists()
 
 
