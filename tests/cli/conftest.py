@@ -45,6 +45,11 @@ class Files:
     trusted: np.ndarray
 
     def options(self, **changed: object) -> list[str]:
+        """As `plain`, without twins of the default detector."""
+        command, *words = self.plain(**changed)
+        return [command, *CHEAP, *words]
+
+    def plain(self, **changed: object) -> list[str]:
         """The command line of an audit; None leaves an option out."""
         given: dict[str, object] = {
             "model": f"{self.factory}:make_model",
@@ -56,8 +61,7 @@ class Files:
             **changed,
         }
         pairs = [(f"--{name}", str(value)) for name, value in given.items() if value is not None]
-        words = ["audit", *(word for pair in pairs for word in pair)]
-        return [*words, *CHEAP, "--set", "chunk=16"]
+        return ["audit", *(word for pair in pairs for word in pair), "--set", "chunk=16"]
 
 
 @dataclass(frozen=True)
