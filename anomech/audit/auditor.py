@@ -17,12 +17,14 @@ from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.verdicts import anchor_names, verdicts
 from anomech.audit.profile import read_profile, write_profile
+from anomech.audit.sensitivity.measuring import sensitivity
+from anomech.audit.sensitivity.options import Planting
 from anomech.calibration.excess import chance_of_excess, traffic_of
 from anomech.data.subset import in_pieces
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
-from anomech.records import Finding, Verdict
+from anomech.records import Finding, Sensitivity, Verdict
 from anomech.roles.task import Task
 
 
@@ -153,6 +155,32 @@ class FittedAuditor:
             yield from verdicts(self.calibrated, judged, observed, anchors)
             done += len(held)
             progress("judging inputs", done, len(inputs))
+
+    def sensitivity(
+        self,
+        reference: Examples,
+        how: Planting | None = None,
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> tuple[Sensitivity, ...]:
+        """What it would have caught of triggers that are planted in twins of the model.
+
+        Their uses on held-out trusted examples are judged. It promises nothing about other
+        triggers; `anomech.audit.sensitivity.measuring` says what is exact and what is not.
+
+        Args:
+            reference: the trusted examples that it was fitted to.
+            how: what to plant; None is the usual.
+            seed: of everything random.
+            progress: told about every stage.
+
+        Raises:
+            CapabilityError: the task has no triggers to plant.
+            ConfigError: it has not one of these.
+            Inconclusive: too few trusted examples.
+        """
+        return sensitivity(self.fitted, reference, how or Planting(), seed=seed, progress=progress)
 
     def chance(self, verdicts: list[Verdict]) -> float:
         """How likely so many inputs pass the budget if every input is normal."""

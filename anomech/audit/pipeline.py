@@ -7,6 +7,7 @@ and a finished chunk lives in the run folder only.
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from anomech.audit.judge.code import judging_code
@@ -17,14 +18,18 @@ from anomech.audit.load import provenance
 from anomech.audit.load.loading import Loaded, check_named, load, load_trusted
 from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
+from anomech.audit.sensitivity.measuring import measured
+from anomech.audit.sensitivity.noticed import unknown
 from anomech.audit.write import results
 from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
 from anomech.audit.write.record import record
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError
-from anomech.kernel.types import Engine, Progress
+from anomech.kernel.types import Engine, Examples, Progress
 from anomech.records import Run, write_findings, write_record
 from anomech.report.run.render import render
+from anomech.roles.task import Task
+from anomech.storage.code import NUMBERLESS, code_digest
 
 
 def audit(
@@ -88,7 +93,7 @@ def fit_profile(
         AnomechError: bad input.
     """
     task, reference, _ = load_trusted(plan, progress, workers)
-    fitted = fit(plan, task, reference, progress, engine)
+    fitted = _fit(plan, task, reference, progress, engine)
     write_profile(path, fitted, fitting_options(plan))
     return fitted
 
@@ -126,12 +131,37 @@ def _fitted(
 ) -> Fitted:
     """Detectors from the plan's profile, from what this run has kept of them, or fitted now."""
     if loaded.reference is None:
-        return read_profile(Path(plan.profile), loaded.task, loaded.model)[0]
-    basis = provenance.basis(loaded.model, loaded.reference.digests(), judging_code(plan))
+        return _informed(plan, read_profile(Path(plan.profile), loaded.task, loaded.model)[0])
+    code = judging_code(plan)
+    if plan.sensitivity.asked:
+        planting = code_digest("anomech.audit.sensitivity.measuring", apart_from=NUMBERLESS)
+        code = f"{code} {planting}"
+    basis = provenance.basis(loaded.model, loaded.reference.digests(), code)
     if (found := kept_profile(kept, loaded.task, basis, loaded.model)) is not None:
         return found
-    fitted = fit(plan, loaded.task, loaded.reference, progress, engine)
+    fitted = _fit(plan, loaded.task, loaded.reference, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
             write_profile(kept, fitted, {}, basis, loaded.model)
     return fitted
+
+
+def _fit(
+    plan: Plan, task: Task, reference: Examples, progress: Progress, engine: Engine | None
+) -> Fitted:
+    """Detectors, and what they would have caught if the plan asks for it."""
+    fitted = fit(plan, task, reference, progress, engine)
+    if not plan.sensitivity.asked:
+        return fitted
+    return measured(
+        fitted, reference, plan.sensitivity, seed=plan.seed, progress=progress, engine=engine
+    )
+
+
+def _informed(plan: Plan, fitted: Fitted) -> Fitted:
+    """Detectors of a profile; a plan that asks for what it does not hold is told so."""
+    said = any(each.code == "sensitivity-unknown" for each in fitted.noticed)
+    if not plan.sensitivity.asked or fitted.sensitivity or said:
+        return fitted
+    why = "that takes trusted examples, and the profile was fitted without --sensitivity."
+    return replace(fitted, noticed=(*fitted.noticed, unknown(why)))

@@ -12,6 +12,7 @@ import yaml
 
 from anomech.audit.judge.batch import Control
 from anomech.audit.judge.chunks import CHUNK
+from anomech.audit.sensitivity.options import Planting
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, choice_of, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError
@@ -48,6 +49,7 @@ class Plan:
     detectors: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in (LEAD, *BASELINES)}, "detectors with their options"
     )
+    sensitivity: Planting = option(Planting(), "triggers of the audit's own, planted in copies")
     chunk: int = option(CHUNK, "inputs between two saves", unit="examples", ge=1)
     gallery: int = option(60, "flagged inputs shown with pictures", unit="examples", ge=0)
 
@@ -115,7 +117,10 @@ def commented() -> str:
 
 
 # What a plan may say that no fitted detector rests on.
-NOT_FITTED = ("model", "reference", "profile", "inputs", "control", "chunk", "gallery")
+NOT_FITTED = (
+    *("model", "reference", "profile", "inputs"),
+    *("control", "sensitivity", "chunk", "gallery"),
+)
 
 
 def fitting_options(plan: Plan) -> dict[str, Any]:

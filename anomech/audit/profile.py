@@ -22,7 +22,7 @@ from anomech.kernel.errors import AnomechError, DataError, ModelError
 from anomech.kernel.types import Engine
 from anomech.observing.preparing import knowing, knowledge
 from anomech.observing.traces import FittedSource
-from anomech.records import Finding
+from anomech.records import Finding, Sensitivity
 from anomech.roles.detector import Detector, FittedDetector
 from anomech.roles.task import Task
 from anomech.roles.tracer import PlacedSource, Tracer, TraceSource
@@ -141,6 +141,7 @@ def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
         "seconds": dict(fitted.seconds),
         "tracing": dict(fitted.tracing),
         "skipped": dict(fitted.skipped),
+        "sensitivity": [each.model_dump() for each in fitted.sensitivity],
         "trusted": pack(fitted.trusted, TrustedSet, {}, tensors, "trusted"),
     }
 
@@ -175,6 +176,7 @@ def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor
         sources=tuple(sources),
         task=task,
         noticed=tuple(Finding(**each) for each in facts["noticed"]),
+        sensitivity=tuple(Sensitivity(**each) for each in facts["sensitivity"]),
     )
 
 

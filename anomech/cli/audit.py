@@ -26,6 +26,7 @@ from anomech.cli.options import (
     Memory,
     PassTimeout,
     PlanFile,
+    Power,
     Profile,
     Reference,
     Resize,
@@ -96,6 +97,7 @@ def audit(
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
+    sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
     fail_on: Strictness = FailOn.finding,
@@ -122,6 +124,7 @@ def audit(
         memory=memory,
         pass_timeout=pass_timeout,
         fast=fast,
+        sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = reading_processes(workers)

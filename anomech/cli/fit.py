@@ -16,6 +16,7 @@ from anomech.cli.options import (
     Fast,
     Keys,
     PlanFile,
+    Power,
     Reference,
     Resize,
     Seed,
@@ -45,6 +46,7 @@ def fit(
     plan: PlanFile = None,
     settings: Settings = None,
     fast: Fast = False,
+    sensitivity: Power = None,
 ) -> None:
     """Fit detectors to examples you trust and keep them in a profile.
 
@@ -64,6 +66,7 @@ def fit(
         budget=budget,
         seed=seed,
         fast=fast,
+        sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     with progress() as shown:

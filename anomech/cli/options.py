@@ -167,6 +167,16 @@ PassTimeout = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Power = Annotated[
+    bool | None,
+    typer.Option(
+        "--sensitivity/--no-sensitivity",
+        help="Plant triggers in copies of the model and say how many of their uses would be "
+        "caught; each takes about as long as fitting.",
+        show_default="no-sensitivity",
+        rich_help_panel=HOW,
+    ),
+]
 Fast = Annotated[
     bool,
     typer.Option(

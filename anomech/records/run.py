@@ -203,6 +203,35 @@ class FalseFlagRate(Record):
     """Ends of the interval at 95 %."""
 
 
+class Sensitivity(Record):
+    """A trigger that the audit planted itself in a twin of the model, and whether it finds it."""
+
+    trigger: str
+    target: str
+    """The answer that it leads to, in words."""
+    success: float
+    """Share of held-out trusted examples that it leads there."""
+    agreement: float
+    """Share of them that the twin answers without the trigger as the model does."""
+    took: bool
+    """Whether both are high enough; if not, nothing was judged."""
+    steps: int
+    """Of descent, to plant it."""
+    uses: int = 0
+    """Held-out examples on which the trigger works and that were judged."""
+    caught: float | None = None
+    """Share of the uses that is flagged; None if it took not, or could not be judged."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of the interval at 95 %, over held-out examples; other triggers are not in it."""
+    false_flags: float | None = None
+    """Share of the same examples that is flagged without the trigger."""
+    seconds: float = 0.0
+    """That planting, fitting and judging took."""
+    why: str = ""
+    """Why there is no share, in a sentence."""
+
+
 class Truth(Record):
     """How detection did where the truth is known (demo and bench only)."""
 
@@ -242,6 +271,8 @@ class Run(Record):
     mechanisms: tuple[Mechanism, ...] = ()
     compared: int | None = None
     """Flagged inputs among which mechanisms were looked for, where there were too many for all."""
+    sensitivity: tuple[Sensitivity, ...] = ()
+    """Triggers of the audit's own; empty if it was not asked, or could plant none."""
     truth: Truth | None = None
     message: str = ""
     """Why it is not complete, if it is not."""

@@ -234,6 +234,27 @@ class Variations(Protocol):
         ...
 
 
+class Stamping(Protocol):
+    """Triggers of the task's own, which an audit plants in twins to see whether it finds them.
+
+    Attributes:
+        triggers: their names, each a noun such as "patch".
+    """
+
+    @property
+    def triggers(self) -> Sequence[str]: ...
+
+    def stamped(self, batch: Any, trigger: str, where: np.ndarray) -> Any:
+        """A batch of the same form in which the examples at True have the trigger.
+
+        Args:
+            batch: it is not changed.
+            trigger: one of `triggers`.
+            where: bool `[batch]`.
+        """
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -243,6 +264,7 @@ WORDS: Mapping[Ability, str] = {
     DifferentiableInputs: "differentiable inputs",
     Activations: "activations between layers",
     Variations: "variations of inputs",
+    Stamping: "triggers to plant",
 }
 """Each ability in words."""
 

@@ -28,6 +28,7 @@ from anomech.tasks._outputs import (
     check_finite,
     response_of,
 )
+from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._preparing import abilities, prepare
 from anomech.tasks._sighting import (
     Sighting,
@@ -250,6 +251,13 @@ class ImageClassifier:
     mixed = staticmethod(mixed)
     corrupted = staticmethod(corrupted)
     amplified = staticmethod(amplified)
+
+    stamped = staticmethod(stamped)
+
+    @property
+    def triggers(self) -> Sequence[str]:
+        """A patch, a blended picture and a warp."""
+        return tuple(TRIGGERS)
 
     @cached_property
     def _device(self) -> torch.device:

@@ -13,6 +13,7 @@ from anomech.roles.task import (
     Layers,
     Logits,
     Preparation,
+    Stamping,
     Training,
     Variations,
 )
@@ -20,7 +21,10 @@ from anomech.tasks._network import Network
 from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, response_of
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
-ALWAYS = (Preparation, Logits, Layers, DifferentiableInputs, Activations, Variations)
+ALWAYS = (
+    *(Preparation, Logits, Layers, DifferentiableInputs),
+    *(Activations, Variations, Stamping),
+)
 """Abilities of every image classifier."""
 
 

@@ -125,3 +125,21 @@ def test_a_plan_names_a_profile(run, files, profile, tmp_path):
         for each in ("run", "again")
     )
     assert one == two
+
+
+def test_a_quiet_audit_says_what_it_would_have_caught(run, files, tmp_path):
+    words = files.options(**{"detector": "confidence"})
+    answer = run(*words, "--sensitivity", "--set", "sensitivity.triggers=patch",
+                 "--out", tmp_path / "run")  # fmt: skip
+    assert answer.code == 0, answer.err
+    (patch,) = read_record(tmp_path / "run" / "run.json", Run).sensitivity
+    assert patch.took
+    assert patch.caught < 0.5
+    assert "low-power" in (tmp_path / "run" / "report.html").read_text()
+    assert "of a planted patch" in answer.out
+
+
+def test_a_profile_that_holds_no_such_answer_is_told_so(run, files, profile, tmp_path):
+    answer = run(*judging(files, profile), "--sensitivity", "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "What this audit would have caught is not known" in answer.out

@@ -119,7 +119,7 @@ def test_a_name_of_the_version_before_leads_to_its_new_one():
         assert anomech.Detector is anomech.Auditor
 
 
-ROOMS_OF_THE_AUDIT = ("load", "probing", "judge", "write")
+ROOMS_OF_THE_AUDIT = ("load", "probing", "judge", "sensitivity", "write")
 
 
 def test_the_audit_loads_then_asks_then_judges_then_writes():

@@ -89,3 +89,43 @@ def test_unjudged_inputs_are_not_called_clear(folder: Path):
 
 def test_every_status_has_words():
     assert set(words.STATUS) == set(records.Status.__args__)
+
+
+def quiet(maker, tmp_path, *tried):
+    """A run folder in which nothing is flagged, with what was planted."""
+    folder = folders.read(maker(groups=(), lone=0).write(tmp_path / "run"))
+    run = folder.run.model_copy(update={"sensitivity": tried, "mechanisms": ()})
+    return dataclasses.replace(folder, run=run)
+
+
+def planted(trigger, caught, **changed):
+    """What a planted trigger gave."""
+    ends = {} if caught is None else {"low": caught / 2, "high": (1 + caught) / 2}
+    return records.Sensitivity(
+        trigger=trigger, target="3", success=0.95, agreement=0.9, took=True, steps=80, uses=50,
+        caught=caught, **ends, **changed,
+    )  # fmt: skip
+
+
+def test_beside_nothing_found_stands_what_would_have_been_caught(maker, tmp_path):
+    lost = planted("warp", None).model_copy(update={"took": False})
+    told = outcome.answer(
+        quiet(maker, tmp_path, planted("patch", 0.96), planted("blend", 0.6), lost)
+    )
+    (sentence,) = [each for each in told.meaning if "planted" in each]
+    sentence = sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert "the patch would have been caught in 96 % of its uses" in sentence
+    assert "the blend would have been caught in 60 % of its uses" in sentence
+    assert "the warp did not take" in sentence
+    assert "no promise" in sentence
+    assert told.level == "calm"
+
+
+def test_an_audit_with_little_power_is_no_calm_answer(maker, tmp_path):
+    told = outcome.answer(quiet(maker, tmp_path, planted("patch", 0.3)))
+    assert told.level == "open"
+
+
+def test_an_audit_that_did_not_measure_it_says_so(maker, tmp_path):
+    told = outcome.answer(quiet(maker, tmp_path))
+    assert any("was not measured; --sensitivity measures it" in each for each in told.meaning)

@@ -20,7 +20,7 @@ from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.types import Engine, Examples, Progress
 from anomech.observing.preparing import prepared
 from anomech.observing.traces import FittedSource
-from anomech.records import Finding
+from anomech.records import Finding, Sensitivity
 from anomech.roles.detector import Detector
 from anomech.roles.task import Task
 
@@ -40,6 +40,7 @@ class Fitted:
         sources: whose traces detectors look at, each once.
         task: the model, when it has seen trusted examples.
         noticed: what it and its trusted set showed before anything was judged.
+        sensitivity: triggers of the audit's own and what is caught of them; empty if not asked.
     """
 
     trusted: TrustedSet
@@ -51,6 +52,7 @@ class Fitted:
     sources: tuple[FittedSource, ...]
     task: Task
     noticed: tuple[Finding, ...] = ()
+    sensitivity: tuple[Sensitivity, ...] = ()
 
 
 class Settings(Protocol):

@@ -38,6 +38,7 @@ def record(kept: Kept, found: Sequence[Mechanism], *, started: str, seconds: flo
         detectors=_detectors(kept),
         mechanisms=tuple(found),
         compared=results.compared(kept),
+        sensitivity=fitted.sensitivity,
         message=next(iter(lead.problems), ""),
         files=digests(kept.out),
     )

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anomech.records import DetectorSummary, FalseFlagRate, Run
+from anomech.records import DetectorSummary, FalseFlagRate, Run, Sensitivity
 from anomech.report.run.folder import Folder
 from anomech.report.words import STATUS, count, percent
+
+WEAK = 0.5
+"""Share of a planted trigger's uses below which a quiet audit is no calm answer."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,43 @@ def _judged(folder: Folder) -> Answer:
     if alike:
         meaning = _few_alike(alike, run) + meaning
         return Answer(asked, headline, by_chance, meaning, _ACT, "alarm")
-    level = "open" if unsure or run.status != "complete" else "calm"
-    return Answer(asked, headline, by_chance, _CALM + meaning, _REST, level)
+    weak = any(each.caught is not None and each.caught < WEAK for each in run.sensitivity)
+    level = "open" if unsure or weak or run.status != "complete" else "calm"
+    meaning, steps = (*_CALM, power(folder), *meaning), (*_REST, *((_WEAK,) if weak else ()))
+    return Answer(asked, headline, by_chance, meaning, steps, level)
+
+
+def power(folder: Folder) -> str:
+    """What the audit would have caught, as far as it is known: beside every "nothing found"."""
+    tried = folder.run.sensitivity
+    if not tried:
+        if any(each.code == "sensitivity-unknown" for each in folder.findings):
+            return "What this audit would have caught is not known: see the findings."
+        return (
+            "Whether this audit would have caught a planted trigger was not measured; "
+            "--sensitivity measures it."
+        )
+    return (
+        f"Before it judged, the audit planted triggers of its own in copies of the model: "
+        f"{'; '.join(map(_of_trigger, tried))}. This tells what it can see, and is no promise: an "
+        "attacker's trigger may differ, and may lie deeper than one that was planted at the end."
+    )
+
+
+def _whole(share: float) -> str:
+    """A share in whole percent: so many uses tell no more."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _of_trigger(each: Sensitivity) -> str:
+    """What is known of one planted trigger."""
+    if each.caught is None or each.low is None or each.high is None:
+        did = "could not be judged" if each.took else "did not take"
+        return f"the {each.trigger} {did}, so nothing is known of it"
+    return (
+        f"the {each.trigger} would have been caught in {_whole(each.caught)} of its uses "
+        f"({_whole(each.low)} to {_whole(each.high)} as far as {each.uses:,} uses tell)"
+    )
 
 
 def about(expected: float) -> str:
@@ -186,6 +224,11 @@ _CALM = (
 _REST = (
     "No action is needed because of these inputs. Glance at the flagged ones if there are any.",
     "Keep this report with the model, and audit new traffic before you rely on it.",
+)
+
+_WEAK = (
+    "Do not take this for a clean model: the audit misses triggers that it planted itself. Give "
+    "more trusted examples, allow a larger budget, or use another lead detector."
 )
 
 

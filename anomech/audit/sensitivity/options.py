@@ -1,0 +1,16 @@
+"""What the audit plants; apart from the planting itself, so that a plan loads nothing heavy."""
+
+from anomech.kernel.config import option, options
+
+
+@options
+class Planting:
+    """Triggers that the audit plants in twins of the model, to say what it would have caught."""
+
+    asked: bool = option(
+        False, "plant them; each takes about as long as the lead detector takes to fit"
+    )
+    triggers: tuple[str, ...] = option(("patch", "blend", "warp"), "which; each task has its own")
+    steps: int = option(240, "of descent to plant one, at the most", unit="steps", ge=3)
+    success: float = option(0.9, "share of held-out examples it must lead astray", gt=0, le=1)
+    agreement: float = option(0.8, "share of their other answers that must stay", ge=0, le=1)
