@@ -14,28 +14,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.roles.task import (
-    Ability,
-    Remark,
-)
+from anomech.roles.task import Ability, Remark
 from anomech.storage.state import pack, unpack
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
-from anomech.tasks._outputs import (
-    LABELS,
-    Outputs,
-    check_finite,
-    response_of,
-)
+from anomech.tasks._outputs import LABELS, Outputs, check_finite, response_of
 from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._preparing import abilities, prepare
-from anomech.tasks._sighting import (
-    Sighting,
-    check_precision,
-    remarks,
-    spread_over,
-)
+from anomech.tasks._sighting import Sighting, check_precision, remarks, spread_over
 from anomech.tasks._twin import converted, overlaid
 from anomech.tasks._varying import amplified, corrupted, in_range, mixed, nearest_images
 from anomech.tasks._watching import watched_modules, watched_parameters
