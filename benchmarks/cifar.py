@@ -11,7 +11,8 @@ from rich.progress import Progress as Bar
 
 from anomech.architectures.resnet14 import Resnet14
 from anomech.bench import datasets
-from anomech.bench.zoo import Subject, Trained, obtain
+from anomech.bench.subjects import Subject
+from anomech.bench.zoo import Trained, obtain
 from anomech.learning.training import Recipe
 
 TRUSTED, CLEAN = 4000, 3000

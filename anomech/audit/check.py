@@ -17,6 +17,7 @@ from anomech.audit.judge.verdicts import anchor_names
 from anomech.audit.load.loading import Loaded, load
 from anomech.audit.plan import Plan
 from anomech.audit.probing import files
+from anomech.audit.probing.verdicts import Unsound
 from anomech.calibration.sufficiency import calibrating, to_give
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, Inconclusive
@@ -69,7 +70,8 @@ def check(plan: Plan, progress: Progress, workers: int = 0) -> Preflight:
     try:
         return _tried(plan, loaded, reference, seen, progress)
     except Inconclusive as error:
-        told = (*listed, _no_answer(str(error)))
+        why = error.finding if isinstance(error, Unsound) else _no_answer(str(error))
+        told = (*listed, why)
         return seen.model_copy(update={"inconclusive": True, "findings": told})
 
 

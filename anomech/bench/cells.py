@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anomech.bench.parts import parts_of
+from anomech.bench.subjects import Subject
 from anomech.bench.suite import (
     ConditionSpec,
     NetworkSpec,
@@ -17,7 +18,6 @@ from anomech.bench.suite import (
     architecture_of,
     recipe_of,
 )
-from anomech.bench.zoo import Subject
 from anomech.kernel.errors import ConfigError
 from anomech.records.scorecards import Role
 

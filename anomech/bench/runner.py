@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from anomech.audit.load.provenance import now
 from anomech.audit.write.folder import locked
 from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
-from anomech.bench.machine import hardware, versions
+from anomech.bench.ledger import TOP, open_ledger
 from anomech.bench.parts import parts_of
 from anomech.bench.places import CARD, Bench
 from anomech.bench.scene import Material, check_sizes
@@ -32,8 +31,6 @@ from anomech.report.board.leaderboard import render_leaderboard
 from anomech.report.board.markdown import markdown
 from anomech.report.board.spreadsheet import comma_separated, comma_separated_over_cases
 from anomech.storage.code import NUMBERLESS, code_digest
-
-TOP = "bench.json"
 
 Piece = TypeVar("Piece")
 
@@ -94,7 +91,7 @@ def run_suite(
     with locked(out):
         before = _opened(out, suite, everything)
         write_text(out / "suite.yaml", as_yaml(suite))
-        ledger = _ledger(bench, everything, before, clock)
+        ledger = open_ledger(bench, everything, before, clock)
         write_record(out / TOP, ledger.now())
 
         def kept(card: Scorecard) -> None:
@@ -109,65 +106,6 @@ def run_suite(
                 _written(bench, everything, ledger.now(), compared=False)
             raise
         return _written(bench, everything, ledger.now(), compared=True)
-
-
-@dataclass(frozen=True)
-class _Ledger:
-    """The top record while cells come in: a bench that is killed has told how far it was.
-
-    Attributes:
-        out: folder of the bench.
-        run: the record as this invocation began.
-        clock: when that was.
-        statuses: of the cells that have a card, by id.
-    """
-
-    out: Path
-    run: BenchRun
-    clock: float
-    statuses: dict[str, str]
-
-    def lacks(self, cell: Cell) -> bool:
-        """Whether a cell has no answer yet; one that failed is tried again."""
-        return self.statuses.get(cell.id, "failed") == "failed"
-
-    def enter(self, card: Scorecard) -> None:
-        """Count a card and write the record."""
-        self.statuses[card.id] = card.status
-        write_record(self.out / TOP, self.now())
-
-    def now(self) -> BenchRun:
-        """The record as it stands."""
-        failed = sum(status == "failed" for status in self.statuses.values())
-        return self.run.model_copy(
-            update={
-                "seconds": self.run.seconds + time.monotonic() - self.clock,
-                "done": len(self.statuses) - failed,
-                "failed": failed,
-            }
-        )
-
-
-def _ledger(
-    bench: Bench, everything: Sequence[Cell], before: BenchRun | None, clock: float
-) -> _Ledger:
-    """What is done already, by the cards that are there."""
-    suite = bench.suite
-    run = BenchRun(
-        suite=suite.name,
-        title=suite.title,
-        description=suite.description,
-        status="running",
-        started=before.started if before else now(),
-        seconds=before.seconds if before else 0.0,
-        cells=len(everything),
-        done=0,
-        failed=0,
-        versions=versions(),
-        hardware=hardware(suite.device),
-    )
-    cards = ((cell.id, bench.card(cell)) for cell in everything)
-    return _Ledger(bench.out, run, clock, {name: card.status for name, card in cards if card})
 
 
 def _opened(out: Path, suite: Suite, everything: Sequence[Cell]) -> BenchRun | None:

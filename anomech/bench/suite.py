@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from anomech.audit.plan import resolved_detector
-from anomech.bench.zoo import Subject
+from anomech.bench.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError

@@ -12,6 +12,7 @@ import typer
 
 from anomech.cli.console import progress, warn
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHERE,
     Backdoorbench,
@@ -55,7 +56,27 @@ class FailOn(StrEnum):
     flag = "flag"
 
 
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Run folder.",
+        show_default="runs/audit-NAME-CODE, one for each plan",
+        rich_help_panel=WHERE,
+    ),
+]
+Strictness = Annotated[
+    FailOn,
+    typer.Option(
+        "--fail-on",
+        help="From what on the exit code is 1: a finding of high severity, or any flag.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
 def audit(
+    ctx: typer.Context,
     model: Factory = "",
     weights: Weights = "",
     weights_key: WeightsKey = "",
@@ -71,14 +92,7 @@ def audit(
     seed: Seed = None,
     plan: PlanFile = None,
     settings: Settings = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder.",
-            show_default="runs/audit-NAME-CODE, one for each plan",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
+    out: RunFolder = None,
     workers: Workers = None,
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
@@ -86,13 +100,7 @@ def audit(
     sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
-    fail_on: Annotated[
-        FailOn,
-        typer.Option(
-            help="From what on the exit code is 1: a finding of high severity, or any flag.",
-            rich_help_panel=WHERE,
-        ),
-    ] = FailOn.finding,
+    fail_on: Strictness = FailOn.finding,
 ) -> None:
     """Judge inputs of a model against examples you trust, and write a report.
 
@@ -121,7 +129,9 @@ def audit(
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = reading_processes(workers)
     chosen = chosen_engine(engine, engine_settings or [])
-    raise typer.Exit(_run(resolved, out or _folder(resolved), fail_on, readers, chosen))
+    folder = out or _folder(resolved)
+    keep_details_in(ctx, folder)
+    raise typer.Exit(_run(resolved, folder, fail_on, readers, chosen))
 
 
 def _folder(plan: "Plan") -> Path:

@@ -19,48 +19,55 @@ FAILED = 3
 WHAT, WHERE = "What to run", "Where things are"
 
 
+SuiteName = Annotated[
+    str, typer.Argument(metavar="[SUITE]", help="Name of a suite, or a YAML file.")
+]
+Listed = Annotated[bool, typer.Option("--list", help="List the suites that come with the package.")]
+Cells = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Cells to run, such as '*BadNets*' or '*/knn'; may be given again.",
+        rich_help_panel=WHAT,
+    ),
+]
+SuiteSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any option of the suite, such as seeds=0,1; may be given again.",
+        rich_help_panel=WHAT,
+    ),
+]
+BenchFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the bench.", show_default="runs/bench-SUITE", rich_help_panel=WHERE
+    ),
+]
+Zoo = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of trained networks; suites share it.",
+        show_default="zoo, beside the folder of the bench",
+        rich_help_panel=WHERE,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(envvar="ANOMECH_DATA", help="Folder of data sets.", rich_help_panel=WHERE),
+]
+
+
 def bench(
-    suite: Annotated[
-        str, typer.Argument(metavar="[SUITE]", help="Name of a suite, or a YAML file.")
-    ] = "",
-    listed: Annotated[
-        bool, typer.Option("--list", help="List the suites that come with the package.")
-    ] = False,
-    cells: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Cells to run, such as '*BadNets*' or '*/knn'; may be given again.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any option of the suite, such as seeds=0,1; may be given again.",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the bench.", show_default="runs/bench-SUITE", rich_help_panel=WHERE
-        ),
-    ] = None,
-    zoo: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of trained networks; suites share it.",
-            show_default="zoo, beside the folder of the bench",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(envvar="ANOMECH_DATA", help="Folder of data sets.", rich_help_panel=WHERE),
-    ] = None,
+    suite: SuiteName = "",
+    listed: Listed = False,
+    cells: Cells = None,
+    settings: SuiteSettings = None,
+    out: BenchFolder = None,
+    zoo: Zoo = None,
+    data: Data = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
 ) -> None:

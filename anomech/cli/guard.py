@@ -8,24 +8,30 @@ the command's own.
 import errno
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from anomech.cli.console import PIPE_CLOSED, warn
-from anomech.kernel.errors import AnomechError, said, shortened
+from anomech.kernel.errors import AnomechError, said, shortened, stop
 
 INTERRUPTED = 130
 BAD_INPUT = 2
 UNEXPECTED = 4
 """Exit code of an error that this program did not expect."""
+
+FOLDER = "anomech.folder"
+"""Where a command notes its run folder in the context that all commands share."""
 
 COMMAND_LINE: type[Exception] = next(
     cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException"
@@ -38,12 +44,33 @@ class GuardedGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
-        with _answered(debug=bool(ctx.params.get("debug"))):
+        with _stopped_by_hand(), _answered(ctx):
             return super().invoke(ctx)
 
 
+def keep_details_in(ctx: typer.Context, folder: Path) -> None:
+    """Say which run folder the details of an unexpected error belong to, once it holds a run."""
+    ctx.meta[FOLDER] = folder
+
+
 @contextmanager
-def _answered(*, debug: bool) -> Iterator[None]:
+def _stopped_by_hand() -> Iterator[None]:
+    """Let Ctrl-C be told from a `KeyboardInterrupt` of a stranger's code."""
+    before = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _answered(ctx: Any) -> Iterator[None]:
+    debug = bool(ctx.params.get("debug"))
     try:
         yield
     except KeyboardInterrupt:
@@ -67,24 +94,36 @@ def _answered(*, debug: bool) -> Iterator[None]:
         if isinstance(error, SystemExit) and error.code == PIPE_CLOSED:
             raise
         _trace(debug)
-        warn(_surprise(error), label="error")
+        warn(_surprise(error, ctx.meta.get(FOLDER)), label="error")
         raise typer.Exit(UNEXPECTED) from None
 
 
-def _surprise(error: BaseException) -> str:
+def _surprise(error: BaseException, folder: Path | None) -> str:
     """One sentence about an error that nobody foresaw, and where its details are."""
     what = f"{type(error).__name__}: {said(error)}"
     if isinstance(error, MemoryError):
         return "there is not enough memory; use a smaller --memory, --workers 0 or another machine."
     if isinstance(error, SystemExit):
         what = f"code of the model or of its data ended the program (SystemExit {said(error)})"
-    place = _details()
+    place = _details(folder)
     where = "run again with --debug" if place is None else f"see {place}"
     return f"it stopped unexpectedly, {what}; for details {where}, and report it if it is a fault."
 
 
-def _details() -> str | None:
-    """Path of a new file with the traceback of the error at hand; None if none can be written."""
+def _details(folder: Path | None) -> str | None:
+    """Path of a file with the traceback of the error at hand; None if none can be written.
+
+    It lies in the run folder if there is one, and otherwise among the system's temporary files.
+    """
+    text = f"anomech {version('anomech')}, Python {platform.python_version()}\n"
+    text += traceback.format_exc()
+    if folder is not None and (folder / "plan.yaml").is_file():
+        from anomech.audit.write.folder import ERROR
+        from anomech.records import write_text
+
+        with suppress(AnomechError):
+            write_text(folder / ERROR, text)
+            return str(folder / ERROR)
     with (
         suppress(OSError),
         tempfile.NamedTemporaryFile(
@@ -96,8 +135,7 @@ def _details() -> str | None:
             suffix=".txt",
         ) as file,
     ):
-        file.write(f"anomech {version('anomech')}, Python {platform.python_version()}\n")
-        file.write(traceback.format_exc())
+        file.write(text)
         return file.name
     return None
 

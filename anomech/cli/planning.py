@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 FLAGSHIP = "detectors.functional_attribution"
 
+FAST: dict[str, Any] = {f"{FLAGSHIP}.tracer": "last_layer", f"{FLAGSHIP}.twins.rungs": 0}
+"""What `--fast` sets: no pass backward, and no copies that go on learning."""
+
 ROLES = ("images", "labels", "ids")
 """Arrays that `--key` names."""
 
@@ -52,7 +55,7 @@ def asked(
         "sensitivity.asked": sensitivity,
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
-        f"{FLAGSHIP}.tracer": "last_layer" if fast else None,
+        **(FAST if fast else {}),
     }
     return {name: value for name, value in named.items() if value not in ("", None)}
 

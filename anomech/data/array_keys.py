@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from anomech.data.remarks import Remark
+from anomech.data.remarks import FileRemark
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import DataError, shortened
 
@@ -37,7 +37,7 @@ class Sketch(NamedTuple):
 
 def chosen_keys(
     arrays: Mapping[str, Sketch], given: Keys, file: str
-) -> tuple[Keys, tuple[Remark, ...]]:
+) -> tuple[Keys, tuple[FileRemark, ...]]:
     """The arrays to read, and what to say of the choice.
 
     Args:
@@ -63,8 +63,8 @@ def chosen_keys(
     return Keys(images, labels, given.ids or ("ids" if "ids" in arrays else "")), remarks
 
 
-def _found(images: str) -> Remark:
-    return Remark("array found by its shape", 1, images, judged=True)
+def _found(images: str) -> FileRemark:
+    return FileRemark("array found by its shape", 1, images, judged=True)
 
 
 def _only_images(arrays: Mapping[str, Sketch], file: str) -> str:

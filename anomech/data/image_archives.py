@@ -21,7 +21,7 @@ from anomech.data.archive import read_archive
 from anomech.data.array_files import ArrayFile, stamp
 from anomech.data.array_keys import BY_NAME, REMEDY, Keys, Sketch, chosen_keys
 from anomech.data.compact import Texts, packed
-from anomech.data.remarks import Remark
+from anomech.data.remarks import FileRemark
 from anomech.kernel.errors import DataError, shortened
 
 MAX_BYTES = 2**32
@@ -42,7 +42,7 @@ class ArchivedImages(NamedTuple):
     images: np.ndarray | ArrayFile
     labels: np.ndarray | None = None
     ids: Texts | None = None
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[FileRemark, ...] = ()
 
 
 class _Header(NamedTuple):

@@ -12,7 +12,7 @@ from anomech.data.compact import Texts
 from anomech.data.fitting import AS_IS, Fit
 from anomech.data.image_files import Files, decode_files, measure_files
 from anomech.data.image_search import Found
-from anomech.data.remarks import Counted, Remark
+from anomech.data.remarks import Counted, FileRemark
 from anomech.data.workers import in_order
 from anomech.kernel.errors import DataError, shortened
 from anomech.kernel.types import Progress
@@ -74,7 +74,7 @@ def measured(
     fit: Fit,
     progress: Progress,
     workers: int,
-) -> tuple[ImageFolder, tuple[Remark, ...]]:
+) -> tuple[ImageFolder, tuple[FileRemark, ...]]:
     """Measure image files; only headers are read.
 
     Args:

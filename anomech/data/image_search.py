@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from anomech.data.compact import Texts, packed
-from anomech.data.remarks import Counted, Remark
+from anomech.data.remarks import Counted, FileRemark
 from anomech.kernel.errors import DataError, shortened
 
 SUFFIXES = (
@@ -61,7 +61,7 @@ class Found(NamedTuple):
     names: Texts
     labels: np.ndarray | None
     class_names: tuple[str, ...] | None
-    remarks: tuple[Remark, ...]
+    remarks: tuple[FileRemark, ...]
 
 
 def find_images(root: Path) -> Found:

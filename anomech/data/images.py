@@ -22,7 +22,7 @@ from anomech.data.fitting import AS_IS, Fit
 from anomech.data.image_checks import checked_ids, checked_labels, frozen
 from anomech.data.image_files import to_channels
 from anomech.data.image_folder import ImageFolder
-from anomech.data.remarks import Remark
+from anomech.data.remarks import FileRemark
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import About, Preview
 
@@ -52,7 +52,7 @@ class ImageExamples:
     pixels: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     rows: np.ndarray = field(repr=False)
     known: DigestTable = field(repr=False)
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[FileRemark, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -185,7 +185,7 @@ def of_source(
     *,
     channels: int | None = None,
     fit: Fit = AS_IS,
-    remarks: tuple[Remark, ...] = (),
+    remarks: tuple[FileRemark, ...] = (),
 ) -> ImageExamples:
     """Examples from whatever gives rows of an array of images.
 
@@ -210,7 +210,7 @@ def of_source(
         height, width = fit.size(height, width, "the array")
         steps += (fit.batch,)
     if layout.remark:
-        remarks += (Remark(layout.remark, count, "the array", judged=True, picture=True),)
+        remarks += (FileRemark(layout.remark, count, "the array", judged=True, picture=True),)
     return ImageExamples(
         ids=checked_ids(ids, count),
         shape=(height, width, channels or found),

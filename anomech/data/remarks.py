@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
-class Remark:
+class FileRemark:
     """Something that happened to a number of files or arrays.
 
     Attributes:
@@ -29,10 +29,10 @@ class Remarked(Protocol):
     """Examples that say what was noticed when they were read."""
 
     @property
-    def remarks(self) -> tuple[Remark, ...]: ...
+    def remarks(self) -> tuple[FileRemark, ...]: ...
 
 
-def remarks_of(examples: object) -> tuple[Remark, ...]:
+def remarks_of(examples: object) -> tuple[FileRemark, ...]:
     """The remarks on examples; none if their reader makes none."""
     return examples.remarks if isinstance(examples, Remarked) else ()
 
@@ -50,16 +50,16 @@ class Counted:
         before, first = self._found.get((what, judged, picture), (0, name))
         self._found[what, judged, picture] = (before + count, first)
 
-    def remarks(self) -> tuple[Remark, ...]:
+    def remarks(self) -> tuple[FileRemark, ...]:
         """What was counted, the most frequent first."""
         made = [
-            Remark(what, count, example, judged, picture)
+            FileRemark(what, count, example, judged, picture)
             for (what, judged, picture), (count, example) in self._found.items()
         ]
         return tuple(sorted(made, key=lambda each: (-each.count, each.what)))
 
 
-def merged(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+def merged(remarks: Iterable[FileRemark]) -> tuple[FileRemark, ...]:
     """Remarks of several places as those of one."""
     counted = Counted()
     for each in remarks:

@@ -14,8 +14,10 @@ messages are strangers' words: `shortened` and `shown` keep them short, and ever
 to `LONGEST` once more where it is made.
 """
 
+import signal
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 LONGEST = 1000
 """Characters of a message."""
@@ -102,11 +104,21 @@ class Inconclusive(AnomechError):
     exit_code = 3
 
 
+class Stopped(KeyboardInterrupt):
+    """A real Ctrl-C, where `stop` answers it; code that is not ours raises only its base."""
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Answers the signal of Ctrl-C for a command, in place of Python's own handler."""
+    raise Stopped
+
+
 def answered(call: Callable[[], Answer], refusal: Callable[[str], AnomechError]) -> Answer:
     """What a call into code that is not ours returns.
 
     Such code may raise anything. `sys.exit(0)` in it would end the whole command as if all were
-    well, so everything but Ctrl-C becomes an error of ours.
+    well, so everything but Ctrl-C becomes an error of ours. A `KeyboardInterrupt` that it raises by
+    itself can be told from Ctrl-C only where `stop` answers the signal; elsewhere it goes on.
 
     Args:
         call: runs it.
@@ -114,7 +126,9 @@ def answered(call: Callable[[], Answer], refusal: Callable[[str], AnomechError])
     """
     try:
         return call()
-    except (AnomechError, KeyboardInterrupt):
+    except (AnomechError, Stopped):
         raise
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is not stop:
+            raise
         raise refusal(f"{type(error).__name__}: {said(error)}") from error

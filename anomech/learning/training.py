@@ -117,7 +117,6 @@ def train(
         initialize(network, seed)
     device = next(network.parameters()).device
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    targets = torch.from_numpy(labels)
     size = min(recipe.batch, len(labels))
     steps = recipe.epochs * (len(labels) // size)
     optimizer = _optimizer(network, recipe)
@@ -128,9 +127,7 @@ def train(
         order = rng.permutation(len(labels))[: len(labels) // size * size]
         total = torch.zeros((), device=device)
         for chosen in order.reshape(-1, size):
-            inputs = augmented(as_float(images[chosen]), recipe.augment, rng).to(device)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-            batch = Batch(inputs, targets[chosen].to(device), chosen, rng)
+            batch = _batch(images, labels, chosen, recipe.augment, rng, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                 loss = objective(network, batch)
             optimizer.zero_grad(set_to_none=True)
@@ -146,6 +143,20 @@ def train(
             )
         noted(float(total) * size / len(order))
     return network.eval()
+
+
+def _batch(
+    images: np.ndarray,
+    labels: np.ndarray,
+    chosen: np.ndarray,
+    augment: str,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> Batch:
+    """The chosen examples, augmented, where and as the network takes them."""
+    inputs = augmented(as_float(images[chosen]), augment, rng).to(device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    return Batch(inputs, torch.from_numpy(labels)[chosen].to(device), chosen, rng)
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -174,6 +174,7 @@ class Provenance(Record):
     model: str
     """Fingerprint of the model's tensors."""
     parameters: int
+    """Numbers in the model's parameters and buffers."""
     watched: int
     reference: str
     """Hash of the trusted examples' digests."""

@@ -14,47 +14,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.roles.task import (
-    Ability,
-    Activations,
-    DifferentiableInputs,
-    Features,
-    Layers,
-    Logits,
-    Preparation,
-    Remark,
-    Stamping,
-    Training,
-    Variations,
-)
+from anomech.roles.task import Ability, Remark
 from anomech.storage.state import pack, unpack
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
 from anomech.tasks._openings import opened, openings
-from anomech.tasks._outputs import (
-    LABELS,
-    Outputs,
-    check_finite,
-    kind_of,
-    response_of,
-)
+from anomech.tasks._outputs import LABELS, Outputs, check_finite, response_of
 from anomech.tasks._planting import TRIGGERS, stamped
-from anomech.tasks._sighting import (
-    Sighting,
-    check_precision,
-    remarks,
-    scaled,
-    spread_over,
-)
-from anomech.tasks._twin import converted, twin
-from anomech.tasks._varying import amplified, corrupted, mixed
-from anomech.tasks._watching import watched_parameters
-
-ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Variations, Stamping),
-)
-"""Abilities of every image classifier."""
+from anomech.tasks._preparing import abilities, prepare
+from anomech.tasks._sighting import Sighting, check_precision, remarks, spread_over
+from anomech.tasks._twin import converted, overlaid
+from anomech.tasks._varying import amplified, corrupted, in_range, mixed, nearest_images
+from anomech.tasks._watching import watched_modules, watched_parameters
 
 FEW, MANY = 8, 256
 """Trusted images by which the head is found, and by which the kind of outputs is told."""
@@ -107,13 +78,7 @@ class ImageClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; losses of training if classes exclude others."""
-        given: set[Ability] = {*ALWAYS}
-        seen = self._known
-        if seen is None or seen.head is not None:
-            given.add(Features)
-        if seen is None or seen.kind not in LABELS:
-            given.add(Training)
-        return frozenset(given)
+        return abilities(self._known)
 
     @property
     def network(self) -> nn.Module:
@@ -154,18 +119,10 @@ class ImageClassifier:
         """
         few = self._images(examples.load(spread_over(len(examples), FEW)))
         many = Subset(examples, spread_over(len(examples), MANY))
-        kind, seen = self.outputs, self._network.sighted(few, "logits")
-        fresh = replace(self, seen=seen)
-        batches = [many.load(places) for places in fresh.passes(many)]
-        if kind == "auto":
-            run, layout = self._network.scores, seen.layout
-            kind = kind_of(torch.cat([run(self._images(batch), layout) for batch in batches]))
-        if kind != "logits":
-            seen = self._network.sighted(few, kind)
-            fresh = replace(self, seen=seen)
-        check_precision(seen, self.precision)
-        log_odds = torch.cat([fresh.respond({}, batch).log_odds for batch in batches])
-        return replace(self, seen=scaled(seen, log_odds))
+        seen = self._network.sighted(few, "logits")
+        passes = replace(self, seen=seen).passes(many)
+        batches = [self._images(many.load(places)) for places in passes]
+        return replace(self, seen=prepare(self._network, few, batches, self.outputs, seen))
 
     def knowledge(self) -> Any:
         """See `anomech.roles.task.Preparation.knowledge`."""
@@ -178,12 +135,7 @@ class ImageClassifier:
 
     def layers(self) -> Mapping[str, nn.Module]:
         """The network and modules that own a watched parameter themselves; tied ones all."""
-        tensors = {tensor.data_ptr() for tensor in self.watched.values()}
-        return {
-            name: module
-            for name, module in self.network.named_modules()
-            if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
-        }
+        return watched_modules(self.network, self.watched)
 
     def precise(self) -> "ImageClassifier":
         """The same task in float32."""
@@ -205,11 +157,7 @@ class ImageClassifier:
 
     def with_(self, overlay: Overlay) -> "ImageClassifier":
         """See `anomech.roles.task.Task.with_`."""
-        other = twin(self.model, self._device)
-        named = dict(other.named_parameters()) | dict(other.named_buffers())
-        for name, tensor in overlay.items():
-            named[name].data = tensor.detach().to(named[name])
-        return replace(self, model=other)
+        return replace(self, model=overlaid(self.model, self._device, overlay))
 
     def state(self) -> Mapping[str, Tensor]:
         """See `anomech.roles.task.Task.state`."""
@@ -224,22 +172,16 @@ class ImageClassifier:
         """The class itself."""
         return answers
 
-    def group_words(self, groups: Tensor) -> list[str]:
-        """As `words`."""
-        return self.words(groups)
-
     def agrees(self, answers: Tensor, labels: np.ndarray) -> Tensor:
         """Whether the predicted class is the labeled one."""
         return answers.cpu() == torch.tensor(labels)
 
-    def words(self, answers: Tensor) -> list[str]:
+    def words(self, answers: Tensor | np.ndarray) -> list[str]:
         """Class names, or class indices where no names are known."""
         names = self.class_names
         return [names[i] if i < len(names) else str(i) for i in answers.tolist()]
 
-    def label_words(self, labels: np.ndarray) -> list[str]:
-        """As `words`."""
-        return self.words(torch.tensor(labels))
+    group_words = label_words = words
 
     def targets(self, labels: np.ndarray) -> Tensor:
         """Labels as a tensor on the model's device."""
@@ -275,14 +217,8 @@ class ImageClassifier:
         logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
         return response._replace(logits=logits)
 
-    def project(self, points: Tensor) -> Tensor:
-        """Pixels cut to [0, 1]."""
-        return points.clamp(0, 1)
-
-    def realize(self, points: Tensor, batch: Any) -> np.ndarray:
-        """Images uint8 `[batch, h, w, c]` of the nearest gray levels."""
-        pixels = (self.project(points.detach()) * 255).round().to(torch.uint8)
-        return pixels.permute(0, 2, 3, 1).cpu().numpy()
+    project = staticmethod(in_range)
+    realize = staticmethod(nearest_images)
 
     def points(self) -> Sequence[str]:
         """See `anomech.roles.task.Activations.points`."""
@@ -299,26 +235,16 @@ class ImageClassifier:
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
-    def mixed(self, batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
-        """See `anomech.roles.task.Variations.mixed`: means of pixels."""
-        return mixed(batch, others, share)
+    mixed = staticmethod(mixed)
+    corrupted = staticmethod(corrupted)
+    amplified = staticmethod(amplified)
 
-    def corrupted(self, batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-        """See `anomech.roles.task.Variations.corrupted`: Gaussian noise."""
-        return corrupted(batch, severity, rng)
-
-    def amplified(self, batch: np.ndarray, factor: float) -> np.ndarray:
-        """See `anomech.roles.task.Variations.amplified`: pixels are multiplied."""
-        return amplified(batch, factor)
+    stamped = staticmethod(stamped)
 
     @property
     def triggers(self) -> Sequence[str]:
         """A patch, a blended picture and a warp."""
         return tuple(TRIGGERS)
-
-    def stamped(self, batch: np.ndarray, trigger: str, where: np.ndarray) -> np.ndarray:
-        """See `anomech.roles.task.Stamping.stamped`."""
-        return stamped(batch, trigger, where)
 
     @cached_property
     def _device(self) -> torch.device:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anomech.kernel.errors import ModelError, said
+from anomech.kernel.errors import ModelError, answered
+from anomech.kernel.types import Overlay
 
 WRAPPERS = {
     "DataParallel": "module",
@@ -47,6 +48,15 @@ def twin(model: nn.Module, device: torch.device) -> nn.Module:
             if isinstance(value, Tensor) and value.grad_fn is not None:
                 memo[id(value)] = _moved(name, value, device)
     return _inside_unwrapped(_copied(model, memo))
+
+
+def overlaid(model: nn.Module, device: torch.device, overlay: Overlay) -> nn.Module:
+    """A twin with other tensors laid over it for good."""
+    other = twin(model, device)
+    named = dict(other.named_parameters()) | dict(other.named_buffers())
+    for name, tensor in overlay.items():
+        named[name].data = tensor.detach().to(named[name])
+    return other
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -89,16 +99,20 @@ def _moved(name: str, tensor: Tensor, device: torch.device) -> Tensor:
 
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
     try:
-        return copy.deepcopy(model, dict(memo))
-    except Exception:  # whatever a user's attribute raises, it may still be shared
-        memo |= _uncopied(model, memo)
-    try:
-        return copy.deepcopy(model, memo)
-    except Exception as error:
-        raise ModelError(
-            f"the model cannot be copied ({type(error).__name__}: {said(error)}), and the original "
-            "must not be changed; keep what cannot be copied out of its modules."
-        ) from error
+        return _deep(model, dict(memo))
+    except ModelError:  # whatever a user's attribute raises, it may still be shared
+        return _deep(model, memo | _uncopied(model, memo))
+
+
+def _deep(value: Any, memo: dict[int, Any]) -> Any:
+    """A deep copy, which runs code of the copied when it says how it is copied."""
+    return answered(
+        lambda: copy.deepcopy(value, memo),
+        lambda what: ModelError(
+            f"the model cannot be copied ({what}), and the original must not be changed; keep what "
+            "cannot be copied out of its modules."
+        ),
+    )
 
 
 def _uncopied(model: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
@@ -110,7 +124,7 @@ def _uncopied(model: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
             if name in known:
                 continue
             try:
-                copy.deepcopy(value, dict(memo))
-            except Exception:
+                _deep(value, dict(memo))
+            except ModelError:
                 shared[id(value)] = value
     return shared

@@ -1,26 +1,41 @@
-"""Other images made from images, all uint8 `[batch, h, w, c]`."""
+"""Other images made from images, uint8 `[batch, h, w, c]`, and images of points between them."""
+
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)
 """Standard deviation of the noise by severity, of pixels in [0, 1]: the Gaussian noise of
 ImageNet-C (Hendrycks and Dietterich 2019)."""
 
 
-def mixed(images: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+def mixed(batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
     """Weighted means, to which each other image gives this share."""
-    return _bytes(images.astype(np.float32) * (1 - share) + others.astype(np.float32) * share)
+    return _bytes(batch.astype(np.float32) * (1 - share) + others.astype(np.float32) * share)
 
 
-def corrupted(images: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
+def corrupted(batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
     """Images with Gaussian noise of a severity from 1 to 5."""
-    noise = rng.standard_normal(images.shape, dtype=np.float32)
-    return _bytes(images + 255 * NOISE[severity - 1] * noise)
+    noise = rng.standard_normal(batch.shape, dtype=np.float32)
+    return _bytes(batch + 255 * NOISE[severity - 1] * noise)
 
 
-def amplified(images: np.ndarray, factor: float) -> np.ndarray:
+def amplified(batch: np.ndarray, factor: float) -> np.ndarray:
     """Every pixel multiplied, and cut off at white."""
-    return _bytes(images.astype(np.float32) * factor)
+    return _bytes(batch.astype(np.float32) * factor)
+
+
+def in_range(points: Tensor) -> Tensor:
+    """Pixels `[batch, c, h, w]` cut to [0, 1]."""
+    return points.clamp(0, 1)
+
+
+def nearest_images(points: Tensor, batch: Any) -> np.ndarray:
+    """Images of the nearest gray levels; nothing of the batch is kept but what points hold."""
+    levels = (in_range(points.detach()) * 255).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -40,3 +40,13 @@ def watched_parameters(
             f"(such as {some}); use all, last or a glob of their names."
         )
     return chosen
+
+
+def watched_modules(network: nn.Module, watched: Mapping[str, Tensor]) -> dict[str, nn.Module]:
+    """The network and modules that own a watched parameter themselves; tied ones all."""
+    tensors = {tensor.data_ptr() for tensor in watched.values()}
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if not name or any(p.data_ptr() in tensors for p in module.parameters(recurse=False))
+    }

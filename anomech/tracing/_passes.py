@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from anomech.kernel.errors import ModelError, answered
 from anomech.kernel.types import Response
 from anomech.roles.task import Layers, Task, able
 from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
@@ -242,10 +243,11 @@ class _Watch:
     ) -> None:
         """Features from repeating the call for each example."""
         try:
-            found = _replay(
-                module, inputs, named, gradient.detach(), self.replayed, self.sides, self.seen.count
+            given = (module, inputs, named, gradient.detach())
+            found = answered(
+                partial(_replay, *given, self.replayed, self.sides, self.seen.count), ModelError
             )
-        except (RuntimeError, ValueError, NotImplementedError):  # what `vmap` cannot map
+        except ModelError:  # what `vmap` cannot map, and whatever the module raises there
             self.seen.missed |= set(self.replayed.values())
             return
         for local, rows in found.items():

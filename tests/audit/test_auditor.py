@@ -74,7 +74,7 @@ def test_an_unhealthy_tracer_makes_every_verdict_inconclusive(world):
 
 
 def test_verdicts_do_not_depend_on_how_inputs_are_chunked(world, monkeypatch):
-    fitted = Auditor(budget=0.05).fit(world.task, world.trusted)
+    fitted = Auditor(budget=0.05, options={"twins": {"rungs": 0}}).fit(world.task, world.trusted)
     inputs = Subset(world.planted, np.arange(20))
     seen = []
     whole = fitted.score(inputs)

@@ -53,8 +53,9 @@ def test_batch_control_bounds_the_share_of_false_flags():
 
 def test_the_detector_takes_the_control(digits_world):
     world = digits_world
-    per_input = Auditor(budget=0.05).fit(world.task, world.trusted)
-    batch = Auditor(budget=0.05, control="batch").fit(world.task, world.trusted)
+    options = {"twins": {"rungs": 0}}
+    per_input = Auditor(options=options, budget=0.05).fit(world.task, world.trusted)
+    batch = Auditor(options=options, budget=0.05, control="batch").fit(world.task, world.trusted)
     loose = {row.id for row in per_input.score(world.clean) if row.decision == "flag"}
     strict = {row.id for row in batch.score(world.clean) if row.decision == "flag"}
     assert strict <= loose

@@ -1,7 +1,7 @@
 """Findings about all answers together, and about files."""
 
 from anomech.audit.probing import answers, files
-from anomech.data.remarks import Remark
+from anomech.data.remarks import FileRemark
 
 
 def test_a_shift_names_the_class_and_the_counts_and_never_fails_a_build():
@@ -18,9 +18,9 @@ def test_a_shift_names_the_class_and_the_counts_and_never_fails_a_build():
 def test_files_are_told_by_reason():
     class Examples:
         remarks = (
-            Remark("AVIF pictures, which are not read", 3, "a.avif", picture=True),
-            Remark("hidden or system files", 1, ".x"),
-            Remark("whose metadata ask to turn them", 2, "b.jpg", judged=True, picture=True),
+            FileRemark("AVIF pictures, which are not read", 3, "a.avif", picture=True),
+            FileRemark("hidden or system files", 1, ".x"),
+            FileRemark("whose metadata ask to turn them", 2, "b.jpg", judged=True, picture=True),
         )
 
     left_out, converted = files.probe("inputs", Examples())

@@ -59,9 +59,17 @@ def test_a_small_class_of_unusual_examples_is_not_judged_and_a_large_one_is():
     groups = torch.tensor([0] * 40 + [1] * 40 + [2] * 4)
     p_values = torch.linspace(0.02, 1, 84, dtype=torch.float64)
     p_values[-4:] = 0.01
-    assert coverage.misjudged(p_values, groups, anchors, 0.01).tolist() == [2]
+    assert coverage.misjudged(p_values, groups, anchors).tolist() == [2]
     p_values[:40] = 0.01
-    assert coverage.misjudged(p_values, groups, anchors, 0.01).tolist() == [2]
+    assert coverage.misjudged(p_values, groups, anchors).tolist() == [2]
+
+
+def test_a_dozen_slightly_unusual_examples_are_enough_to_see_it():
+    """Three of twelve below 5 % are no proof by number; that all are low is."""
+    anchors = groups = torch.tensor([0] * 40 + [1] * 40 + [2] * 12)
+    p_values = torch.full((92,), 0.5, dtype=torch.float64)
+    p_values[-12:] = torch.linspace(0.02, 0.3, 12, dtype=torch.float64)
+    assert coverage.misjudged(p_values, groups, anchors).tolist() == [2]
 
 
 def test_chance_alone_names_few_small_classes():
@@ -71,7 +79,7 @@ def test_chance_alone_names_few_small_classes():
     groups, named, runs = torch.full((6,), 3), 0, 2000
     for _ in range(runs):
         p_values = torch.rand(6, generator=generator, dtype=torch.float64)
-        named += len(coverage.misjudged(p_values, groups, anchors, 0.01))
+        named += len(coverage.misjudged(p_values, groups, anchors))
     assert named / runs <= 0.01 + 3 * (0.01 / runs) ** 0.5
 
 

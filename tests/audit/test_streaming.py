@@ -31,9 +31,14 @@ from anomech.records import Run, Verdict, read_findings, read_record, read_rows
 CHUNK = 16
 
 
+CHEAP = {"twins": {"rungs": 1, "steps": 6}}
+"""Options of the default detector: a twin is there, and has few lessons."""
+
+
 def plan(lead="functional_attribution", **changed):
+    options = CHEAP if lead == "functional_attribution" else {}
     return from_mapping(
-        {"lead": lead, "detectors": {lead: {}}, "budget": 0.05, "chunk": CHUNK, **changed}
+        {"lead": lead, "detectors": {lead: options}, "budget": 0.05, "chunk": CHUNK, **changed}
     )
 
 
@@ -62,7 +67,7 @@ def test_an_audit_gives_what_the_library_gives_at_once(loaded, tmp_path, control
     monkeypatch.setattr(auditor_module, "CHUNK", CHUNK)
     run = judge(plan(control=control), loaded, tmp_path, silent)
     rows = read_rows(tmp_path / "verdicts.jsonl", Verdict)
-    fitted = Auditor(budget=0.05, control=control).fit(loaded.task, loaded.reference)
+    fitted = Auditor(options=CHEAP, budget=0.05, control=control).fit(loaded.task, loaded.reference)
     at_once = fitted.score(loaded.inputs)
     numbers = {row.id: row.mechanism for row in rows}
     assert rows == [row.model_copy(update={"mechanism": numbers[row.id]}) for row in at_once]
@@ -76,7 +81,7 @@ def test_an_audit_gives_what_the_library_gives_at_once(loaded, tmp_path, control
 def test_an_audit_within_classes_says_who_was_judged_by_whom(loaded, tmp_path):
     run = judge(plan(per_class=True), loaded, tmp_path, silent)
     assert read_record(tmp_path / "run.json", Run) == run
-    fitted = Auditor(budget=0.05, per_class=True).fit(loaded.task, loaded.reference)
+    fitted = Auditor(options=CHEAP, budget=0.05, per_class=True).fit(loaded.task, loaded.reference)
     rows = fitted.score(loaded.inputs)
     sizes = fitted.calibrated.strata.sizes
     assert len(sizes) > 1
@@ -94,7 +99,9 @@ def test_false_discovery_control_says_where_it_is_blind(loaded, tmp_path):
     (found,) = [
         one for one in read_findings(tmp_path / "findings.json") if one.code == "batch-blind"
     ]
-    calibration = len(Auditor(budget=0.02).fit(loaded.task, loaded.reference).calibrated.groups)
+    calibration = len(
+        Auditor(options=CHEAP, budget=0.02).fit(loaded.task, loaded.reference).calibrated.groups
+    )
     fewest = fewest_flags(len(loaded.inputs), calibration, 0.02)
     assert fewest > 1
     assert f"Fewer than {fewest} anomalous inputs among {len(loaded.inputs)}" in found.title
@@ -102,7 +109,7 @@ def test_false_discovery_control_says_where_it_is_blind(loaded, tmp_path):
 
 def test_verdicts_one_by_one_are_those_of_the_list(loaded, monkeypatch):
     monkeypatch.setattr(auditor_module, "CHUNK", CHUNK)
-    fitted = Auditor(budget=0.05).fit(loaded.task, loaded.reference)
+    fitted = Auditor(options=CHEAP, budget=0.05).fit(loaded.task, loaded.reference)
     stream = fitted.stream(loaded.inputs)
     assert next(stream).id == "00"
     rows = list(fitted.stream(loaded.inputs))

@@ -57,7 +57,8 @@ def test_without_labels_the_models_own_answers_are_trusted(world, examples_of):
     assert made.accuracy is None
     assert not made.left_out
     assert len(made.anchors) + len(made.calibration) == len(world.trusted)
-    fitted = Auditor(budget=0.05).fit(world.task, examples_of(world.trusted.values))
+    auditor = Auditor(budget=0.05, options={"twins": {"rungs": 0}})
+    fitted = auditor.fit(world.task, examples_of(world.trusted.values))
     flags = [row.decision == "flag" for row in fitted.score(world.planted)]
     assert np.mean(flags) > 0.5
 

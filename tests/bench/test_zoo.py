@@ -5,8 +5,9 @@ from training import digits
 
 from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
-from anomech.bench import zoo
-from anomech.bench.zoo import Subject, obtain, success_rate
+from anomech.bench import subjects
+from anomech.bench.subjects import Subject
+from anomech.bench.zoo import obtain, success_rate
 from anomech.learning.training import Recipe
 from anomech.roles.attack import Goal
 
@@ -36,5 +37,5 @@ def test_an_edited_attack_has_its_networks_trained_again(monkeypatch):
     subject = Subject((("badnets", {"size": 2}),), Digits(), RECIPE)
     before = subject.fingerprint(images, labels)
     assert subject.fingerprint(images, labels) == before
-    monkeypatch.setattr(zoo, "code_of", lambda *methods: "edited")
+    monkeypatch.setattr(subjects, "code_of", lambda *methods: "edited")
     assert subject.fingerprint(images, labels) != before

@@ -74,7 +74,7 @@ def test_options_come_before_the_plan_and_settings_before_options(run, files, tm
         "budget: 0.5\nseed: 3\nchunk: 7\ndetectors: {knn: {k: 4}, energy: {}}\nlead: knn"
     )
     out = tmp_path / "run"
-    words = [*files.options(budget=0.2), "--plan", plan, "--set", "seed=9", "--seed", 8]
+    words = [*files.plain(budget=0.2), "--plan", plan, "--set", "seed=9", "--seed", 8]
     assert run(*words, "--out", out).code == 0
     values = yaml.safe_load((out / "plan.yaml").read_text())
     assert (values["budget"], values["seed"], values["chunk"]) == (0.2, 9, 16)
@@ -84,7 +84,7 @@ def test_options_come_before_the_plan_and_settings_before_options(run, files, tm
 
 def test_detectors_on_the_command_line(run, files, tmp_path):
     out = tmp_path / "run"
-    words = [*files.options(), "--detector", "coupling_score", "--detector", "knn"]
+    words = [*files.plain(), "--detector", "coupling_score", "--detector", "knn"]
     answer = run(*words, "--set", "detectors.knn.k=3", "--out", out)
     assert answer.code == 0, answer.err
     values = yaml.safe_load((out / "plan.yaml").read_text())
@@ -171,12 +171,13 @@ def test_a_detector_beside_the_lead_that_cannot_be_fitted_is_a_finding(run, file
     assert "not finite" in alone.err
 
 
-def test_the_fast_mode_looks_at_the_last_layer_alone(run, files, tmp_path):
+def test_the_fast_mode_costs_no_pass_beyond_the_answer(run, files, tmp_path):
     out = tmp_path / "run"
-    answer = run(*files.options(), "--out", out, "--fast", "--memory", "64MB")
+    answer = run(*files.plain(), "--out", out, "--fast", "--memory", "64MB")
     assert answer.code == 0
     plan = yaml.safe_load((out / "plan.yaml").read_text())
     assert plan["detectors"]["functional_attribution"]["tracer"]["use"] == "last_layer"
+    assert plan["detectors"]["functional_attribution"]["twins"]["rungs"] == 0
     assert plan["task"]["memory"] == 64
     lead = next(each for each in read_record(out / "run.json", Run).detectors if each.lead)
     assert lead.evaluations == 0

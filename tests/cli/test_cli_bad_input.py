@@ -198,6 +198,11 @@ def test_labels_in_another_order(refused, files, tmp_path):
     np.savez(tmp_path / "t.npz", images=files.images[files.trusted], labels=shifted)
     out = refused("into one order", code=3, reference=tmp_path / "t.npz")
     check_noted(out, "inconclusive")
+    (found,) = read_findings(out / "findings.json")
+    assert (found.code, found.severity) == ("class-order", "high")
+    # What was found says what to mend in the command, so the mended one may use this folder.
+    refused("at least 398 trusted examples", code=3, budget=0.005)
+    assert read_findings(out / "findings.json") == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """No fault and no trick of a model's code ends an audit as if all were well."""
 
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ ACTS = {
     "exit": "raise SystemExit",
     "base": "raise BaseException('not an Exception')",
     "generator": "raise GeneratorExit",
+    "no-ctrl-c": "raise KeyboardInterrupt",
     "own": "raise type('Own', (BaseException,), {})()",
 }
 
@@ -76,15 +78,36 @@ def test_what_nobody_foresaw_has_a_code_of_its_own(
     assert read_record(tmp_path / "run" / "run.json", Run).status == "failed"
     if isinstance(error, MemoryError):
         assert "--memory" in answer.error
-    else:
-        details = re.search(r"see (\S+anomech-error-\S+\.txt)", answer.error)
-        assert "in broken" in Path(details[1]).read_text()
+        return
+    details = tmp_path / "run" / "error.txt"
+    assert f"see {details}" in answer.error
+    assert "in broken" in details.read_text()
+    monkeypatch.undo()
+    assert run(*files.options(), "--out", tmp_path / "run").code == 0
+    assert not details.exists()
+
+
+def test_without_a_run_folder_details_go_to_a_file_of_their_own(run, files, tmp_path, monkeypatch):
+    def broken(*words, **named):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("anomech.audit.pipeline.open_folder", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out = tmp_path / "run"
+    answer = run(*files.options(), "--out", out)
+    assert answer.code == 4
+    details = re.search(r"see (\S+anomech-error-\S+\.txt)", answer.error)
+    assert "in broken" in Path(details[1]).read_text()
+    assert list(out.iterdir()) == []
 
 
 def test_ctrl_c_stays_ctrl_c(run, files, tmp_path):
-    (tmp_path / "mine.py").write_text(FORWARD.format(act="raise KeyboardInterrupt"))
+    act = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "mine.py").write_text(FORWARD.format(act=act))
     options = files.options(model=f"{tmp_path / 'mine.py'}:make_model", weights=None)
+    before = signal.getsignal(signal.SIGINT)
     assert run(*options, "--out", tmp_path / "run").code == 130
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_exit_codes_stand_in_the_help(run):

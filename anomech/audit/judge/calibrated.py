@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -166,6 +167,34 @@ class Calibrated:
         return Calibration(scores, self.groups, needed(self.budget))
 
 
+class _Lesson(NamedTuple):
+    """What a detector learned, and the scores of examples that it was held out from.
+
+    The places of these examples and of those that taught it are among the trusted, int64.
+    """
+
+    fitted: FittedDetector
+    reference: Scores
+    anchors: Observed
+    calibration: Observed
+    examples: Tensor
+    teachers: Tensor
+
+
+def _taught(detector: Detector, split: TrustedSplit, seed: int, progress: Progress) -> _Lesson:
+    """A detector that holds out by itself is taught by all; any other by the anchors alone."""
+    if isinstance(detector, HeldOutDetector):
+        everyone = split.everything.take(split.judged.numpy())
+        right = split.right[split.judged]
+        fitted, scores = detector.fit_held_out(everyone, right, seed=seed, progress=progress)
+        return _Lesson(fitted, scores, everyone, everyone, split.judged, split.judged)
+    learned = detector.fit(split.anchors, seed=seed, progress=progress)
+    scores = learned.score(split.calibration, progress)
+    return _Lesson(
+        learned, scores, split.anchors, split.calibration, split.rest, split.anchor_places
+    )
+
+
 def calibrate(
     name: str,
     detector: Detector,
@@ -190,17 +219,8 @@ def calibrate(
         seed: of everything random.
         progress: told about both.
     """
-    if isinstance(detector, HeldOutDetector):
-        examples = teachers = split.judged
-        anchors = calibration = split.everything.take(examples.numpy())
-        fitted, reference = detector.fit_held_out(
-            calibration, split.right[examples], seed=seed, progress=progress
-        )
-    else:
-        examples, teachers = split.rest, split.anchor_places
-        anchors, calibration = split.anchors, split.calibration
-        fitted = detector.fit(anchors, seed=seed, progress=progress)
-        reference = fitted.score(calibration, progress)
+    lesson = _taught(detector, split, seed, progress)
+    fitted, reference, anchors, calibration = lesson[:4]
     problems = fitted.health.problems
     if isinstance(fitted, TracedDetector):
         silent_parts = probe_traces(anchors.traced(fitted.source, progress))
@@ -214,14 +234,14 @@ def calibrate(
         budget=budget,
         reference=reference,
         groups=calibration.groups,
-        examples=examples,
-        teachers=teachers,
+        examples=lesson.examples,
+        teachers=lesson.teachers,
         per_class=per_class,
         problems=problems,
         covered=split.covered,
     )
     if split.covered is not None:
-        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups, budget)
+        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
         made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
     if not isinstance(fitted, ExplainingDetector):
         return made

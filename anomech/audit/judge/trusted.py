@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anomech.audit.probing.coverage import covered
 from anomech.audit.probing.order import probe as probe_order
+from anomech.audit.probing.verdicts import require_sound
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.types import About, Engine, Examples, Progress, about
@@ -184,8 +185,7 @@ def _check_order(observed: Observed, labels: np.ndarray) -> None:
     if Logits not in observed.task.provides or labels.ndim != 1:
         return
     names = observed.task.label_words(np.arange(observed.logits.shape[1]))
-    for found in probe_order(observed.groups.numpy(), labels, names):
-        raise Inconclusive(f"{found.title}. {found.detail} {found.action}")
+    require_sound(probe_order(observed.groups.numpy(), labels, names))
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:

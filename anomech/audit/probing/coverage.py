@@ -7,7 +7,7 @@ input with it would be flagged. Such answers are not judged.
 from collections.abc import Sequence
 
 import torch
-from scipy.stats import binom
+from scipy.stats import chi2
 from torch import Tensor
 
 from anomech.records import Finding
@@ -21,29 +21,29 @@ SHOWN = 12
 SMALL = 0.5
 """Share of the usual number of anchors a class below which a class counts as small."""
 
-LEVEL, CHANCE = 0.05, 0.01
-"""A small class is not judged where so many of its own trusted examples have p-values up to `LEVEL`
-that it would happen by chance in one of a hundred such classes."""
+CHANCE = 0.01
+"""A small class is not judged where p-values of its own trusted examples are as low, all together,
+as those of one normal class in a hundred."""
 
 
-def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor, budget: float) -> Tensor:
+def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor) -> Tensor:
     """Small groups whose own calibration examples look unusual, ascending int64.
 
     A class with far fewer anchors than others is explained worse, whatever the input. Only small
-    classes are asked: in a large one it would be the inputs that differ.
+    classes are asked: in a large one it would be the inputs that differ. The p-values are combined
+    as Fisher's, whose log-likelihood all of them add to: a dozen examples are too few to count
+    those below a level.
 
     Args:
         p_values: of calibration examples among themselves `[calibration]`.
         groups: of their answers.
         anchors: groups of the anchors' answers `[anchors]`.
-        budget: of the run.
     """
-    level, found = max(LEVEL, budget), []
+    found = []
     kinds, counts = anchors.unique(return_counts=True)
     for kind in kinds[counts < SMALL * counts.double().median()].tolist():
-        own = p_values[groups == kind]
-        low = int((own <= level).sum())
-        if low and binom.sf(low - 1, len(own), level) < CHANCE:
+        own = p_values[groups == kind].double()
+        if len(own) and chi2.sf(-2 * float(own.log().sum()), 2 * len(own)) < CHANCE:
             found.append(kind)
     return torch.tensor(found, dtype=torch.int64)
 

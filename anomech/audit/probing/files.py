@@ -1,6 +1,6 @@
 """Whether every file was judged, and as it seems."""
 
-from anomech.data.remarks import Remark, remarks_of
+from anomech.data.remarks import FileRemark, remarks_of
 from anomech.kernel.errors import shortened
 from anomech.records import Finding
 
@@ -21,7 +21,7 @@ def probe(name: str, examples: object) -> list[Finding]:
     return [*_left_out(name, left_out), *_converted(name, converted)]
 
 
-def _left_out(name: str, remarks: list[Remark]) -> list[Finding]:
+def _left_out(name: str, remarks: list[FileRemark]) -> list[Finding]:
     if not remarks:
         return []
     count = sum(each.count for each in remarks)
@@ -40,7 +40,7 @@ def _left_out(name: str, remarks: list[Remark]) -> list[Finding]:
     ]
 
 
-def _converted(name: str, remarks: list[Remark]) -> list[Finding]:
+def _converted(name: str, remarks: list[FileRemark]) -> list[Finding]:
     if not remarks:
         return []
     return [
@@ -54,7 +54,7 @@ def _converted(name: str, remarks: list[Remark]) -> list[Finding]:
     ]
 
 
-def _listed(remarks: list[Remark]) -> str:
+def _listed(remarks: list[FileRemark]) -> str:
     parts = [
         f"{each.count} {each.what} (such as '{shortened(each.example, 80)}')"
         for each in remarks[:SHOWN]

@@ -14,6 +14,7 @@ import yaml
 
 from anomech.audit.load import provenance
 from anomech.audit.plan import Plan, as_yaml, read_plan
+from anomech.audit.probing.verdicts import Unsound
 from anomech.audit.settings import difference
 from anomech.audit.write import findings
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
@@ -36,6 +37,9 @@ WORK = "work"
 
 PROFILE = f"{WORK}/profile.safetensors"
 """What was fitted, so that a resumed run does not fit again."""
+
+ERROR = "error.txt"
+"""Details of an error that nobody foresaw; the next run in the folder removes them."""
 
 INSIDE = (WORK, "scores", "previews")
 """Folders that a run makes."""
@@ -138,10 +142,12 @@ def _refuse_links(out: Path) -> None:
 
 
 def _sweep(out: Path) -> None:
-    """Remove what a killed process was about to write."""
+    """Remove what a killed process was about to write, and the details of an error before."""
     for path in out.glob(".*.partial"):
         if _partial(path):
             path.unlink(missing_ok=True)
+    if (out / ERROR).is_file():
+        (out / ERROR).unlink()
 
 
 def _empty(out: Path) -> bool:
@@ -155,10 +161,12 @@ def _partial(path: Path) -> bool:
 
 def _fruitless(out: Path, run: Run) -> bool:
     """Whether a run ended with an error, and the error is all that it left."""
-    if run.status not in ("failed", "inconclusive") or (out / WORK).exists():
+    if (out / WORK).exists() or (out / "verdicts.jsonl").exists():
         return False
+    if run.status == "inconclusive":  # its findings say what to mend in the command
+        return True
     file = out / "findings.json"
-    return not (out / "verdicts.jsonl").exists() and not (file.exists() and read_findings(file))
+    return run.status == "failed" and not (file.exists() and read_findings(file))
 
 
 @contextmanager
@@ -175,7 +183,8 @@ def noted(plan: Plan, out: Path) -> Iterator[None]:
         _note(plan, out, started, "interrupted", "Stopped by hand; the same command continues.")
         raise
     except Inconclusive as error:
-        _note(plan, out, started, "inconclusive", str(error))
+        seen = [error.finding] if isinstance(error, Unsound) else []
+        _note(plan, out, started, "inconclusive", str(error), seen)
         raise
     except AnomechError as error:
         listed = [findings.unsafe(error.globals)] if isinstance(error, UnsafeCheckpoint) else []

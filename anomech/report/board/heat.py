@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from anomech.report.board.measures import Measure, measures
-from anomech.report.board.standings import ROLES, Case, Spread, Standing, Standings
+from anomech.report.board.standings import ROLES, Case, Spread, Standings
+from anomech.report.board.told import absent, in_words
 from anomech.report.words import count
 
 TURNED = 9
@@ -269,42 +270,15 @@ def _tile(
     link = next((entry.report for entry in cell.entries if entry.report), "")
     name = f"{detector} on {case.name}"
     if found is None:
-        text, why = _absent(cell)
+        text, why = absent(cell)
         return Tile(text, "", "failed" if failed else "", f"{name}: {why}", link, failed)
     text = measure.write(found.mean)
     return Tile(
         text=text,
         range=measure.ends(found.low, found.high) if found.count > 1 else "",
         shade=measure.shade(found.mean),
-        title=f"{name}: {_in_words(standings, measure, found, cell)}",
+        title=f"{name}: {in_words(standings, measure, found, cell)}",
         link=link,
         notes=failed,
         best=text == best,
     )
-
-
-def _absent(cell: Standing) -> tuple[str, str]:
-    """What a cell without a number shows, and why there is none."""
-    if not cell.entries:
-        return "·", "not run"
-    if not cell.done:
-        reasons = dict.fromkeys(f"{card.status}: {card.reason}" for card in cell.without)
-        failed = any(card.status == "failed" for card in cell.without)
-        return "✕" if failed else "?", "; ".join(reasons)
-    if not any(card.anomalous for card in cell.done):
-        return "–", "there was no anomalous input"
-    return "–", "not measured"
-
-
-def _in_words(standings: Standings, measure: Measure, found: Spread, cell: Standing) -> str:
-    words = [f"{measure.name} {measure.write(found.mean)}{measure.unit}"]
-    if found.count > 1:
-        low, high = measure.write(found.low), measure.write(found.high)
-        words.append(f"mean of {found.count} seeds, {low} to {high}")
-    for other in measures(standings):
-        value = None if other.key == measure.key else cell.spread(other.of)
-        if value:
-            words.append(f"{other.short} {other.write(value.mean)}{other.unit}")
-    if cell.without:
-        words.append(f"{count(len(cell.without), 'seed')} without a result")
-    return "; ".join(words)
