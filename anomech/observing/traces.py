@@ -42,11 +42,9 @@ class TraceCache:
 
     Attributes:
         sources: tracers fitted to these examples.
-        spent: seconds that went into fitting and tracing, all of them.
     """
 
     sources: list[FittedSource] = field(default_factory=list)
-    spent: float = 0.0
     _traces: list[tuple[TraceSource, Places, Traces]] = field(default_factory=list)
     _seconds: list[tuple[TraceSource, float]] = field(default_factory=list)
 
@@ -90,14 +88,18 @@ class TraceCache:
         self._traces.append((source, None, replace(traces, response=None)))
         self.took(source, seconds)
 
-    def seconds(self, source: TraceSource) -> float:
-        """What fitting this source here and tracing these examples took."""
-        return sum(seconds for known, seconds in self._seconds if known is source)
+    @property
+    def mark(self) -> int:
+        """A moment, for `seconds` since then."""
+        return len(self._seconds)
+
+    def seconds(self, source: TraceSource, since: int = 0) -> float:
+        """What fitting this source here and tracing these examples took, since a mark."""
+        return sum(seconds for known, seconds in self._seconds[since:] if known is source)
 
     def took(self, source: TraceSource, seconds: float) -> None:
         """Note what a source took."""
         self._seconds.append((source, seconds))
-        self.spent += seconds
 
 
 def taken(traces: Traces, places: np.ndarray) -> Traces:

@@ -139,7 +139,7 @@ def _calibrated(
     tracing: dict[str, float] = {}
     cache = split.everything.cache
     for name, detector in usable.items():
-        clock, before = time.monotonic(), cache.spent
+        clock, mark = time.monotonic(), cache.mark
         try:
             made = calibrate(
                 name,
@@ -155,7 +155,9 @@ def _calibrated(
                 raise
             skipped[name] = str(error)
             continue
-        own = time.monotonic() - clock - (cache.spent - before)
+        # What only this detector looks at, such as its twins, is its own.
+        traced = sum(cache.seconds(source, mark) for source in made.sources)
+        own = time.monotonic() - clock - traced
         tracing[name] = sum(cache.seconds(source) for source in made.sources)
         detectors[name], seconds[name] = made, own + tracing[name]
     return detectors, seconds, tracing

@@ -66,9 +66,10 @@ def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
     rows: tuple[Verdict, ...] = ()
     kept = torch.zeros(0, 0)
     for name, calibrated in shared.detectors.items():
-        clock, before = time.monotonic(), observed.cache.spent
+        clock, mark = time.monotonic(), observed.cache.mark
         judged = calibrated.judge(observed, silent)
-        own = time.monotonic() - clock - (observed.cache.spent - before)
+        traced = sum(observed.cache.seconds(source, mark) for source in calibrated.sources)
+        own = time.monotonic() - clock - traced
         tracing[name] = sum(observed.cache.seconds(source) for source in calibrated.sources)
         seconds[name] = own + tracing[name]
         scores[name] = score_rows(piece.inputs.ids, judged)
