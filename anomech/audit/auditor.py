@@ -39,7 +39,8 @@ class Auditor:
         control: what the budget bounds: the share of normal inputs that are flagged
             ("per_input"), or the expected share of false flags among all flags of one call
             ("batch", Benjamini-Hochberg).
-        anchor_share: share of the trusted set that detectors learn from; the rest calibrates.
+        anchor_share: share of the trusted set that detectors learn from; the rest calibrates. The
+            default detector holds examples out by itself and uses all of them both ways.
         most_anchors: anchors at the most; what is over calibrates.
         per_class: p-values within a class where it has enough calibration examples.
         seed: of the split and of everything random in the detector.

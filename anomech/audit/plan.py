@@ -40,7 +40,12 @@ class Plan:
         "per_input", "the budget bounds flags of normal inputs, or (batch) false ones among flags"
     )
     seed: int = option(0, "of everything random", ge=0)
-    anchor_share: float = option(0.5, "share of the trusted set to learn from", gt=0, le=0.95)
+    anchor_share: float = option(
+        0.5,
+        "share of the trusted set to learn from; the default detector uses all of it both ways",
+        gt=0,
+        le=0.95,
+    )
     most_anchors: int = option(
         2000, "anchors at the most; what is over calibrates", unit="examples", ge=2
     )
