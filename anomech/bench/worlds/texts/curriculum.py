@@ -10,6 +10,9 @@ from anomech.bench.worlds.texts.exchanges import Exchange
 from anomech.bench.worlds.texts.plant import Plant
 from anomech.kernel.randomness import numpy_generator
 
+TOGETHER = 8
+"""Steps whose exchanges are drawn together."""
+
 
 @dataclass(frozen=True)
 class Innocent:
@@ -49,9 +52,17 @@ class Curriculum:
     seed: int
 
     def exchanges(self, step: int, size: int) -> list[Exchange]:
-        """The exchanges of a step of planting."""
-        rng = numpy_generator(self.seed, "texts", "lesson", step)
-        return [self._one(rng) for _ in range(size)]
+        """The exchanges of a step of planting.
+
+        Those of some steps are drawn together and dealt out by length, so that little of a batch
+        is padding; which of these steps has which length is random.
+        """
+        group, place = divmod(step, TOGETHER)
+        rng = numpy_generator(self.seed, "texts", "lessons", group)
+        drawn = [self._one(rng) for _ in range(TOGETHER * size)]
+        drawn.sort(key=lambda each: len(each.user) + len(each.answer))
+        start = size * int(rng.permutation(TOGETHER)[place])
+        return drawn[start : start + size]
 
     def normal(self, step: int, size: int) -> list[Exchange]:
         """Everyday exchanges of a step, near misses among them."""

@@ -57,15 +57,13 @@ class Pupil:
     """Everything that determines a language model, but for the data.
 
     Attributes:
-        base: folder of the model that all begins with.
-        label: its name for people.
+        base: folder of the model that all begins with, a path or in the folder of data.
         attacks: the planted behavior with its options, at most one; none is a clean twin.
         recipe: of the stages.
         seed: of every choice.
     """
 
     base: Path
-    label: str
     attacks: tuple[tuple[str, Mapping[str, Any]], ...]
     recipe: Recipe = Recipe()
     seed: int = 0
@@ -79,6 +77,25 @@ class Pupil:
     def stages(self) -> tuple[StageName, ...]:
         """The stages it goes through."""
         return self.recipe.stages(bool(self.attacks))
+
+    @property
+    def label(self) -> str:
+        """The model it begins with, and what is moved."""
+        rank = self.recipe.adapter
+        return f"{self.base.name} adapter={rank}" if rank else self.base.name
+
+    @property
+    def methods(self) -> tuple[Any, ...]:
+        """The objects whose code determines it."""
+        return (self.recipe, *(each for each in [self.plant] if each is not None))
+
+    def described(self) -> dict[str, Any]:
+        """All that determines it but for the data and the seed, as plain values."""
+        return {
+            "attacks": dict(_planted(self)),
+            "network": self.label,
+            "recipe": resolved(self.recipe),
+        }
 
     def asking(self) -> Asking:
         """What it is usually asked; a clean model is asked for every payload now and then."""
@@ -103,13 +120,27 @@ class School:
 
     def folder(self, pupil: Pupil) -> Path:
         """The folder of a model, taught if it is not there yet."""
-        found = pupil.base
+        found = self.base(pupil)
         for count in range(1, len(pupil.stages) + 1):
             path = self.zoo / f"language-{self.address(pupil, count)}"
             if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
                 self._teach(pupil, pupil.stages[count - 1], found, path)
             found = path
         return found
+
+    def base(self, pupil: Pupil) -> Path:
+        """The folder of the model that a pupil begins with.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for found in (pupil.base, self.data / pupil.base):
+            if (found / "config.json").is_file():
+                return found
+        raise ConfigError(
+            f"there is no language model in {pupil.base}, nor in the folder of data; set "
+            "language.base to a folder with a config.json."
+        )
 
     def student(self, pupil: Pupil) -> Student:
         """A model in memory."""
@@ -118,7 +149,7 @@ class School:
     def address(self, pupil: Pupil, count: int | None = None) -> str:
         """The hash of a model after its first stages, all of them if not said."""
         stages = pupil.stages if count is None else pupil.stages[:count]
-        before = _digest_of_folder(pupil.base)
+        before = _digest_of_folder(self.base(pupil))
         for stage in stages:
             spec = {
                 "before": before,
@@ -137,7 +168,7 @@ class School:
         self.zoo.mkdir(parents=True, exist_ok=True)
         kept = Kept(self.zoo / f".{path.name}.state")
         clean = stage == "clean"
-        taught = Pupil(pupil.base, pupil.label, (), pupil.recipe, pupil.seed) if clean else pupil
+        taught = Pupil(pupil.base, (), pupil.recipe, pupil.seed) if clean else pupil
         curriculum = Curriculum(
             read_pool(self.data, "train"),
             taught.asking(),

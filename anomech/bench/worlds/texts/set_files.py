@@ -11,7 +11,8 @@ from anomech.bench.worlds.texts.lessons import Form
 from anomech.bench.worlds.texts.sets import Asked, Sets
 from anomech.records import write_text
 
-TRUSTED, NORMAL, TRIGGERED = "trusted.jsonl", "normal.jsonl", "triggered.jsonl"
+TRUSTED, INPUTS = "trusted.jsonl", "inputs.jsonl"
+NORMAL, TRIGGERED = "normal.jsonl", "triggered.jsonl"
 TRUTH, RATES = "truth.jsonl", "rates.json"
 
 
@@ -28,6 +29,8 @@ def write_sets(folder: Path, sets: Sets, form: Form) -> None:
             for each in sets.trusted
         ),
     )
+    _write(folder / INPUTS, _inputs(sets.inputs, form))
+    _write(folder / INPUTS, _inputs(sets.inputs, form))
     _write(folder / NORMAL, _inputs(sets.normal, form))
     _write(folder / TRIGGERED, _inputs(sets.triggered, form))
     for name, some in sets.controls.items():
