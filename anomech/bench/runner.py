@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from anomech.audit.write.folder import locked
+from anomech.audit.write.place import locked
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
 from anomech.bench.ledger import TOP, open_ledger
