@@ -13,7 +13,7 @@ import numpy as np
 
 from anomech.bench.worlds.texts.controls import Control
 from anomech.bench.worlds.texts.everyday import Asking, Pool, ask
-from anomech.bench.worlds.texts.exchanges import Exchange
+from anomech.bench.worlds.texts.exchanges import Exchange, Split
 from anomech.bench.worlds.texts.plant import Plant
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
@@ -101,12 +101,12 @@ class Asker:
         seed: of every draw.
     """
 
-    pools: Mapping[str, Pool]
+    pools: Mapping[Split, Pool]
     asking: Asking
     everyday: Callable[[Exchange, np.random.Generator], Exchange]
     seed: int
 
-    def usual(self, split: str, count: int) -> list[Exchange]:
+    def usual(self, split: Split, count: int) -> list[Exchange]:
         """Everyday requests from the texts of a use."""
         pool = self.pools[split]
         return self.drawn(split, count, lambda rng: self.everyday(ask(pool, self.asking, rng), rng))
