@@ -24,16 +24,17 @@ from anomech.bench.worlds.texts.pupils import SPLITS, Pupil, School, plant_named
 from anomech.bench.worlds.texts.set_files import INPUTS, TRUSTED, read_sets, write_sets
 from anomech.bench.worlds.texts.sets import Asker, Sets, Sizes, make_sets
 from anomech.bench.worlds.world import Staged
+from anomech.kernel import plugins
 from anomech.kernel.config import build
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Progress, about, silent
 from anomech.observing.observed import observe
 from anomech.records.scorecards import TruthRow
-from anomech.sources.hugging_face import HuggingFace
+from anomech.roles.source import Source
 from anomech.storage.code import NUMBERLESS, code_digest
 from anomech.tasks.causal_lm import CausalLmOptions
 
-TASK = "causal_lm"
+TASK, SOURCE = "causal_lm", "hugging_face"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,10 @@ class TextWorld:
         """The language model with trusted prompts and inputs, read as an audit reads them."""
         folder, sets, model = self._sets(cell, zoo, progress)
         where = {"folder": str(model), "base": str(base_of(model)) if is_adapter(model) else ""}
-        opened = HuggingFace(dtype="float32", **where).open()
+        source: Source = plugins.make(
+            "source", {"use": SOURCE, "dtype": "float32", **where}, "model"
+        )
+        opened = source.open()
         options = {"device": self.suite.device}
         reader = build(CausalLmOptions, options, "task")
         trusted = reader.read(str(folder / TRUSTED), "trusted", progress=silent)
