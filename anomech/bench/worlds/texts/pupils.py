@@ -8,7 +8,7 @@ the stages that they have in common.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from anomech.bench.worlds.texts.teaching import Kept
 from anomech.kernel.config import build, nearest, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress, silent
-from anomech.storage.code import NUMBERLESS, code_digest
+from anomech.storage.code import NUMBERLESS, code_digest, code_of
 
 PLANTS: Mapping[str, type] = {
     "trigger_string": TriggerString,
@@ -77,6 +77,10 @@ class Pupil:
     def stages(self) -> tuple[StageName, ...]:
         """The stages it goes through."""
         return self.recipe.stages(bool(self.attacks))
+
+    def at(self, stage: StageName) -> "Pupil":
+        """Who is taught at a stage: a clean twin before anything is planted."""
+        return replace(self, attacks=()) if stage == "clean" else self
 
     @property
     def label(self) -> str:
@@ -151,13 +155,18 @@ class School:
         stages = pupil.stages if count is None else pupil.stages[:count]
         before = _digest_of_folder(self.base(pupil))
         for stage in stages:
+            taught = pupil.at(stage)
             spec = {
                 "before": before,
                 "stage": stage,
                 "recipe": _of_stage(pupil.recipe, stage),
-                "plant": _planted(pupil) if stage != "clean" else None,
+                "plant": _planted(taught),
+                "asked": taught.asking().requested,
                 "texts": _digest_of_texts(self.data),
-                "code": code_digest("anomech.bench.worlds.texts.stages", apart_from=NUMBERLESS),
+                "code": [
+                    code_digest("anomech.bench.worlds.texts.stages", apart_from=NUMBERLESS),
+                    code_of(*(each for each in [taught.plant] if each is not None)),
+                ],
                 "versions": {name: version(name) for name in LIBRARIES},
                 "seed": pupil.seed,
             }
@@ -167,8 +176,7 @@ class School:
     def _teach(self, pupil: Pupil, stage: StageName, before: Path, path: Path) -> None:
         self.zoo.mkdir(parents=True, exist_ok=True)
         kept = Kept(self.zoo / f".{path.name}.state")
-        clean = stage == "clean"
-        taught = Pupil(pupil.base, (), pupil.recipe, pupil.seed) if clean else pupil
+        taught = pupil.at(stage)
         curriculum = Curriculum(
             read_pool(self.data, "train"),
             taught.asking(),
@@ -179,7 +187,7 @@ class School:
         )
         given = Class(read_student(before), curriculum, pupil.recipe, kept, self.progress)
         student = STAGES[stage](given)
-        adapter = bool(pupil.recipe.adapter) and not clean
+        adapter = bool(pupil.recipe.adapter) and stage != "clean"
         write_student(path, student, base_of(before) if adapter else None)
         if kept.path is not None:
             kept.path.unlink(missing_ok=True)
