@@ -150,7 +150,7 @@ def _frost(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndar
 
 def _fog(image: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Light gray by smooth noise, thicker here than there."""
-    veil = level * (0.4 + 0.6 * _plasma(*image.shape[:2], rng))[..., None]
+    veil = level * (0.4 + 0.6 * _plasma(image.shape[0], image.shape[1], rng))[..., None]
     return image * (1 - veil) + 0.8 * veil
 
 
