@@ -1,6 +1,7 @@
-"""What units between the layers do for some examples: one pass, means over positions."""
+"""Reading what passes between the layers: one forward pass, any number of places."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,29 +10,53 @@ from torch import Tensor
 from anomech.kernel.types import Progress
 from anomech.observing.joining import in_place, passes
 from anomech.roles.detector import ObservedExamples
-from anomech.roles.task import Activations, able
+from anomech.roles.task import Activations, Task, able
 
 
 @torch.no_grad()
-def pooled_activations(
-    observed: ObservedExamples, progress: Progress, places: Sequence[str] | None = None
+def activations(
+    task: Task, batch: Any, names: Sequence[str], answers: Tensor | None
 ) -> dict[str, Tensor]:
-    """Mean activation of every unit, float64 `[examples, units]`, by place in the network.
+    """What one forward pass leaves at each place, as it is there, by name.
+
+    Args:
+        task: one that gives `Activations`.
+        batch: what `Examples.load` gave.
+        names: of places.
+        answers: those to judge. Where the model makes its own, the last of its passes is read.
+    """
+    found: dict[str, Tensor] = {}
+
+    def reader(name: str) -> Callable[[Tensor], Tensor]:
+        def read(activation: Tensor) -> Tensor:
+            found[name] = activation.detach()
+            return activation
+
+        return read
+
+    changes = {name: reader(name) for name in names}
+    able(task, Activations).respond_with({}, batch, changes, answers)
+    return {name: found[name] for name in names}
+
+
+def pooled_activations(
+    observed: ObservedExamples, progress: Progress, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """Mean activation of every unit of some examples, float64 `[examples, units]`, by place.
 
     Args:
         observed: at least one example, with the answers to judge.
         progress: told the stage "reading activations".
-        places: between the layers; None are all that the task names.
+        names: of places; None are all that the task names.
     """
-    task = able(observed.task, Activations)
-    names = list(task.points() if places is None else places)
-    rows: dict[str, list[tuple[np.ndarray, Tensor]]] = {name: [] for name in names}
-    work = passes(
-        observed.task, observed.examples, observed.answers, "reading activations", progress
-    )
-    for some, own in work:
-        changes = {name: _reader(rows[name], some) for name in names}
-        task.respond_with({}, observed.examples.load(some), changes, own)
+    task = observed.task
+    wanted = list(able(task, Activations).points() if names is None else names)
+    rows: dict[str, list[tuple[np.ndarray, Tensor]]] = {name: [] for name in wanted}
+    stage = "reading activations"
+    for places, own in passes(task, observed.examples, observed.answers, stage, progress):
+        found = activations(task, observed.examples.load(places), wanted, own)
+        for name, activation in found.items():
+            rows[name].append((places, pooled(activation).double().cpu()))
     return {name: in_place(parts, len(observed)) for name, parts in rows.items()}
 
 
@@ -44,15 +69,3 @@ def pooled(activation: Tensor) -> Tensor:
     if activation.ndim == 4:
         return activation.mean(dim=(2, 3))
     return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation
-
-
-def _reader(
-    rows: list[tuple[np.ndarray, Tensor]], places: np.ndarray
-) -> Callable[[Tensor], Tensor]:
-    """A change that changes nothing, but notes the mean over positions of each unit."""
-
-    def read(activation: Tensor) -> Tensor:
-        rows.append((places, pooled(activation.detach()).double().cpu()))
-        return activation
-
-    return read
