@@ -13,6 +13,7 @@ from anomech.roles.task import (
     Layers,
     Logits,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -23,7 +24,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Variations, Stamping),
+    *(Activations, Prunable, Variations, Stamping),
 )
 """Abilities of every image classifier."""
 

@@ -7,12 +7,11 @@ import torch
 from anomech.data.subset import Subset
 from anomech.explainers.activation_difference import (
     ActivationDifference,
-    activations,
     effect,
-    pooled,
 )
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.learning.activations import activations, pooled
 from anomech.observing.observed import observe
 
 RNG = np.random.default_rng(0)
@@ -51,7 +50,7 @@ def test_units_are_channels_of_maps_and_the_last_axis_of_tokens():
 def test_activations_are_those_of_the_layer(digits_world):
     task = digits_world.task
     some = observe(task, Subset(digits_world.clean, np.arange(7)))
-    found = activations(some, silent)
+    found = activations(some.task, some.examples, some.answers)
     assert {place: each.shape[1] for place, each in found.items()}["bn2"] == 16
     torch.testing.assert_close(found["linear"], some.logits, rtol=1e-5, atol=1e-5)
 

@@ -6,7 +6,7 @@ import pytest
 from anomech.data.subset import Subset
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
-from anomech.learning.relearning import Relearning
+from anomech.learning.descent import Relearning
 from anomech.mitigations.fine_tuning import FineTuning, health, measure
 from anomech.observing.observed import observe
 
