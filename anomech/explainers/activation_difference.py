@@ -22,7 +22,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
-from anomech.learning.activations import activations
+from anomech.learning.activations import unit_activations
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.explainer import Explanation
 from anomech.roles.task import Ability, Activations
@@ -66,7 +66,7 @@ class ActivationDifference:
             np.flatnonzero((theirs & torch.isin(trusted.groups, some.groups)).numpy())
         )
         rows, reference = (
-            activations(each.task, each.examples, each.answers, progress=progress)
+            unit_activations(each.task, each.examples, each.answers, progress=progress)
             for each in (some, like)
         )
         units = {

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.types import Examples, Overlay, Progress, silent
+from anomech.observing.activations import pooled
 from anomech.roles.task import Activations, Task, able
 
 STAGE = "reading activations"
 
 
 @torch.no_grad()
-def activations(
+def unit_activations(
     task: Task,
     examples: Examples,
     answers: Tensor,
@@ -54,14 +55,3 @@ def _reader(rows: list[Tensor]) -> Callable[[Tensor], Tensor]:
         return activation
 
     return read
-
-
-def pooled(activation: Tensor) -> Tensor:
-    """Means over positions `[batch, units]`.
-
-    Units are the second axis of maps `[batch, units, height, width]`, and the last of tokens
-    `[batch, tokens, units]`.
-    """
-    if activation.ndim == 4:
-        return activation.mean(dim=(2, 3))
-    return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation

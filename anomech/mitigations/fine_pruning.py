@@ -22,7 +22,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import key
 from anomech.kernel.types import Overlay, Progress
-from anomech.learning.activations import activations
+from anomech.learning.activations import unit_activations
 from anomech.learning.descent import Relearning, descend, plainly
 from anomech.learning.masks import holding
 from anomech.mitigations._pruning import over, pruned_within, units_of
@@ -132,4 +132,6 @@ class FinePruning:
 def _read(
     task: Task, observed: ObservedExamples, places: Sequence[str], overlay: Overlay
 ) -> dict[str, Tensor]:
-    return activations(task, observed.examples, observed.answers, overlay=overlay, places=places)
+    return unit_activations(
+        task, observed.examples, observed.answers, overlay=overlay, places=places
+    )

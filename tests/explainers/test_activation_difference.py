@@ -11,7 +11,8 @@ from anomech.explainers.activation_difference import (
 )
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
-from anomech.learning.activations import activations, pooled
+from anomech.learning.activations import unit_activations
+from anomech.observing.activations import pooled
 from anomech.observing.observed import observe
 
 RNG = np.random.default_rng(0)
@@ -50,7 +51,7 @@ def test_units_are_channels_of_maps_and_the_last_axis_of_tokens():
 def test_activations_are_those_of_the_layer(digits_world):
     task = digits_world.task
     some = observe(task, Subset(digits_world.clean, np.arange(7)))
-    found = activations(some.task, some.examples, some.answers)
+    found = unit_activations(some.task, some.examples, some.answers)
     assert {place: each.shape[1] for place, each in found.items()}["bn2"] == 16
     torch.testing.assert_close(found["linear"], some.logits, rtol=1e-5, atol=1e-5)
 
