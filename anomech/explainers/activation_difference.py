@@ -2,15 +2,15 @@
 
 Belief: a mechanism sits in units that answer to it and to little else, so that flagged inputs
 excite them more than trusted inputs with the very same answers do.
-Equation: Cohen's d of each unit: the difference of its mean activation between flagged and
-trusted inputs by their pooled standard deviation, both less the trusted mean of their answer.
-Activations are means over positions.
+Equation: Cohen's d of each unit: the difference of its mean activation between flagged and trusted
+inputs by their pooled standard deviation, both less the trusted mean of their answer. Activations
+are means over positions.
 Source: the first of the statistics for single units in the review of backdoor mechanisms; Cohen
 1988 for d.
 Needs: activations between layers; two trusted inputs or more with the answers of the flagged.
 Cost: a forward pass for every input.
-Fails when: a mechanism is spread over many units, or shares them with the class it leads to; a
-unit that differs need not cause anything.
+Fails when: a mechanism is spread over many units, or shares them with the class it leads to; a unit
+that differs need not cause anything.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
-from anomech.learning.activations import unit_activations
+from anomech.observing.activations import pooled_activations
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.explainer import Explanation
 from anomech.roles.task import Ability, Activations
@@ -65,10 +65,7 @@ class ActivationDifference:
         like = trusted.take(
             np.flatnonzero((theirs & torch.isin(trusted.groups, some.groups)).numpy())
         )
-        rows, reference = (
-            unit_activations(each.task, each.examples, each.answers, progress=progress)
-            for each in (some, like)
-        )
+        rows, reference = (pooled_activations(each, progress) for each in (some, like))
         units = {
             place: effect(rows[place], some.groups, reference[place], like.groups) for place in rows
         }

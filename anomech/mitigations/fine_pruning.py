@@ -21,12 +21,13 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import key
-from anomech.kernel.types import Overlay, Progress
-from anomech.learning.activations import unit_activations
+from anomech.kernel.types import Overlay, Progress, silent
 from anomech.learning.descent import Relearning, descend, plainly
 from anomech.learning.masks import holding
 from anomech.mitigations._pruning import over, pruned_within, units_of
 from anomech.mitigations._trusted import TUNING, parted, suspected
+from anomech.observing.activations import pooled_activations
+from anomech.observing.observed import observe
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.mitigation import Repair
 from anomech.roles.task import Ability, Activations, Prunable, Task, Training, Units
@@ -132,6 +133,5 @@ class FinePruning:
 def _read(
     task: Task, observed: ObservedExamples, places: Sequence[str], overlay: Overlay
 ) -> dict[str, Tensor]:
-    return unit_activations(
-        task, observed.examples, observed.answers, overlay=overlay, places=places
-    )
+    seen = observe(task.with_(overlay), observed.examples) if overlay else observed
+    return pooled_activations(seen, silent, places)

@@ -13,6 +13,7 @@ from anomech.roles.task import (
     Features,
     Layers,
     Logits,
+    Pictures,
     Preparation,
     Prunable,
     Stamping,
@@ -24,7 +25,7 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
+    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
     *(Activations, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
