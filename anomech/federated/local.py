@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.federated.clients import Client, Part
+from anomech.federated.clients import Client
 from anomech.federated.weights import moved
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ModelError
@@ -158,11 +158,3 @@ def embedded(network: nn.Module, images: np.ndarray) -> np.ndarray:
         for start in range(0, len(images), CHUNK)
     ]
     return torch.cat(parts).double().numpy()
-
-
-def some(part: Part, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many images of a part, drawn without replacement."""
-    images = part[0]
-    if len(images) <= most:
-        return images
-    return images[np.sort(rng.permutation(len(images))[:most])]

@@ -21,13 +21,13 @@ honest; and when labels differ but images do not, which embeddings of images nee
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from anomech.federated.groupings._usual import kept, measured, of_sets
-from anomech.federated.local import Shared, embedded, some, with_weights
+from anomech.federated.local import Shared, embedded, with_weights
 from anomech.federated.weights import BYTES, size
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
@@ -97,30 +97,19 @@ def distances_of(shared: Shared, piece: Measuring) -> Measured:
     """How far every client is from one, by the network of that one."""
     how, client = piece.how, piece.client
     network = with_weights(shared.network, piece.weights)
+    own = embedded(network, shared.clients[client].train[0])
 
-    def embedding(part: Any, purpose: str, other: int) -> np.ndarray:
-        address = ("emd", purpose, piece.round, client, other)
-        rng = numpy_generator(shared.seed, *address)
-        return embedded(network, some(part, how.points, rng))
+    others = {o: embedded(network, shared.clients[o].validation[0]) for o in piece.others}
 
     def distance(other: int, keep: float, purpose: str) -> float:
-        own = embedding(shared.clients[client].train, f"{purpose}-train", other)
-        theirs = embedding(shared.clients[other].validation, f"{purpose}-validation", other)
-        rng = numpy_generator(shared.seed, "emd", f"{purpose}-projection", client, other)
-        return earth_movers(*projected(own, theirs, keep, rng))
+        rng = numpy_generator(shared.seed, "emd", purpose, piece.round, client, other)
+        sides = some(own, how.points, rng), some(others[other], how.points, rng)
+        return earth_movers(*projected(*sides, keep, rng))
 
     level = distance(client, 1.0, "self")
     found = [round(distance(o, how.projection, "cross") - level, DECIMALS) for o in piece.others]
-    features = network_width(network)
-    sent = sum(min(how.points, len(shared.clients[o].validation[1])) for o in piece.others)
-    return Measured(np.array(found), BYTES * features * sent)
-
-
-def network_width(network: torch.nn.Module) -> int:
-    """Features that the last linear layer takes."""
-    from anomech.learning.networks import last_linear
-
-    return last_linear(network).in_features
+    sent = sum(min(how.points, len(each)) for each in others.values())
+    return Measured(np.array(found), BYTES * own.shape[1] * sent)
 
 
 def projected(
@@ -138,6 +127,11 @@ def projected(
     matrix = rng.standard_normal((features, max(1, int(keep * features)))) / np.sqrt(features)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     return first @ matrix, second @ matrix
+
+
+def some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """At most so many rows, drawn without replacement."""
+    return rows if len(rows) <= most else rows[np.sort(rng.permutation(len(rows))[:most])]
 
 
 def earth_movers(first: np.ndarray, second: np.ndarray) -> float:
