@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from anomech.audit.settings import difference
-from anomech.audit.write.folder import locked
+from anomech.audit.write.place import locked
 from anomech.engines.serial import Serial
 from anomech.federated.clients import Federation, read_clients
 from anomech.federated.keeping import read_state, save_state
