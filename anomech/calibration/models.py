@@ -20,6 +20,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+ENOUGH = 3
+"""Clean models from which on each part is measured by its own spread over them."""
+
 FEWEST = 5
 """Statistics below which their spread tells nothing."""
 
@@ -52,6 +55,32 @@ def from_clean_models(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance
     return ModelChance(
         (1 + above) / (len(clean) + 1),
         "a clean network like those given has a statistic as large as this",
+        "",
+        len(clean),
+    )
+
+
+def from_clean_parts(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance:
+    """Against clean models, each part, such as a layer, measured by the same part of the others.
+
+    The parts of every model are standardized by those of all other models, the one at hand
+    included where a clean one is looked at, and the largest of each model is ranked. All models
+    are treated alike, so the rank is exact if the model at hand would be one more clean one.
+
+    Args:
+        statistic: of the model, `[parts]`.
+        clean: of at least `ENOUGH` clean models, `[parts]` each.
+    """
+    rows = torch.stack([statistic, *clean]).double()
+    count = len(rows)
+    means = (rows.sum(dim=0) - rows) / (count - 1)
+    squares = (rows.square().sum(dim=0) - rows.square()) / (count - 1)
+    spread = (squares - means.square()).clamp_min(0).sqrt()
+    floor = 1e-6 * rows.abs().mean(dim=0) + 1e-12
+    largest = ((rows - means) / torch.maximum(spread, floor)).amax(dim=1)
+    return ModelChance(
+        (1 + int((largest[1:] >= largest[0]).sum())) / count,
+        "a clean network like those given has a part that stands out as far as this",
         "",
         len(clean),
     )

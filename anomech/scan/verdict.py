@@ -46,9 +46,9 @@ def verdict(
         first = bad[0].title.rstrip(".")
         more = f" and {len(bad) - 1} more of high severity" if len(bad) > 1 else ""
         return "finding", (f"{first}{more}.",)
-    if "triggers" in asked or "weights" in asked:
-        if chance is None:
-            return "inconclusive", _unknown(results)
+    if chance is None and "triggers" in asked:
+        return "inconclusive", _unknown(results)
+    if chance is not None:
         weak = (f"{chance.weakness[:1].upper()}{chance.weakness[1:]}.",) if chance.weakness else ()
         if natural := [each.compared[0].name for each in finding(plan, results)]:
             said = f"The trigger found for '{natural[0]}' leads clean models there as well."
@@ -57,6 +57,12 @@ def verdict(
             f"No scanner finds a model that clean ones would not explain (p = {chance.value:.2g})."
         )
         return "no finding", (said, *weak)
+    if "weights" in asked:
+        said = (
+            "Nothing was found in the files. Weights were compared with each other alone; clean "
+            "models of the same architecture (--clean-model) would give p-values."
+        )
+        return "no finding", (said,)
     return "no finding", ("Nothing was found in the files; the model itself was not looked at.",)
 
 
