@@ -1,7 +1,7 @@
 """One scanner on one model, from the search to its record; a finished one is not run again."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,7 @@ def weigh(
         _check_alike(scan, clean)
     except CapabilityError as error:
         return ScannerResult(name=name, asked="weights", status="left out", why=str(error))
-    names = [str(each) for each in (scan.names or scan.groups.tolist())]
-    result = recorded(name, "weights", scan, clean, names, {})
+    result = recorded(name, "weights", scan, clean, _names(scan, weights.words), {})
     return _saved(out, result, basis, time.monotonic() - clock)
 
 
@@ -125,9 +124,15 @@ def recorded(
 
 def words_of(task: Task, scan: Scan) -> list[str]:
     """Names of what a scan of a task compared."""
+    return list(scan.names) if scan.names is not None else task.group_words(scan.groups)
+
+
+def _names(scan: Scan, words: Sequence[str]) -> list[str]:
+    """Names of what a scan of weights compared; classes have words if the model was opened."""
     if scan.names is not None:
-        return [str(each) for each in scan.names]
-    return task.group_words(scan.groups)
+        return list(scan.names)
+    groups = scan.groups.tolist()
+    return [words[each] if each < len(words) else str(each) for each in groups]
 
 
 def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
@@ -152,7 +157,8 @@ def _check_alike(scan: Scan, clean: list[Scan]) -> None:
     Raises:
         CapabilityError: other things were compared in one of them.
     """
-    if any(list(each.names or ()) != list(scan.names or ()) for each in clean):
+    parts = [(each.names and list(each.names), len(each.statistic)) for each in (scan, *clean)]
+    if any(each != parts[0] for each in parts):
         raise CapabilityError(
             "a clean model has other layers than this one; give clean models of the same "
             "architecture."

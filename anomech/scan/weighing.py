@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from anomech.artefacts.checkpoints import read_weights
 from anomech.artefacts.files.found import Looked
 from anomech.audit.load.fingerprints import combined
 from anomech.kernel.errors import ModelError
-from anomech.roles.task import Task
+from anomech.roles.task import Logits, Task, able
 from anomech.scan.plan import ScanPlan
 
 State = Mapping[str, Tensor]
@@ -25,12 +26,14 @@ class Weights:
         base: what they were tuned from, if it is known.
         clean: of clean models.
         notes: what was chosen and left out, as sentences.
+        words: of the classes, if the model was opened.
     """
 
     state: State
     base: State | None
     clean: tuple[State, ...]
     notes: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
 
 def weights_of(plan: ScanPlan, looked: Looked | None, task: Task | None) -> Weights | None:
@@ -49,7 +52,15 @@ def weights_of(plan: ScanPlan, looked: Looked | None, task: Task | None) -> Weig
         return None
     base = read_weights(plan.base).state if plan.base else None
     clean = tuple(read_weights(path).state for path in plan.clean_models)
-    return Weights(state, base, clean, notes)
+    words = () if task is None else _words(task)
+    return Weights(state, base, clean, notes, words)
+
+
+def _words(task: Task) -> tuple[str, ...]:
+    """Names of the classes of a model, if it has classes."""
+    if Logits not in task.provides:
+        return ()
+    return tuple(task.group_words(torch.arange(able(task, Logits).classes)))
 
 
 def digest_of(plan: ScanPlan, model: str) -> str:

@@ -138,8 +138,8 @@ def channel_bounds(state: State) -> dict[str, Tensor]:
     return bounds
 
 
-def head_of(state: State) -> tuple[str, Tensor]:
-    """Name and weights `[classes, features]` of the layer that gives the logits, as names say.
+def head_of(state: State) -> Tensor:
+    """Weights `[classes, features]`, float64, of the layer that gives the logits, as names say.
 
     Raises:
         CapabilityError: there is no layer that could.
@@ -155,4 +155,4 @@ def head_of(state: State) -> tuple[str, Tensor]:
         raise CapabilityError(
             "no layer of these weights gives the scores of classes; use another scanner."
         )
-    return chosen.removesuffix(".weight"), flat[chosen].detach().double()
+    return flat[chosen].detach().double()

@@ -49,7 +49,7 @@ class OutputWeights:
         Raises:
             CapabilityError: no layer gives the scores of classes.
         """
-        name, rows = head_of(state)
+        rows = head_of(state)
         means = rows.mean(dim=1)
         middle = means.median()
         spread = CONSISTENT * (means - middle).abs().median()
@@ -60,6 +60,4 @@ class OutputWeights:
             statistic=statistic,
             candidates={},
             facts={"classes": float(len(rows)), "largest mean": float(means.max())},
-            names=[f"{name}[{place}]" for place in range(len(rows))],
-            unit="class",
         )

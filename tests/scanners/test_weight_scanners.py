@@ -36,11 +36,14 @@ def test_each_weighs_a_state_whatever_its_order(method):
     assert isinstance(method, WeighingScanner)
     state = network()
     found = method.weigh(state, None, progress=silent)
-    assert len(found.names) == len(found.statistic) == len(found.groups)
+    assert len(found.names or found.groups) == len(found.statistic) == len(found.groups)
     assert torch.isfinite(found.statistic).all()
     turned = method.weigh(dict(reversed(state.items())), None, progress=silent)
-    first = dict(zip(found.names, found.statistic.tolist(), strict=True))
-    assert first == dict(zip(turned.names, turned.statistic.tolist(), strict=True))
+    pairs = [
+        dict(zip(each.names or each.groups.tolist(), each.statistic.tolist(), strict=True))
+        for each in (found, turned)
+    ]
+    assert pairs[0] == pairs[1]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: type(each).__name__)
@@ -85,7 +88,7 @@ def test_a_raised_row_is_the_suspected_class():
     state = network()
     state["fc.weight"][4] += 5
     found = OutputWeights().weigh(state, None, progress=silent)
-    assert found.names[int(found.statistic.argmax())] == "fc[4]"
+    assert int(found.statistic.argmax()) == 4
     assert float(found.statistic.max()) > 10
 
 
