@@ -122,7 +122,7 @@ def _look(plan: ScanPlan, seen: Seen, progress: Progress) -> None:
     if not plan.files:
         return
     seen.asked.append("files")
-    seen.looked = look_through(plan.files, progress)
+    seen.looked = look_through(plan.files, progress, ask_picklescan=plan.second_opinion)
     seen.rows = files.rows(seen.looked)
     seen.findings += [files.finding(issue) for issue in seen.looked.issues]
 

@@ -40,6 +40,7 @@ class ScanPlan:
     held_out: float = option(
         0.3, "share of the trusted set kept to confirm triggers on", gt=0, le=0.9
     )
+    second_opinion: bool = option(False, "ask picklescan about pickles as well")
     seed: int = option(0, "of everything random", ge=0)
     scanners: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in SCANNERS}, "scanners with their options"

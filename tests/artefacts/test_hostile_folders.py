@@ -25,10 +25,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anomech.artefacts.files import checks
+from anomech.artefacts.files import checks, opinions
 from anomech.artefacts.files.archives import Allowance
 from anomech.artefacts.files.looking import look_through
 from anomech.artefacts.files.rules import RULES
+from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 
 MARKER = Path(tempfile.gettempdir()) / f"anomech-folder-ran-{os.getpid()}"
@@ -257,6 +258,11 @@ TABLE = {
         "hidden-archive", "a.png",
     ),
     "tar that leads out": (put("a.tar", lambda: tarred("/etc/cron.d/x")), "path-out", "a.tar"),
+    "tar of a long name": (
+        put("a.tar", lambda: tarred("x/" * 90 + "../" * 100 + "etc")), "path-out", "a.tar"),
+    "tar of a pax name": (
+        put("a.tar", lambda: tarred("é/" * 90 + "../" * 100 + "etc", kind=tarfile.REGTYPE)),
+        "path-out", "a.tar"),
     "tar with a link": (
         put("a.tar", lambda: tarred("a", b"", tarfile.SYMTYPE, "/etc")), "archive-link", "a.tar"),
     "tar with a device": (
@@ -439,6 +445,25 @@ def test_the_cache_of_the_hub_is_a_folder_like_others(tmp_path):
     (file,) = looked.files
     assert file.kind == "safetensors"
     assert "link" in file.notes[-1]
+
+
+def test_a_second_opinion_agrees_and_its_objection_is_an_issue(tmp_path, monkeypatch):
+    (tmp_path / "evil.pkl").write_bytes(EVIL)
+    (tmp_path / "plain.pkl").write_bytes(PLAIN)
+    looked = look_through(tmp_path, silent, ask_picklescan=True)
+    notes = {each.path: each.notes[-1] for each in looked.files}
+    assert "system dangerous" in notes["evil.pkl"]
+    assert notes["plain.pkl"] == "picklescan finds nothing dangerous"
+    assert not MARKER.exists()
+    assert [each.code for each in looked.issues] == ["unsafe-pickle"]
+    reply = {"dangerous": ["os.system"], "failed": False}
+    monkeypatch.setattr(opinions, "_asked", lambda file, suffix: reply)
+    codes = {(each.where, each.code) for each in look_through(
+        tmp_path, silent, ask_picklescan=True).issues}  # fmt: skip
+    assert codes == {("evil.pkl", "unsafe-pickle"), ("plain.pkl", "second-opinion")}
+    monkeypatch.setattr(opinions, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"anomech\[scan\]"):
+        look_through(tmp_path, silent, ask_picklescan=True)
 
 
 def test_digests_are_those_of_the_files(tmp_path):
