@@ -36,6 +36,7 @@ from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
+from anomech.detectors._sights import Sights, fit_sights
 from anomech.detectors._statistics import look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
@@ -112,13 +113,17 @@ class FunctionalAttribution:
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
             ]
             statistics = statistics._replace(drops=climbed.drops)
-        judges, views = fit_judges(statistics, Context(trusted.groups, trusted.log_odds, right))
+        context = Context(trusted.groups, trusted.log_odds, right)
+        judges, views = fit_judges(statistics, context)
+        sights, seen = fit_sights(traces.sights, context)
+        views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
             source=source,
             dealt=dealt,
             folds=tuple(folds),
             judges=judges,
+            sights=sights,
             combination=combination,
             evidence=self.evidence,
             left_out=left_out,
@@ -135,7 +140,8 @@ class FittedFunctionalAttribution:
         source: the movement of the parameters.
         dealt: which fold judges what.
         folds: what each fold taught.
-        judges: of each view.
+        judges: of each view of the statistics.
+        sights: of each view of what the tracer saw on its way.
         combination: of the views.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
@@ -146,6 +152,7 @@ class FittedFunctionalAttribution:
     dealt: Folds
     folds: tuple[Fold, ...]
     judges: Judges
+    sights: Sights
     combination: Combination
     evidence: int
     left_out: Mapping[str, str]
@@ -176,7 +183,8 @@ class FittedFunctionalAttribution:
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        views = self.judges.views(statistics, context)
+        seen = observed.traced(self.source, progress).sights
+        views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
         return self.scores(views, statistics, couplings)
 
     def scores(
