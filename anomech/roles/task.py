@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.types import Examples, Overlay, Response
+from anomech.kernel.types import Examples, Overlay, Preview, Response
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -255,6 +255,14 @@ class Stamping(Protocol):
         ...
 
 
+class Depicting(Protocol):
+    """Points of the continuous space of inputs that a person can look at."""
+
+    def depict(self, points: Tensor) -> Preview:
+        """One point `[...]`, without its batch axis, as a small picture or text."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -265,6 +273,7 @@ WORDS: Mapping[Ability, str] = {
     Activations: "activations between layers",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Depicting: "pictures of points",
 }
 """Each ability in words."""
 
