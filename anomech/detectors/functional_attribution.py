@@ -129,7 +129,8 @@ class FunctionalAttribution:
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
         )
-        return fitted, fitted.scores(views, statistics, couplings)
+        marks = traces.sights.get("tokens")
+        return fitted, fitted.scores(views, statistics, couplings, marks)
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,14 @@ class FittedFunctionalAttribution:
         context = Context(observed.groups, observed.log_odds, nobody)
         seen = observed.traced(self.source, progress).sights
         views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
-        return self.scores(views, statistics, couplings)
+        return self.scores(views, statistics, couplings, seen.get("tokens"))
 
     def scores(
-        self, views: Mapping[str, Tensor], statistics: Statistics, nearest: tuple[Tensor, Tensor]
+        self,
+        views: Mapping[str, Tensor],
+        statistics: Statistics,
+        nearest: tuple[Tensor, Tensor],
+        marks: Tensor | None,
     ) -> Scores:
         """The combination of views, with the evidence `[examples, k]` for them."""
         surprises = self.combination.surprises(views)
@@ -200,6 +205,7 @@ class FittedFunctionalAttribution:
             views=surprises,
             nearest=places,
             couplings=couplings.double().clamp(-1, 1),
+            marks=marks,
             explained={part: own[:, place] for place, part in enumerate(self.folds[0].span.parts)},
         )
 

@@ -263,6 +263,18 @@ class Depicting(Protocol):
         ...
 
 
+class Ancestry(Protocol):
+    """The model that this one was made of is known, such as the base under an adapter."""
+
+    def ancestor(self) -> Overlay:
+        """Tensors that, laid over this model, make it answer as the one before."""
+        ...
+
+    def changes(self) -> Iterator[tuple[int, Tensor]]:
+        """Changed matrices `[outputs, inputs]`, each with the number of its block, from 0."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -273,6 +285,7 @@ WORDS: Mapping[Ability, str] = {
     Activations: "activations between layers",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Ancestry: "the model that it was made of",
     Depicting: "pictures of points",
 }
 """Each ability in words."""
