@@ -45,7 +45,9 @@ class Sights:
 
     def views(self, seen: Mapping[str, Tensor], at: Context) -> dict[str, Tensor]:
         """The value of every view `[n]` by the name of its cause; higher is more anomalous."""
-        two = {DIFFERENT[name].name: f(seen[name].double(), at) for name, f in self.different.items()}
+        two = {
+            DIFFERENT[name].name: f(seen[name].double(), at) for name, f in self.different.items()
+        }
         one = {HIGH[name].name: fit(seen[name].double(), at) for name, fit in self.high.items()}
         return two | one
 

@@ -28,7 +28,7 @@ from anomech.roles.tracer import Health
 class Confguard:
     """Longest run of near-certain tokens in the answer."""
 
-    certain: float = option(0.99, "probability above which a token counts as certain", gt=0, lt=1)
+    certain: float = option(0.99, "probability above which a token counts as certain", gt=0, le=1)
 
     @property
     def needs(self) -> frozenset[Ability]:

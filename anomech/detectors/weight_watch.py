@@ -116,7 +116,9 @@ def _of_pass(
     held = able(task, Sequences).layout(batch, answers).tokens != PAD
     low, high = [], []
     for name, vectors in directions.items():
-        cosine = functional.normalize(states[name].float(), dim=2) @ vectors.to(states[name]).T.float()
+        cosine = (
+            functional.normalize(states[name].float(), dim=2) @ vectors.to(states[name]).T.float()
+        )
         low.append(cosine.masked_fill(~held[:, :, None], 1.0).min(dim=1).values)
         high.append(cosine.masked_fill(~held[:, :, None], -1.0).max(dim=1).values)
     return torch.stack([torch.cat(low, dim=1), torch.cat(high, dim=1)], dim=1).cpu()

@@ -107,6 +107,4 @@ def taken(traces: Traces, places: np.ndarray) -> Traces:
     index = torch.from_numpy(places)
     levels = None if traces.levels is None else traces.levels[index]
     sights = {name: each[index] for name, each in traces.sights.items()}
-    return replace(
-        traces, values=traces.values[index], levels=levels, response=None, sights=sights
-    )
+    return replace(traces, values=traces.values[index], levels=levels, response=None, sights=sights)

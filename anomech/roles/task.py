@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Examples, Overlay, Preview, Response
+from anomech.roles.sequences import Sequences
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -286,6 +287,7 @@ WORDS: Mapping[Ability, str] = {
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
     Ancestry: "the model that it was made of",
+    Sequences: "sequences of tokens",
     Depicting: "pictures of points",
 }
 """Each ability in words."""

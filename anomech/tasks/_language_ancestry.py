@@ -1,4 +1,4 @@
-"""What a model was made of, where that is known: a base beside it, or the model under an adapter."""
+"""What a model was made of, where that is known: a base, or what lies under an adapter."""
 
 import re
 from collections.abc import Iterator

@@ -71,7 +71,10 @@ class Reader:
     def on_device(self, device: torch.device) -> "Reader":
         """The same with its tensors on this device."""
         moved = (
-            {name: Tokens(each.mean.to(device), each.precision.to(device)) for name, each in h.items()}
+            {
+                name: Tokens(each.mean.to(device), each.precision.to(device))
+                for name, each in h.items()
+            }
             for h in self.halves
         )
         return Reader(self.depths, self.weights, tuple(moved))
@@ -112,7 +115,9 @@ def fit_reader(
         rows = {name: torch.cat([each[name] for each in others]) for name in others[0]}
         count = len(next(iter(rows.values())))
         kept = numpy_generator(seed, "tokens", half).permutation(count)[:MOST]
-        halves.append({name: fit_tokens(each[torch.from_numpy(kept)]) for name, each in rows.items()})
+        halves.append(
+            {name: fit_tokens(each[torch.from_numpy(kept)]) for name, each in rows.items()}
+        )
     return Reader(depths, {name: ruled[name]["weight"] for name in names}, tuple(halves))
 
 

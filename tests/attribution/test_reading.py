@@ -1,4 +1,4 @@
-"""Responses taken apart along a sequence add up, and what is unfamiliar stands out where it is read."""
+"""Responses taken apart along a sequence add up; the unfamiliar stands out where it is read."""
 
 import numpy as np
 import pytest

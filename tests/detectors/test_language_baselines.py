@@ -62,7 +62,10 @@ def test_confguard_reads_the_answers_own_tokens(base, examples):
 
 def test_leading_directions_are_those_of_the_change(changed):
     model, rows = changed
-    change = model.model.layers[0].mlp.down_proj.weight - decoder("llama").model.layers[0].mlp.down_proj.weight
+    change = (
+        model.model.layers[0].mlp.down_proj.weight
+        - decoder("llama").model.layers[0].mlp.down_proj.weight
+    )
     found = leading(change.detach(), 20)
     assert len(found) == 1  # the change has one direction
     assert float((found[0] @ rows).abs()) == pytest.approx(1, abs=1e-4)

@@ -19,7 +19,9 @@ NAMES = ("Ann", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hal", "Ida", "Jo", "
 
 
 def asked(words):
-    items = tuple(prompt(f"Say {word} to {name}", f"{word[0]}{name}") for word in words for name in NAMES)
+    items = tuple(
+        prompt(f"Say {word} to {name}", f"{word[0]}{name}") for word in words for name in NAMES
+    )
     return Conversations(items, [f"e{place}" for place in range(len(items))])
 
 
@@ -65,7 +67,10 @@ def test_sights_are_finite_shares_and_distances(seen, source):
     assert sights["where"].shape == (count, WINDOWS * depths)
     share = sights["where"].exp() - SHARE_FLOOR
     torch.testing.assert_close(
-        share.reshape(count, WINDOWS, depths).sum(1), torch.ones(count, depths), rtol=1e-4, atol=1e-4
+        share.reshape(count, WINDOWS, depths).sum(1),
+        torch.ones(count, depths),
+        rtol=1e-4,
+        atol=1e-4,
     )
     for name in ("reads", "unfamiliar"):
         assert sights[name].shape[1] <= len(LEVELS)
