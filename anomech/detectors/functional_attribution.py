@@ -47,6 +47,10 @@ from anomech.roles.detector import Cause, ObservedExamples, Scores
 from anomech.roles.task import Ability, Features, Logits
 from anomech.roles.tracer import Health, Tracer, TraceSource
 
+COMMON = 15
+"""Trusted answers that must share a group for it to be judged by itself, where there are no
+classes; the others are one group."""
+
 
 @options
 class FunctionalAttribution:
@@ -84,6 +88,8 @@ class FunctionalAttribution:
         Raises:
             Inconclusive: traces are not finite, or a fold has fewer than two anchors.
         """
+        kinds = None if Logits in trusted.task.provides else common_kinds(trusted.groups)
+        trusted = trusted if kinds is None else trusted.regrouped(kinds)
         source = trusted.source(self.tracer, seed=seed, progress=progress)
         traces = trusted.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
@@ -125,6 +131,7 @@ class FunctionalAttribution:
             judges=judges,
             sights=sights,
             combination=combination,
+            kinds=kinds,
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
@@ -144,6 +151,7 @@ class FittedFunctionalAttribution:
         judges: of each view of the statistics.
         sights: of each view of what the tracer saw on its way.
         combination: of the views.
+        kinds: groups that enough trusted answers share; all others are one. None: of a classifier.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
         unseen: views that this task does not give, in words.
@@ -155,6 +163,7 @@ class FittedFunctionalAttribution:
     judges: Judges
     sights: Sights
     combination: Combination
+    kinds: Tensor | None
     evidence: int
     left_out: Mapping[str, str]
     unseen: tuple[str, ...]
@@ -180,6 +189,7 @@ class FittedFunctionalAttribution:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
+        observed = observed if self.kinds is None else observed.regrouped(self.kinds)
         judged_by = self.dealt.of(observed.examples.digests())
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
@@ -219,6 +229,12 @@ class FittedFunctionalAttribution:
             if len(mine):
                 result[mine] = unexplained(each.span, some(traces, mine)).float()
         return result
+
+
+def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
+    """Groups that at least so many have, ascending int64: what a generation begins with varies."""
+    kinds, counts = groups.unique(return_counts=True)
+    return kinds[counts >= least]
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:

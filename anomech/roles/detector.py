@@ -160,6 +160,10 @@ class ObservedExamples(Protocol):
         """Traces of the examples, made once for all methods that look at the same source."""
         ...
 
+    def regrouped(self, kinds: Tensor) -> "ObservedExamples":
+        """The same, of which only these groups count as such and all others are one."""
+        ...
+
     def take(self, places: np.ndarray) -> "ObservedExamples":
         """Some of them, in the given order; the model is not asked again."""
         ...

@@ -204,11 +204,13 @@ class Watch:
             output.register_hook(partial(self._taken_apart, name, [inputs[0].detach()]))
 
     def _taken_apart(self, name: str, kept: list[Tensor], gradient: Tensor) -> None:
+        assert self.window is not None
+        if gradient.shape[:2] != self.window.shape:
+            return  # such as the head, which runs at the decision alone
         rows, columns, _ = self.sides[self.reader.weights[name]]
         right, left = kept.pop().float(), gradient.detach().float()
         right = right if columns is None else right @ columns
         left = left if rows is None else left @ rows
-        assert self.window is not None
         self.found[name] = energies(left, right, self.window, WINDOWS)
 
     def _passing(self, name: str, state: Tensor) -> Tensor:
@@ -228,11 +230,7 @@ class Watch:
         """
         assert self.layout is not None
         interior, tokens = self.layout.interior, self.layout.tokens
-        depths = self.reader.depths
-        by_depth = [
-            torch.stack([self.found[n] for n in depths if depths[n] == depth]).sum(dim=0)
-            for depth in range(1 + max(depths.values()))
-        ]
+        by_depth = [self._energy(depth) for depth in range(1 + max(self.reader.depths.values()))]
         found = {"where": shares(torch.stack(by_depth, dim=2))}
         reads, unfamiliar, marked = [], [], torch.zeros_like(interior, dtype=torch.float32)
         for name in self.reader.streams:
@@ -248,3 +246,10 @@ class Watch:
         shown = torch.where(top.values > 0, tokens.gather(1, top.indices), PAD)
         found["tokens"] = functional.pad(shown, (0, SHOWN - shown.shape[1]), value=PAD)
         return {name: each.cpu() for name, each in found.items()}
+
+    def _energy(self, depth: int) -> Tensor:
+        """Of the windows at one depth `[batch, windows]`."""
+        assert self.window is not None
+        none = torch.zeros(len(self.window), WINDOWS, device=self.window.device)
+        depths = self.reader.depths
+        return sum((each for n, each in self.found.items() if depths[n] == depth), start=none)
