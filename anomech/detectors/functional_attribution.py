@@ -88,8 +88,8 @@ class FunctionalAttribution:
         Raises:
             Inconclusive: traces are not finite, or a fold has fewer than two anchors.
         """
-        kinds = None if Logits in trusted.task.provides else common_kinds(trusted.groups)
-        trusted = trusted if kinds is None else trusted.regrouped(kinds)
+        common = None if Logits in trusted.task.provides else common_kinds(trusted.groups)
+        trusted = trusted if common is None else trusted.regrouped(common)
         source = trusted.source(self.tracer, seed=seed, progress=progress)
         traces = trusted.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
@@ -131,7 +131,7 @@ class FunctionalAttribution:
             judges=judges,
             sights=sights,
             combination=combination,
-            kinds=kinds,
+            kinds=common,
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),

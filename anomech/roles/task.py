@@ -201,6 +201,13 @@ class DifferentiableInputs(Protocol):
         ...
 
 
+class Pictures(DifferentiableInputs, Protocol):
+    """Differentiable inputs that are pictures: pixels `[batch, channels, height, width]`.
+
+    They are bounded by 0 and 1, so that what is laid over a picture means the same in all of them.
+    """
+
+
 class Activations(Protocol):
     """What passes between the layers, to be read and to be changed."""
 
@@ -220,14 +227,28 @@ class Activations(Protocol):
 
 
 class Variations(Protocol):
-    """Other inputs made from inputs, all of the batch's own form."""
+    """Other inputs made from inputs, all of the batch's own form.
+
+    Attributes:
+        corruptions: kinds of damage that inputs of this kind suffer, such as "gaussian_noise".
+    """
+
+    @property
+    def corruptions(self) -> Sequence[str]: ...
 
     def mixed(self, batch: Any, others: Any, share: float) -> Any:
         """Each example blended with the other at its place, of which `share` remains visible."""
         ...
 
-    def corrupted(self, batch: Any, severity: int, rng: np.random.Generator) -> Any:
-        """Each example with noise of the kind's own; severity 1 (slight) to 5 (strong)."""
+    def corrupted(self, batch: Any, kind: str, severity: int, seed: int) -> Any:
+        """Each example with damage of one kind, the same in every batch.
+
+        Args:
+            batch: it is not changed.
+            kind: one of `corruptions`.
+            severity: 1 (slight) to 5 (strong).
+            seed: of everything random.
+        """
         ...
 
     def amplified(self, batch: Any, factor: float) -> Any:
@@ -283,6 +304,7 @@ WORDS: Mapping[Ability, str] = {
     Layers: "layers to watch",
     Training: "training statistics",
     DifferentiableInputs: "differentiable inputs",
+    Pictures: "pictures as inputs",
     Activations: "activations between layers",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",

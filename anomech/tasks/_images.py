@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from anomech.data.corruptions import CORRUPTIONS, corrupted
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
@@ -24,7 +25,7 @@ from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._preparing import abilities, prepare
 from anomech.tasks._sighting import Sighting, check_precision, remarks, spread_over
 from anomech.tasks._twin import converted, overlaid
-from anomech.tasks._varying import amplified, corrupted, depicted, in_range, mixed, nearest_images
+from anomech.tasks._varying import amplified, depicted, in_range, mixed, nearest_images
 from anomech.tasks._watching import watched_modules, watched_parameters
 
 FEW, MANY = 8, 256
@@ -236,6 +237,7 @@ class ImageClassifier:
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
+    corruptions: ClassVar[Sequence[str]] = tuple(CORRUPTIONS)
     mixed = staticmethod(mixed)
     corrupted = staticmethod(corrupted)
     amplified = staticmethod(amplified)

@@ -13,6 +13,7 @@ from anomech.roles.task import (
     Features,
     Layers,
     Logits,
+    Pictures,
     Preparation,
     Stamping,
     Training,
@@ -23,7 +24,7 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
+    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
     *(Activations, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
