@@ -46,7 +46,8 @@ class Reader:
     """What is looked at along the sequences of a model.
 
     Attributes:
-        depths: of the modules whose responses are taken apart, from 0, by name.
+        depths: of the linear layers whose responses are taken apart, from 0, by name; where there
+            are none, nothing is said of where a response sits.
         weights: watched name of each of their weights.
         halves: trusted tokens by stream; of an example of half k, `halves[k]` has learned nothing.
     """
@@ -61,11 +62,16 @@ class Reader:
         return list(self.halves[0])
 
     @property
+    def levels(self) -> int:
+        """How many depths there are."""
+        return 1 + max(self.depths.values(), default=-1)
+
+    @property
     def nothing(self) -> dict[str, Tensor]:
         """What is seen of no examples."""
-        columns = WINDOWS * (1 + max(self.depths.values()))
         level = len(self.streams)
-        widths = {"where": columns, "reads": level, "unfamiliar": level, "tokens": SHOWN}
+        widths = {"where": WINDOWS * self.levels} if self.depths else {}
+        widths |= {"reads": level, "unfamiliar": level, "tokens": SHOWN}
         return {name: torch.zeros(0, width) for name, width in widths.items()}
 
     def on_device(self, device: torch.device) -> "Reader":
@@ -230,8 +236,10 @@ class Watch:
         """
         assert self.layout is not None
         interior, tokens = self.layout.interior, self.layout.tokens
-        by_depth = [self._energy(depth) for depth in range(1 + max(self.reader.depths.values()))]
-        found = {"where": shares(torch.stack(by_depth, dim=2))}
+        found = dict[str, Tensor]()
+        if self.reader.depths:
+            by_depth = [self._energy(depth) for depth in range(self.reader.levels)]
+            found["where"] = shares(torch.stack(by_depth, dim=2))
         reads, unfamiliar, marked = [], [], torch.zeros_like(interior, dtype=torch.float32)
         for name in self.reader.streams:
             states, weights = self.states[name].float(), self.pulls[name]
