@@ -15,6 +15,7 @@ from anomech.roles.task import (
     Logits,
     Pictures,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -25,7 +26,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
-    *(Activations, Variations, Stamping, Depicting),
+    *(Activations, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 
