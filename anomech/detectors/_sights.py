@@ -9,15 +9,29 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from anomech.attribution.density import Density, fit_density, one_sided
+from anomech.attribution.profile import STATISTICS
 from anomech.attribution.usual import Context, Usual, fit_usual, held_out
-from anomech.detectors._causes import ELSEWHERE, READS, UNFAMILIAR
+from anomech.detectors._causes import ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
 from anomech.roles.detector import Cause
 
 DIFFERENT: Mapping[str, Cause] = {"where": ELSEWHERE}
 """Sights that are judged by how different they are, to any side."""
 
-HIGH: Mapping[str, Cause] = {"reads": READS, "unfamiliar": UNFAMILIAR}
+HIGH: Mapping[str, Cause] = {"lacking": UNEXPLAINED, "reads": READS, "unfamiliar": UNFAMILIAR}
 """Sights whose large values alone are suspicious."""
+
+
+def lacking(profile: Tensor) -> Tensor:
+    """What trusted examples with the same answer leave unexplained, mean over parts `[n, 1]`.
+
+    Where answers are generated, few share what they begin with: statistics of the ten nearest, or
+    of all, then say more about how common an answer is than about how it comes about.
+
+    Args:
+        profile: `[n, parts * statistics]`, see `anomech.attribution.profile`.
+    """
+    own = profile.unflatten(1, (-1, len(STATISTICS)))[:, :, STATISTICS.index("explained_own")]
+    return -own.mean(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
-from anomech.detectors._sights import Sights, fit_sights
+from anomech.detectors._sights import Sights, fit_sights, lacking
 from anomech.detectors._statistics import look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
@@ -45,11 +45,11 @@ from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, ObservedExamples, Scores
 from anomech.roles.task import Ability, Features, Logits
-from anomech.roles.tracer import Health, Tracer, TraceSource
+from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
 
-COMMON = 15
+COMMON = 5
 """Trusted answers that must share a group for it to be judged by itself, where there are no
-classes; the others are one group."""
+classes; the others are one group: what a generation begins with varies."""
 
 
 @options
@@ -121,7 +121,7 @@ class FunctionalAttribution:
             statistics = statistics._replace(drops=climbed.drops)
         context = Context(trusted.groups, trusted.log_odds, right)
         judges, views = fit_judges(statistics, context)
-        sights, seen = fit_sights(traces.sights, context)
+        sights, seen = fit_sights(_seen(traces, statistics, common), context)
         views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
@@ -194,7 +194,7 @@ class FittedFunctionalAttribution:
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        seen = observed.traced(self.source, progress).sights
+        seen = _seen(observed.traced(self.source, progress), statistics, self.kinds)
         views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
         return self.scores(views, statistics, couplings, seen.get("tokens"))
 
@@ -232,9 +232,16 @@ class FittedFunctionalAttribution:
 
 
 def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
-    """Groups that at least so many have, ascending int64: what a generation begins with varies."""
+    """Groups that at least so many have, ascending int64."""
     kinds, counts = groups.unique(return_counts=True)
     return kinds[counts >= least]
+
+
+def _seen(traces: Traces, statistics: Statistics, kinds: Tensor | None) -> Mapping[str, Tensor]:
+    """What the tracer saw on its way, and for generated answers what those like it leave out."""
+    if kinds is None:
+        return traces.sights
+    return {**traces.sights, "lacking": lacking(statistics.profile)}
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:
