@@ -88,10 +88,10 @@ def check_named(plan: ScanPlan) -> None:
     """
     if plan.reference:
         plan.model.check()
-    if not plan.files and not plan.opens_model:
+    if not plan.files and not plan.reference:
         raise ConfigError(
             "the plan names nothing to scan; give --weights FILE or FOLDER, or a model with "
-            "--model FACTORY.py:make_model."
+            "--model FACTORY.py:make_model and trusted examples with --reference PATH."
         )
 
 

@@ -123,6 +123,7 @@ def test_a_model_that_must_not_be_loaded_is_an_answer(run, files, tmp_path):
     [
         ((), ("names nothing to scan", "--weights")),
         (("--weights", "nowhere"), ("does not exist",)),
+        (("--model", "a.py:make"), ("names nothing to scan", "--reference")),
         (("--weights", ".", "--reference", "."), ("names no model",)),
         (("--weights", ".", "--scanner", "neural_clense"), ("did you mean 'neural_cleanse'",)),
         (("--weights", ".", "--level", "2"), ("plan.level",)),

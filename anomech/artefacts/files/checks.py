@@ -72,7 +72,7 @@ def checked(
     elif kind in CONVERT:
         found += check_foreign(kind, file, name, size)
     elif kind in SAID:
-        found += [issue(SAID[kind], name, f"It is a {kind.words}.")]
+        found += [issue(SAID[kind], name, f"Its bytes are those of a {kind.words}.")]
     file.seek(0)
     return notes, found + _archived(kind, file, name, size, allowance)
 
@@ -108,7 +108,7 @@ def _disguised(kind: Kind, name: str) -> list[Issue]:
         return []
     if kind is Kind.UNKNOWN and suffix == ".safetensors":
         return [issue("odd-header", name, "It does not begin as a safetensors file does.")]
-    return [issue("disguised", name, f"By its bytes it is a {kind.words}.")]
+    return [issue("disguised", name, f"Its bytes say: {kind.words}.")]
 
 
 def _safetensors(file: BinaryIO, name: str, size: int) -> Checked:
