@@ -214,6 +214,13 @@ TABLE = {
     "joblib": (put("w.joblib", EVIL), "unsafe-pickle", "w.joblib"),
     "no ending": (put("weights", EVIL), "unsafe-pickle", "weights"),
     "protocol 0": (put("w.bin", pickle.dumps(Calls(), 0)), "unsafe-pickle", "w.bin"),
+    "protocol 1": (put("data", b"cposix\nsystem\nq\x00(X\x01\x00\x00\x00atR."), "unsafe-pickle",
+                   "data"),
+    "protocol 0 as text": (put("notes.txt", b"cposix\nsystem\np0\n(S'a'\ntR."), "unsafe-pickle",
+                           "notes.txt"),
+    "protocol 0 with a number first": (put("data.bin", b"I1\n0cposix\nsystem\n."), "unsafe-pickle",
+                                       "data.bin"),
+    "of no kind": (put("data.xyz", b"K\x010cposix\nsystem\n."), "unsafe-pickle", "data.xyz"),
     "deep folder": (put("a/b/c/w.pkl", EVIL), "unsafe-pickle", "a/b/c/w.pkl"),
     "checkpoint": (put("w.pt", lambda: saved({"a": Calls()})), "unsafe-pickle", "w.pt"),
     "as safetensors": (put("w.safetensors", EVIL), "disguised", "w.safetensors"),
@@ -421,6 +428,9 @@ def test_an_honest_folder_has_no_issue(tmp_path):
     np.save(tmp_path / "mean.npy", np.ones(3))
     np.savez(tmp_path / "stats.npz", a=np.ones(3))
     (tmp_path / "vocab.txt").write_text("[PAD]\nthe\n")
+    (tmp_path / "LICENSE").write_text("License\n\n(c) nobody\n")
+    (tmp_path / "merges.txt").write_text("consider\nthis\na b\n")
+    (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
     signed(tmp_path, hashlib.sha256(b"as signed").hexdigest())
     looked = look_through(tmp_path, silent)
     assert [each for each in looked.issues if each.grade in ("high", "medium")
@@ -428,7 +438,7 @@ def test_an_honest_folder_has_no_issue(tmp_path):
     kinds = {each.path: each.kind for each in looked.files}
     assert kinds["model.safetensors"] == "safetensors"
     assert kinds["pytorch_model.bin"] == "PyTorch checkpoint"
-    assert kinds["README.md"] == "text"
+    assert kinds["README.md"] == kinds["LICENSE"] == kinds["merges.txt"] == "text"
     assert kinds["mean.npy"] == "numpy array"
 
 
