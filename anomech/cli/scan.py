@@ -63,7 +63,7 @@ Artefact = Annotated[
 Base = Annotated[
     str,
     typer.Option(
-        metavar="FILE",
+        metavar="FILE|FOLDER",
         help="Weights that the model was tuned from, to see what the tuning changed.",
         rich_help_panel=WHAT,
     ),

@@ -153,7 +153,7 @@ def _weigh(plan: ScanPlan, seen: Seen, out: Path, progress: Progress) -> None:
         return
     seen.asked.append("weights")
     seen.findings += [note(text) for text in weights.notes]
-    digest = digest_of(plan, _provenance(plan, seen).model)
+    digest = digest_of(_provenance(plan, seen).model, weights)
     seen.results += [weigh(plan, name, weights, digest, out, progress) for name in named]
 
 
