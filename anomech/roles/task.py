@@ -218,6 +218,24 @@ class Activations(Protocol):
         ...
 
 
+class Pathways(Protocol):
+    """Activations that can be followed back to inputs that are points."""
+
+    def respond_through(
+        self,
+        overlay: Overlay,
+        points: Tensor,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """As `DifferentiableInputs.respond_at`, with changes as in `Activations.respond_with`.
+
+        Any module of the network may be named.
+        """
+        ...
+
+
 class Variations(Protocol):
     """Other inputs made from inputs, all of the batch's own form."""
 
@@ -263,6 +281,7 @@ WORDS: Mapping[Ability, str] = {
     Training: "training statistics",
     DifferentiableInputs: "differentiable inputs",
     Activations: "activations between layers",
+    Pathways: "activations that can be followed back to the inputs",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
 }

@@ -12,6 +12,7 @@ from anomech.roles.task import (
     Features,
     Layers,
     Logits,
+    Pathways,
     Preparation,
     Stamping,
     Training,
@@ -23,7 +24,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Variations, Stamping),
+    *(Activations, Pathways, Variations, Stamping),
 )
 """Abilities of every image classifier."""
 

@@ -9,7 +9,14 @@ from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 from anomech.roles.task import DifferentiableInputs
 
-CHEAP = {"neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20}}
+CHEAP = {
+    "ban": {"mask": {"passes": 2}, "steps": 2, "draws": 2, "examples": 20},
+    "bti_dbf": {"mask": {"passes": 2}, "transform": {"rounds": 2}, "examples": 20},
+    "neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20},
+    "tabor": {"inversion": {"rounds": 3}, "examples": 20},
+}
+"""Options that finish in a moment."""
+
 COUNT = 30
 
 
