@@ -15,6 +15,7 @@ from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.report import report
+from anomech.cli.scan import scan
 
 app = typer.Typer(
     name="anomech",
@@ -25,6 +26,7 @@ app = typer.Typer(
     help="Tell which of a model's outputs came from a mechanism that trusted data cannot explain.",
 )
 app.command()(demo)
+app.command()(scan)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)

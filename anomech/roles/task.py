@@ -13,7 +13,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.types import Examples, Overlay, Response
+from anomech.kernel.types import Examples, Overlay, Preview, Response
+from anomech.roles.sequences import Sequences
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -273,6 +274,14 @@ class Stamping(Protocol):
         ...
 
 
+class Depicting(Protocol):
+    """Points of the continuous space of inputs that a person can look at."""
+
+    def depict(self, points: Tensor) -> Preview:
+        """One point `[...]`, without its batch axis, as a small picture or text."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -284,6 +293,8 @@ WORDS: Mapping[Ability, str] = {
     Pathways: "activations that can be followed back to the inputs",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Sequences: "sequences of tokens",
+    Depicting: "pictures of points",
 }
 """Each ability in words."""
 

@@ -24,7 +24,7 @@ from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._preparing import abilities, prepare
 from anomech.tasks._sighting import Sighting, check_precision, remarks, spread_over
 from anomech.tasks._twin import converted, overlaid
-from anomech.tasks._varying import amplified, corrupted, in_range, mixed, nearest_images
+from anomech.tasks._varying import amplified, corrupted, depicted, in_range, mixed, nearest_images
 from anomech.tasks._watching import watched_modules, watched_parameters
 
 FEW, MANY = 8, 256
@@ -219,6 +219,7 @@ class ImageClassifier:
 
     project = staticmethod(in_range)
     realize = staticmethod(nearest_images)
+    depict = staticmethod(depicted)
 
     def points(self) -> Sequence[str]:
         """See `anomech.roles.task.Activations.points`."""

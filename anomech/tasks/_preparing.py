@@ -8,6 +8,7 @@ from torch import Tensor
 from anomech.roles.task import (
     Ability,
     Activations,
+    Depicting,
     DifferentiableInputs,
     Features,
     Layers,
@@ -24,7 +25,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Pathways, Variations, Stamping),
+    *(Activations, Pathways, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 

@@ -39,6 +39,7 @@ DETECTORS = {
         "twins": {"rungs": 2, "steps": 6, "batch": 32},
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
+    "vae": {"steps": 10},
 }
 QUERIES = 9
 
