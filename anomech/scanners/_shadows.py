@@ -24,7 +24,7 @@ from anomech.kernel.config import option, options, resolved
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import key, numpy_generator, torch_generator
 from anomech.kernel.types import Examples, Overlay, Preview, Progress, silent
-from anomech.learning.relearning import Relearning, relearn
+from anomech.learning.descent import Lesson, Relearning, descend, plainly
 from anomech.learning.training import initialize
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.task import (
@@ -168,8 +168,12 @@ def _trained(
     if kind == "planted":
         examples, labels = _poisoned(task, examples, labels, seed)
     answers = able(fresh, Training).targets(labels)
-    made = relearn(fresh, examples, answers, zoo.training, seed=seed, progress=silent)
-    return made.overlay, made.evaluations
+    lesson = Lesson(fresh, examples, answers, zoo.training.statistics)
+    made = descend(
+        fresh.watched, len(examples), plainly(lesson), zoo.training, seed=seed, progress=silent
+    )
+    # All of it: parameters that are not watched are those of a fresh network, too.
+    return {**fresh.state(), **made.overlay}, made.evaluations
 
 
 def _poisoned(

@@ -9,7 +9,7 @@ size - size_t) / (1.4826 MAD)` with the mean size of what leads to `t`.
 Source: Chen, Fu, Zhao, Koushanfar 2019, without the term of an adversarial network, which keeps
 perturbations unseen. The generator is a base picture and three directions along which noise moves
 it, for each class.
-Needs: differentiable inputs in [0, 1] that are pictures, logits; no trusted examples. Where there
+Needs: pictures, logits; no trusted examples. Where there
 are some, their sizes alone are used.
 Cost: `3 (recover + rounds * classes) * inputs` forward passes.
 Fails when: recovered inputs are far from real ones; with many classes; as Neural Cleanse.
@@ -26,11 +26,9 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Progress
-from anomech.learning.inversion import check_unit_box
-from anomech.learning.transforms import check_pictures
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
-from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
+from anomech.roles.task import Ability, Logits, Pictures, Task, able
 from anomech.roles.tracer import Health
 from anomech.scanners._classes import each_class, few_classes, smallness
 
@@ -55,8 +53,8 @@ class DeepInspect:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Differentiable inputs and logits."""
-        return frozenset({DifferentiableInputs, Logits})
+        """Pictures and logits."""
+        return frozenset({Pictures, Logits})
 
     @property
     def needs_examples(self) -> bool:
@@ -70,14 +68,11 @@ class DeepInspect:
 
         Raises:
             DataError: no trusted example, which says what size inputs have.
-            CapabilityError: inputs that are no pictures in [0, 1].
         """
         if trusted is None or not len(trusted):
             raise DataError("deep_inspect takes the size of inputs from a trusted one; give one.")
         batch = trusted.examples.load(np.zeros(1, np.int64))
-        shape = able(task, DifferentiableInputs).embed(batch)
-        check_pictures(task, shape)
-        check_unit_box(task, shape)
+        shape = able(task, Pictures).embed(batch)
         classes = able(task, Logits).classes
         inputs = self._recovered(task, batch, shape, classes, seed)
 
@@ -104,7 +99,7 @@ class DeepInspect:
         start = torch.randn((count, *shape.shape[1:]), generator=torch_generator(seed, "inspect"))
         free = start.to(shape.device).requires_grad_()
         wanted = torch.arange(classes, device=shape.device).repeat_interleave(self.each)
-        optimizer, space = torch.optim.Adam([free], lr=0.1), able(task, DifferentiableInputs)
+        optimizer, space = torch.optim.Adam([free], lr=0.1), able(task, Pictures)
         for _ in range(self.recover):
             with torch.enable_grad():
                 seen = free.sigmoid()
@@ -123,7 +118,7 @@ class DeepInspect:
         generator = torch_generator(seed, "inspect", int(target))
         free = 0.01 * torch.randn((NOISES + 1, *inputs.shape[1:]), generator=generator)
         free = free.to(inputs).requires_grad_()
-        optimizer, space = torch.optim.Adam([free], lr=self.rate), able(task, DifferentiableInputs)
+        optimizer, space = torch.optim.Adam([free], lr=self.rate), able(task, Pictures)
         answers = target.to(inputs.device).expand(len(inputs))
         for _ in range(self.rounds):
             noise = torch.randn((len(inputs), NOISES), generator=generator).to(inputs)

@@ -10,7 +10,7 @@ masked features, the change `MSE(T(x), x)` and the share of the mask pass their 
 from the median class.
 Source: Wang, Mei, Zhai, Ma 2022; bounds and weights as in backdoor-toolbox. Its transform is
 trained towards the identity first; this one begins near it (`anomech.learning.transforms`).
-Needs: differentiable inputs that are pictures, with pathways, layers, logits, trusted examples.
+Needs: pictures with pathways, layers, logits, trusted examples.
 Cost: `6 rounds * examples` forward passes for each class.
 Fails when: few rounds are given, and where the features of a class and of the trigger are one.
 """
@@ -29,7 +29,7 @@ from anomech.learning.halves import NEEDS, Halves, halves, pooled
 from anomech.learning.transforms import Transform, Transforming, learn_transform
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
-from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
+from anomech.roles.task import Ability, DifferentiableInputs, Logits, Pictures, Task, able
 from anomech.roles.tracer import Health
 from anomech.scanners._classes import Drawn, drawn, each_class, few_classes, smallness
 
@@ -53,8 +53,8 @@ class FeatureRe:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """What cutting the network asks, and logits."""
-        return NEEDS | {Logits}
+        """What cutting the network asks, pictures and logits."""
+        return NEEDS | {Pictures, Logits}
 
     @property
     def needs_examples(self) -> bool:
@@ -68,7 +68,7 @@ class FeatureRe:
 
         Raises:
             DataError: no trusted examples.
-            CapabilityError: inputs that are no pictures, or a network that cannot be cut in two.
+            CapabilityError: a network that cannot be cut in two.
         """
         some = drawn("feature_re", trusted, self.examples, self.batch, seed)
         cut = halves(task, some.batches[0])

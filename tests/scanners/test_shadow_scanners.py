@@ -7,7 +7,7 @@ import torch
 from anomech.data.subset import Subset
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
-from anomech.learning.relearning import Relearning
+from anomech.learning.descent import Relearning
 from anomech.observing.observed import observe
 from anomech.scanners._meta import scanned
 from anomech.scanners._shadows import ShadowZoo, shadows
