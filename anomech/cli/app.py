@@ -11,6 +11,7 @@ from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
@@ -32,6 +33,7 @@ app.command()(audit)
 app.command()(fit)
 app.command()(report)
 app.command()(bench)
+app.command()(federate)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Progress
 from anomech.learning.painters import Painter, new_painter
-from anomech.roles.task import DifferentiableInputs, Task, able
+from anomech.roles.task import Pictures, Task, able
 
 START = 0.05
 """Share of its usual weights that the last layer begins with; at zero a distance has no slope."""
@@ -53,19 +52,6 @@ class Transform:
         return (points + self.bound * (2 * painted - 1)).clamp(0, 1)
 
 
-def check_pictures(task: Task, points: Tensor) -> None:
-    """Refuse inputs that a painter cannot paint on.
-
-    Raises:
-        CapabilityError: they are not pictures.
-    """
-    if points.ndim != 4:
-        raise CapabilityError(
-            f"the inputs of this {task.kind} are no pictures, which this scanner paints on; use "
-            "one that searches patterns, such as neural_cleanse."
-        )
-
-
 Wanted = Callable[[Transform, Any, Tensor, Tensor], Tensor]
 """The loss of a transform on a batch, of its points `[batch, ...]` with the model's answers."""
 
@@ -84,7 +70,7 @@ def learn_transform(
     """A transform that makes a loss small.
 
     Args:
-        task: with differentiable inputs that are pictures.
+        task: whose inputs are pictures.
         batches: of inputs.
         answers: the model's own to each batch.
         wanted: the loss.
@@ -93,9 +79,8 @@ def learn_transform(
         progress: told the stage "painting" after every round.
         also: other tensors that learn along, with their learning rates; they are changed in place.
     """
-    space = able(task, DifferentiableInputs)
+    space = able(task, Pictures)
     points = [space.embed(batch).detach() for batch in batches]
-    check_pictures(task, points[0])
     start = _identity(points[0], recipe.width, seed)
     learned = [(list(start.weights.values()), recipe.rate), *also]
     optimizer = torch.optim.Adam([{"params": some, "lr": rate} for some, rate in learned])

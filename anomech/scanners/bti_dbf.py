@@ -9,7 +9,7 @@ transform `G` of pictures by `min_G 0.01 A - D` where `A = MSE(m f(x), m f(G(x))
 Source: Xu, Huang, Li, Qin, Ren 2024. Their generator is trained towards the identity for 50 passes
 first; this one begins near it (`anomech.learning.transforms`). The mask starts uniform, and their
 code gives a target for every model: the statistic is the share behind it.
-Needs: differentiable inputs that are pictures, with pathways, layers, logits, trusted examples.
+Needs: pictures with pathways, layers, logits, trusted examples.
 Cost: `(2 passes + 6 rounds) * examples` forward passes, whatever the classes.
 Fails when: the features of the backdoor are weak, as those of a small patch are; the mask drifts to
 ones, and on clean networks `G` leads to some class too.
@@ -26,7 +26,7 @@ from anomech.learning.halves import NEEDS, Halves, halves
 from anomech.learning.transforms import Transform, Transforming, learn_transform
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
-from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
+from anomech.roles.task import Ability, DifferentiableInputs, Logits, Pictures, Task, able
 from anomech.roles.tracer import Health
 from anomech.scanners._classes import Drawn, drawn, histogram
 from anomech.scanners._feature_mask import FeatureMask, MaskSearch, feature_mask, readings
@@ -52,8 +52,8 @@ class BtiDbf:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """What cutting the network asks, and logits."""
-        return NEEDS | {Logits}
+        """What cutting the network asks, pictures and logits."""
+        return NEEDS | {Pictures, Logits}
 
     @property
     def needs_examples(self) -> bool:
@@ -67,7 +67,7 @@ class BtiDbf:
 
         Raises:
             DataError: no trusted examples.
-            CapabilityError: inputs that are no pictures, or a network that cannot be cut in two.
+            CapabilityError: a network that cannot be cut in two.
         """
         some = drawn("bti_dbf", trusted, self.examples, self.batch, seed)
         cut, classes = halves(task, some.batches[0]), able(task, Logits).classes

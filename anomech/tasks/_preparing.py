@@ -14,7 +14,9 @@ from anomech.roles.task import (
     Layers,
     Logits,
     Pathways,
+    Pictures,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -24,8 +26,8 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Pathways, Variations, Stamping, Depicting),
+    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
+    *(Activations, Pathways, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 
