@@ -72,7 +72,9 @@ def processing_of(folder: Path) -> Processing:
 
 
 def _processing(given: Mapping[str, Any]) -> Processing:
-    mean, std, notes = (0.0,), (1.0,), list[str]()
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    notes: list[str] = []
     if given.get("do_normalize", True) and given.get("image_mean") is not None:
         mean = tuple(float(each) for each in given["image_mean"])
         std = tuple(float(each) for each in given["image_std"])
