@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Activations, Task, able
 
 
@@ -35,12 +36,21 @@ def activations(
     return {name: found[name] for name in names}
 
 
-def pooled(activation: Tensor) -> Tensor:
-    """Means over positions `[batch, units]`.
+def decisions(task: Task, batch: Any, answers: Tensor | None) -> Tensor | None:
+    """The position that decides each answer, int64 `[batch]`; None of a task without sequences."""
+    if Sequences not in task.provides or answers is None:
+        return None
+    return able(task, Sequences).layout(batch, answers).decision
+
+
+def pooled(activation: Tensor, decision: Tensor | None = None) -> Tensor:
+    """One row an example, `[batch, units]`: of the deciding position, or means over positions.
 
     Units are the second axis of maps `[batch, units, height, width]`, and the last of tokens
     `[batch, tokens, units]`.
     """
+    if decision is not None and activation.ndim == 3:  # where others are padding, a mean is none
+        return activation[torch.arange(len(activation)), decision.to(activation.device)]
     if activation.ndim == 4:
         return activation.mean(dim=(2, 3))
     return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation
