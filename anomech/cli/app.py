@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from anomech.cli.audit import audit
+from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
 from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
@@ -31,7 +33,9 @@ app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(report)
+app.command()(baseline)
 app.command()(bench)
+app.command()(federate)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

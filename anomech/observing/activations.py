@@ -3,9 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.kernel.types import Progress
+from anomech.observing.joining import in_place, passes
+from anomech.roles.detector import ObservedExamples
 from anomech.roles.sequences import Sequences
 from anomech.roles.task import Activations, Task, able
 
@@ -54,3 +58,25 @@ def pooled(activation: Tensor, decision: Tensor | None = None) -> Tensor:
     if activation.ndim == 4:
         return activation.mean(dim=(2, 3))
     return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation
+
+
+def pooled_activations(
+    observed: ObservedExamples, progress: Progress, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """Activation of every unit of some examples, as `pooled` gives it, float64 `[examples, units]`, by place.
+
+    Args:
+        observed: at least one example, with the answers to judge.
+        progress: told the stage "reading activations".
+        names: of places; None are all that the task names.
+    """
+    task = observed.task
+    wanted = list(able(task, Activations).points() if names is None else names)
+    rows: dict[str, list[tuple[np.ndarray, Tensor]]] = {name: [] for name in wanted}
+    stage = "reading activations"
+    for places, own in passes(task, observed.examples, observed.answers, stage, progress):
+        batch = observed.examples.load(places)
+        found, at = activations(task, batch, wanted, own), decisions(task, batch, own)
+        for name, activation in found.items():
+            rows[name].append((places, pooled(activation, at).double().cpu()))
+    return {name: in_place(parts, len(observed)) for name, parts in rows.items()}
