@@ -63,7 +63,7 @@ def pooled(activation: Tensor, decision: Tensor | None = None) -> Tensor:
 def pooled_activations(
     observed: ObservedExamples, progress: Progress, names: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """Activation of every unit of some examples, as `pooled` gives it, float64 `[examples, units]`, by place.
+    """Activation of every unit as `pooled` gives it, float64 `[examples, units]`, by place.
 
     Args:
         observed: at least one example, with the answers to judge.

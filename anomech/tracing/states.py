@@ -4,8 +4,8 @@ Belief: honest inputs with the same answer leave the network in like states. Thi
 parameters: it is the other half of a gradient, the activation without the backward signal, kept
 so that whatever compares responses can compare states too.
 Equation: activations at up to `most` places spread over the depth, each averaged over positions, or
-in sequences that of the position where the answer is decided, `[units]`; wider ones are projected to
-`width` numbers by a random matrix of orthonormal columns, which places of one width share, so that
+in sequences that of the position where the answer is decided, `[units]`; wider ones are projected
+to `width` numbers by a random matrix of orthonormal columns, which places of one width share, so that
 their differences stay differences.
 Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
 (2024) are given, with the mean in place of one token.
