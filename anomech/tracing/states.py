@@ -5,8 +5,8 @@ parameters: it is the other half of a gradient, the activation without the backw
 so that whatever compares responses can compare states too.
 Equation: activations at up to `most` places spread over the depth, each averaged over positions, or
 in sequences that of the position where the answer is decided, `[units]`; wider ones are projected
-to `width` numbers by a random matrix of orthonormal columns, which places of one width share, so that
-their differences stay differences.
+to `width` numbers by a random matrix of orthonormal columns, which places of one width share, so
+that their differences stay differences.
 Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
 (2024) are given, with the mean in place of one token.
 Needs: activations.
