@@ -133,18 +133,8 @@ class School:
         return found
 
     def base(self, pupil: Pupil) -> Path:
-        """The folder of the model that a pupil begins with.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        for found in (pupil.base, self.data / pupil.base):
-            if (found / "config.json").is_file():
-                return found
-        raise ConfigError(
-            f"there is no language model in {pupil.base}, nor in the folder of data; set "
-            "language.base to a folder with a config.json."
-        )
+        """The folder of the model that a pupil begins with; see `found_base`."""
+        return found_base(pupil.base, self.data)
 
     def student(self, pupil: Pupil) -> Student:
         """A model in memory."""
@@ -153,7 +143,7 @@ class School:
     def address(self, pupil: Pupil, count: int | None = None) -> str:
         """The hash of a model after its first stages, all of them if not said."""
         stages = pupil.stages if count is None else pupil.stages[:count]
-        before = _digest_of_folder(self.base(pupil))
+        before = digest_of(self.base(pupil))
         for stage in stages:
             taught = pupil.at(stage)
             spec = {
@@ -193,6 +183,21 @@ class School:
             kept.path.unlink(missing_ok=True)
 
 
+def found_base(named: Path, data: Path) -> Path:
+    """The folder of a language model, a path or in the folder of data.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for found in (named, data / named):
+        if (found / "config.json").is_file():
+            return found
+    raise ConfigError(
+        f"there is no language model in {named}, nor in the folder of data; set language.base to "
+        "a folder with a config.json."
+    )
+
+
 def _of_stage(recipe: Recipe, stage: StageName) -> dict[str, Any]:
     """The options that a stage looks at."""
     values = resolved(recipe)
@@ -210,8 +215,8 @@ def _planted(pupil: Pupil) -> list[Any]:
     return [[name, resolved(plant_named(name, given, name))] for name, given in pupil.attacks]
 
 
-def _digest_of_folder(folder: Path) -> str:
-    """Of a model's own files."""
+def digest_of(folder: Path) -> str:
+    """The hash of a model's own files."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*")):
         if path.suffix in (".json", ".safetensors", ".jinja"):
