@@ -122,10 +122,15 @@ class School:
     zoo: Path
     progress: Progress = silent
 
-    def folder(self, pupil: Pupil) -> Path:
-        """The folder of a model, taught if it is not there yet."""
+    def folder(self, pupil: Pupil, count: int | None = None) -> Path:
+        """The folder of a model, taught if it is not there yet.
+
+        Args:
+            pupil: the model.
+            count: of its first stages; all of them if not said.
+        """
         found = self.base(pupil)
-        for count in range(1, len(pupil.stages) + 1):
+        for count in range(1, (len(pupil.stages) if count is None else count) + 1):
             path = self.zoo / f"language-{self.address(pupil, count)}"
             if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
                 self._teach(pupil, pupil.stages[count - 1], found, path)
@@ -136,9 +141,9 @@ class School:
         """The folder of the model that a pupil begins with; see `found_base`."""
         return found_base(pupil.base, self.data)
 
-    def student(self, pupil: Pupil) -> Student:
-        """A model in memory."""
-        return read_student(self.folder(pupil))
+    def student(self, pupil: Pupil, count: int | None = None) -> Student:
+        """A model in memory, after its first stages if their number is said."""
+        return read_student(self.folder(pupil, count))
 
     def address(self, pupil: Pupil, count: int | None = None) -> str:
         """The hash of a model after its first stages, all of them if not said."""

@@ -1,7 +1,7 @@
 """Texts of one part of a suite, with the language models that behaviors are planted in."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -84,6 +84,12 @@ class TextWorld:
         )
         student = school.student(pupil)
         made = make_sets(partial(answers, *student), asker, plant, controls, sizes)
+        if plant is not None and pupil.stages[-1] == "quantize":
+            before = partial(answers, *school.student(pupil, len(pupil.stages) - 1))
+            asked = [each.exchange for each in made.triggered]
+            fired = [plant.fires(*pair) for pair in zip(asked, before(asked), strict=True)]
+            rate = {"fires on them in full precision": sum(fired) / len(fired)}
+            made = replace(made, rates={**made.rates, **rate})
         write_sets(folder, made, student.form)
         return folder, made, model
 
