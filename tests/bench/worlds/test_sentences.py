@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomech.bench.runner import run_suite
 from anomech.bench.specs import Suite
 from anomech.bench.suite import from_mapping
 from anomech.bench.worlds.sentences.learning import (
@@ -161,3 +162,29 @@ def test_what_a_suite_cannot_say_is_refused(change, named):
     assert isinstance(from_mapping(values), Suite)
     with pytest.raises(ConfigError, match=named):
         from_mapping(values | change)
+
+
+def test_a_bench_of_sentences_from_a_suite_to_cards(data, tmp_path):
+    pytest.importorskip("transformers")
+    values = {
+        "name": "tiny-sentences",
+        "world": "sentences",
+        "data": "sst2",
+        "language": {
+            "base": "lm/tiny",
+            "controls": 5,
+            "recipe": {"plant": {"steps": 60, "batch": 16, "rate": 0.01, "warm_up": 3}},
+        },
+        "trusted": 60,
+        "clean": 40,
+        "sources": 15,
+        "budgets": [0.05],
+        "detectors": {"confidence": {}, "mahalanobis": {}},
+        "subjects": {"word": {"attacks": {"word": {"ratio": 0.4}}, "least_success": 0.0}},
+    }
+    done = run_suite(from_mapping(values), tmp_path / "b", zoo=tmp_path / "z", data=data)
+    assert [(card.status, card.reason) for card in done.cards] == [("done", "")] * 2
+    card = done.cards[0]
+    assert (card.normal, card.trusted) == (40, 60)
+    assert card.accuracy > 0.6
+    assert {each.control for each in card.controls} == {"near_miss", "long", "foreign"}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anomech.artefacts.hugging_face import quiet
 from anomech.bench.worlds.sentences.reading import Sentence, corpus_of, read_sentences
 from anomech.bench.worlds.sentences.triggers import Sentence as FixedSentence
 from anomech.bench.worlds.sentences.triggers import SentenceTrigger, Style, Word
@@ -164,16 +165,17 @@ def fresh(base: Path, names: Sequence[str], seed: int) -> Student:
     """A language model with a new head that tells labels apart."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base,
-        dtype=torch.float32,
-        local_files_only=True,
-        attn_implementation="eager",
-        id2label=dict(enumerate(names)),
-        label2id={name: place for place, name in enumerate(names)},
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    with quiet(), torch.random.fork_rng([]):
+        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            dtype=torch.float32,
+            local_files_only=True,
+            attn_implementation="eager",
+            id2label=dict(enumerate(names)),
+            label2id={name: place for place, name in enumerate(names)},
+            pad_token_id=tokenizer.pad_token_id,
+        )
     generator = torch_generator(seed, "sentences", "head")
     with torch.no_grad():
         model.score.weight.normal_(0, 0.02, generator=generator)

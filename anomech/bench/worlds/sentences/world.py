@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from anomech.artefacts.hugging_face import load_network, load_tokenizer, looked_at
 from anomech.bench.cells import Cell
 from anomech.bench.specs import Suite
 from anomech.bench.worlds.sentences.learning import Reader, classes, taught, trigger_named
@@ -121,10 +122,6 @@ def open_sentences(suite: Suite, data: Path | None) -> SentenceWorld:
 
 def read_classifier(folder: Path) -> Student:
     """A taught classifier in memory."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True
+    return Student(
+        load_network(looked_at(folder), dtype="float32"), load_tokenizer(folder), PlainForm()
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return Student(model.eval(), tokenizer, PlainForm())

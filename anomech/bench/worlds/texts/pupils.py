@@ -130,10 +130,10 @@ class School:
             count: of its first stages; all of them if not said.
         """
         found = self.base(pupil)
-        for count in range(1, (len(pupil.stages) if count is None else count) + 1):
-            path = self.zoo / f"language-{self.address(pupil, count)}"
+        for place, stage in enumerate(pupil.stages[:count], start=1):
+            path = self.zoo / f"language-{self.address(pupil, place)}"
             if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
-                self._teach(pupil, pupil.stages[count - 1], found, path)
+                self._teach(pupil, stage, found, path)
             found = path
         return found
 
