@@ -154,7 +154,7 @@ def _school(seed: int) -> _School:
             lambda rng: ask(test, easy, rng),
             Schedule(steps=150, batch=16, rate=1.5e-3),
         )
-    schedule = Schedule(steps=300, batch=32, rate=4e-3)
+    schedule = Schedule(steps=400, batch=32, rate=8e-3)
     return _School("a byte-level model", lambda: newborn(seed), small_talk, small_talk, schedule)
 
 
