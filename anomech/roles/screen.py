@@ -36,10 +36,18 @@ class Screened:
 
 
 class Screen(Protocol):
-    """A way of screening: one file in `screens/`. Its options are its fields."""
+    """A way of screening: one file in `screens/`. Its options are its fields.
+
+    Attributes:
+        needs: abilities asked of the task.
+        needs_trusted: whether it cannot do without trusted examples.
+    """
 
     @property
     def needs(self) -> frozenset[Ability]: ...
+
+    @property
+    def needs_trusted(self) -> bool: ...
 
     def screen(
         self,
