@@ -32,7 +32,7 @@ from anomech.roles.detector import ObservedExamples
 from anomech.roles.screen import Screened
 from anomech.roles.task import Ability, Features
 from anomech.roles.tracer import Health
-from anomech.screens._labels import by_label
+from anomech.screens._labels import by_label, check_labels
 
 FEWEST = 12
 """Examples of a label below which two clusters say nothing."""
@@ -76,6 +76,7 @@ class ActivationClustering:
         Raises:
             DataError: not one label for each example.
         """
+        check_labels(observed, labels)
         suspicion = torch.zeros(len(observed), dtype=torch.float64)
         suspects = torch.zeros(len(observed), dtype=torch.bool)
         features, problems, facts = observed.features, list[str](), {}

@@ -91,7 +91,7 @@ class FunctionalAttribution:
             )
             shared = together(rest, labels, usual, known, seed)
             found["together"], views["together"], excess = shared
-            words = observed.task.label_words(np.array(list(excess), dtype=np.int64))
+            words = observed.task.group_words(torch.tensor(list(excess), dtype=torch.int64))
             facts = {
                 f"shared beyond trusted by {word}": value
                 for word, value in zip(words, excess.values(), strict=True)

@@ -9,7 +9,8 @@ ratio of two identities against one an example, and the label is poisoned if
 of the label's trusted examples, or else the smaller one, is poison. `suspicion` is the probability
 of that group times the logistic function of `J*`.
 Source: Tang, Wang, Tang, Zhang 2021 (SCAn). Covariances come from trusted examples, if there are
-enough. Groups start along the direction of most variance and from random halves; the best counts.
+enough, and features are seen along their principal directions. Groups start along the direction
+of most variance and from random halves; the best counts.
 Needs: features, labels as training saw them, and five labels or more.
 Cost: none beyond the forward pass; iterations over each label.
 Fails when: every label is poisoned (all-to-all), or poison is as wide as the label.
@@ -26,7 +27,7 @@ from anomech.roles.detector import ObservedExamples
 from anomech.roles.screen import Screened
 from anomech.roles.task import Ability, Features
 from anomech.roles.tracer import Health
-from anomech.screens._labels import by_label, robust_z
+from anomech.screens._labels import by_label, check_labels, robust_z
 
 FEWEST = 6
 """Examples of a label below which two groups say nothing."""
@@ -46,6 +47,7 @@ class Scan:
     """Likelihood ratio of two identities against one, label by label."""
 
     threshold: float = option(7.39, "of J* beyond which a label is poisoned (e squared)", gt=0)
+    components: int = option(48, "principal directions looked at", unit="directions", ge=1)
     starts: int = option(4, "random starts besides the principal direction", unit="starts", ge=0)
 
     @property
@@ -72,9 +74,13 @@ class Scan:
         Raises:
             DataError: not one label for each example.
         """
-        features, problems, found = observed.features, list[str](), []
-        enough = trusted is not None and len(trusted) > 2 * features.shape[1]
+        check_labels(observed, labels)
+        problems, found = list[str](), []
+        enough = trusted is not None and len(trusted) > 2 * self.components
         known = (trusted.features, trusted.groups) if enough and trusted is not None else None
+        axes = principal(observed.features, self.components)
+        features = observed.features @ axes
+        known = None if known is None else (known[0] @ axes, known[1])
         middle = (features if known is None else known[0]).mean(dim=0)
         within = variation(*(known or (features, torch.from_numpy(labels))), middle)
         metric = torch.linalg.inv(within)
@@ -104,6 +110,12 @@ class Scan:
                 suspects[each.places] = lean > 0
             facts[f"J* of {each.word}"] = size
         return Screened(suspicion, suspects, Health(tuple(problems)), facts=facts)
+
+
+def principal(rows: Tensor, components: int) -> Tensor:
+    """The directions `[d, k]` of most variance of rows `[n, d]`, at most so many."""
+    around = rows - rows.mean(dim=0)
+    return torch.linalg.eigh(around.T @ around).eigenvectors[:, -components:]
 
 
 def variation(rows: Tensor, kinds: Tensor, middle: Tensor) -> Tensor:
