@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from anomech.audit.judge.detectors import make_detector, only_learned_from
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.piece import Piece, Shared, judge_chunk, light
 from anomech.audit.judge.verdicts import anchor_names
@@ -54,15 +55,17 @@ def check(plan: Plan, progress: Progress, workers: int = 0) -> Preflight:
     if reference is None:
         raise ConfigError("a profile holds no trusted examples to check; give --reference PATH.")
     listed = [*files.probe("inputs", loaded.inputs), *files.probe("trusted examples", reference)]
-    needed = to_give(plan.budget, plan.anchor_share, plan.most_anchors)
+    lead = make_detector(plan.lead, plan.detectors[plan.lead])
+    share = only_learned_from(lead, plan.anchor_share)
+    needed = to_give(plan.budget, share, plan.most_anchors)
     if len(reference) < needed:
-        listed.append(_too_few(plan, len(reference), needed))
+        listed.append(_too_few(plan, share, len(reference), needed))
     seen = Preflight(
         title=loaded.title,
         budget=plan.budget,
         inputs=len(loaded.inputs),
         trusted=len(reference),
-        calibrating=calibrating(len(reference), plan.anchor_share, plan.most_anchors),
+        calibrating=calibrating(len(reference), share, plan.most_anchors),
         needed=needed,
         inconclusive=len(reference) < needed,
         findings=tuple(listed),
@@ -136,13 +139,16 @@ def _facts(loaded: Loaded, fitted: Fitted) -> Iterator[tuple[str, str]]:
         yield name, f"{value:g}"
 
 
-def _too_few(plan: Plan, total: int, needed: int) -> Finding:
+def _too_few(plan: Plan, share: float, total: int, needed: int) -> Finding:
+    learned = (
+        f": a share of {share:g} of them, {plan.most_anchors} at the most, is learned from, and "
+        "the rest calibrates."
+    )
     return Finding(
         code="too-few-trusted",
         severity="high",
         title=f"{total} trusted examples are too few for a budget of {plan.budget:g}",
-        detail=f"It needs {needed}: a share of {plan.anchor_share:g} of them, "
-        f"{plan.most_anchors} at the most, is learned from, and the rest calibrates.",
+        detail=f"It needs {needed}" + (learned if share else ", all of which calibrate."),
         action=f"Give {needed - total} more, or a larger --budget.",
     )
 

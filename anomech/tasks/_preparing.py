@@ -8,12 +8,14 @@ from torch import Tensor
 from anomech.roles.task import (
     Ability,
     Activations,
+    Depicting,
     DifferentiableInputs,
     Features,
     Layers,
     Logits,
     Pictures,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -24,7 +26,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
-    *(Activations, Variations, Stamping),
+    *(Activations, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 

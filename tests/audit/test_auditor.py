@@ -5,7 +5,9 @@ import pytest
 
 from anomech.audit import auditor as auditor_module
 from anomech.audit.auditor import Auditor
+from anomech.audit.judge.fitting import fit
 from anomech.audit.judge.trusted import split_trusted
+from anomech.audit.plan import from_mapping
 from anomech.data.subset import Subset
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import silent
@@ -56,12 +58,25 @@ def test_misanswered_examples_calibrate_but_are_no_anchors(world, examples_of):
 
 
 def test_too_few_trusted_examples_are_inconclusive_and_say_how_many(world, examples_of):
-    few = examples_of(world.trusted.values[:100], world.trusted.labels[:100])
-    with pytest.raises(
-        Inconclusive,
-        match=r"at least 198 trusted examples, 99 of them to calibrate with, but there are 100;",
-    ):
-        Auditor(budget=0.01).fit(world.task, few)
+    few = examples_of(world.trusted.values[:98], world.trusted.labels[:98])
+    for detector, needed in (("functional_attribution", 99), ("loss_level", 198)):
+        with pytest.raises(
+            Inconclusive,
+            match=f"at least {needed} trusted examples, 99 of them to calibrate with, but there "
+            "are 98;",
+        ):
+            Auditor(detector=detector, budget=0.01).fit(world.task, few)
+
+
+def test_a_detector_that_holds_out_by_itself_calibrates_on_all_and_others_are_skipped(
+    world, examples_of
+):
+    few = examples_of(world.trusted.values[:120], world.trusted.labels[:120])
+    plan = from_mapping({"detectors": {"functional_attribution": {}, "loss_level": {}}})
+    fitted = fit(plan, world.task, few, silent)
+    assert len(fitted.lead.examples) == 120
+    assert list(fitted.detectors) == ["functional_attribution"]
+    assert "only 60 trusted examples can calibrate" in fitted.skipped["loss_level"]
 
 
 def test_an_unhealthy_tracer_makes_every_verdict_inconclusive(world):

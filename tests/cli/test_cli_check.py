@@ -37,8 +37,8 @@ def test_a_plan_that_can_run(run, words, tmp_path, monkeypatch):
     assert "what goes into 'linear'" in said
     assert "different answers 10 to 160 trusted examples" in said
     assert "of 160 trusted examples" in said
-    assert "160, 38 for a budget of 0.05" in said
-    assert "left to calibrate 80" in said
+    assert "160, 19 for a budget of 0.05" in said
+    assert "left to calibrate 160" in said
     assert "here" in said
     assert list(tmp_path.iterdir()) == []
 
@@ -47,9 +47,9 @@ def test_too_few_trusted_examples_are_told_what_to_give(run, words):
     answer = run(*words(budget=0.001, format="json"))
     assert answer.code == 3
     found = Preflight.model_validate_json(answer.out)
-    assert (found.trusted, found.needed, found.calibrating) == (160, 1998, 80)
+    assert (found.trusted, found.needed, found.calibrating) == (160, 999, 160)
     (finding,) = (each for each in found.findings if each.code == "too-few-trusted")
-    assert "Give 1838 more" in finding.action
+    assert "Give 839 more" in finding.action
 
 
 def test_json_is_all_that_stdout_holds(run, words):

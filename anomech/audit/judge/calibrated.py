@@ -15,6 +15,7 @@ from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
+from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import Observed
 from anomech.records import Decision
@@ -195,6 +196,23 @@ def _taught(detector: Detector, split: TrustedSplit, seed: int, progress: Progre
     )
 
 
+def _require_enough(detector: Detector, split: TrustedSplit, budget: float) -> None:
+    """Refuse to calibrate a detector that could flag nothing at this budget, whatever comes."""
+    held_out = isinstance(detector, HeldOutDetector)
+    kept = len(split.judged if held_out else split.rest)
+    if kept >= needed(budget):
+        return
+    why = (
+        "the others have answers that too few of them share"
+        if held_out
+        else "the others are learned from, or have answers that too few of them share"
+    )
+    raise Inconclusive(
+        f"only {kept} trusted examples can calibrate, and a budget of {budget:g} needs "
+        f"{needed(budget)}: {why}; give more of every class."
+    )
+
+
 def calibrate(
     name: str,
     detector: Detector,
@@ -218,7 +236,11 @@ def calibrate(
         per_class: whether p-values are within a class where it has enough examples.
         seed: of everything random.
         progress: told about both.
+
+    Raises:
+        Inconclusive: too few examples are left to calibrate on.
     """
+    _require_enough(detector, split, budget)
     lesson = _taught(detector, split, seed, progress)
     fitted, reference, anchors, calibration = lesson[:4]
     problems = fitted.health.problems

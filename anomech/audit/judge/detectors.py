@@ -7,7 +7,7 @@ from typing import Any
 from anomech.kernel import plugins
 from anomech.kernel.config import build, choice_of
 from anomech.kernel.errors import CapabilityError
-from anomech.roles.detector import Detector
+from anomech.roles.detector import Detector, HeldOutDetector
 from anomech.roles.task import Task, missing
 
 
@@ -18,6 +18,16 @@ def make_detector(name: str, options: Mapping[str, Any]) -> Detector:
         ConfigError: no such detector or option.
     """
     return build(plugins.get("detector", name), options, f"detector {name}")
+
+
+def only_learned_from(detector: Detector, anchor_share: float) -> float:
+    """Share of the trusted set that a detector learns from and that cannot calibrate it.
+
+    Args:
+        detector: one that holds examples out by itself calibrates on all of them.
+        anchor_share: that of any other.
+    """
+    return 0.0 if isinstance(detector, HeldOutDetector) else anchor_share
 
 
 def check_needs(name: str, detector: Detector, task: Task) -> None:

@@ -8,13 +8,12 @@ from typing import Any, Protocol
 import torch
 
 from anomech.audit.judge.calibrated import Calibrated, calibrate
-from anomech.audit.judge.detectors import check_needs, make_detector
+from anomech.audit.judge.detectors import check_needs, make_detector, only_learned_from
 from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.audit.probing.asked import ask
 from anomech.audit.probing.coverage import probe_misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import require_sound
-from anomech.calibration.conformal import needed
 from anomech.calibration.sufficiency import require
 from anomech.kernel.errors import CapabilityError, Inconclusive
 from anomech.kernel.types import Engine, Examples, Progress
@@ -90,8 +89,9 @@ def fit(
             its own to each input.
         DataError: the trusted examples do not fit the model.
     """
-    _usable(settings, task)
-    require(len(reference), settings.budget, settings.anchor_share, settings.most_anchors)
+    lead = _usable(settings, task)[0][settings.lead]
+    share = only_learned_from(lead, settings.anchor_share)
+    require(len(reference), settings.budget, share, settings.most_anchors)
     task = prepared(task, reference)
     usable, skipped = _usable(settings, task)
     split = split_trusted(
@@ -104,24 +104,18 @@ def fit(
     )
     noticed = ask(split.everything, split.covered)
     require_sound(noticed)
-    if len(split.calibration) < needed(settings.budget):
-        raise Inconclusive(
-            f"of the trusted examples only {len(split.calibration)} can calibrate, and a budget of "
-            f"{settings.budget:g} needs {needed(settings.budget)}: the others have answers that "
-            "too few of them share; give more of every class."
-        )
     detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
-    lead = detectors[settings.lead]
+    given = detectors[settings.lead]
     return Fitted(
         trusted=remembered(split),
         detectors=detectors,
-        lead=lead,
+        lead=given,
         seconds=seconds,
         tracing=tracing,
         skipped=skipped,
         sources=tuple(split.everything.cache.sources),
         task=task,
-        noticed=(*noticed, *_of_lead(lead, split, progress)),
+        noticed=(*noticed, *_of_lead(given, split, progress)),
     )
 
 
