@@ -25,6 +25,7 @@ class Screened:
         suspects: bool `[examples]`, its own decision; None if it only ranks.
         health: whether it can be trusted.
         evaluations: forward passes an example.
+        discovery: share of false suspects among them that it promises; None if it promises none.
         facts: numbers behind it, by group of labels, in words.
     """
 
@@ -33,6 +34,7 @@ class Screened:
     health: Health = Health()
     evaluations: float = 1.0
     facts: Mapping[str, float] | None = None
+    discovery: float | None = None
 
 
 class Screen(Protocol):

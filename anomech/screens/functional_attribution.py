@@ -102,8 +102,14 @@ class FunctionalAttribution:
         # examples, poison or not. Extrapolated, as ranks cannot tell one in a thousand.
         surprise = combination.tails["alone"].surprise(found["alone"])
         suspects = benjamini_hochberg((-surprise).exp()) <= self.discovery
-        cost = 1.0 + fitted.evaluations
-        return Screened(score, suspects, fitted.health, evaluations=cost, facts=facts)
+        return Screened(
+            score,
+            suspects,
+            fitted.health,
+            evaluations=1.0 + fitted.evaluations,
+            facts=facts,
+            discovery=self.discovery,
+        )
 
 
 def together(
