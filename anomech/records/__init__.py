@@ -15,6 +15,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
+from anomech.records.repair import Check, MethodResult, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -52,6 +53,7 @@ __all__ = [
     "Asked",
     "CauseNote",
     "Chance",
+    "Check",
     "Compared",
     "Decision",
     "DetectorSummary",
@@ -61,17 +63,20 @@ __all__ = [
     "FileRow",
     "Finding",
     "Mechanism",
+    "MethodResult",
     "ModelScan",
     "ModelVerdict",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
+    "RepairRun",
     "Run",
     "ScannerResult",
     "ScoreRow",
     "Sensitivity",
     "Severity",
+    "Share",
     "Status",
     "Trusted",
     "Truth",

@@ -44,7 +44,8 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan"}
+BELOW["repair"] = BELOW["audit"] | {"audit"}
+BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan", "repair"}
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
 
