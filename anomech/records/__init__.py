@@ -15,7 +15,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
-from anomech.records.repair import Check, MethodResult, RepairRun, Share
+from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -70,6 +70,7 @@ __all__ = [
     "Provenance",
     "Record",
     "Recovered",
+    "RepairCard",
     "RepairRun",
     "Run",
     "ScannerResult",

@@ -102,3 +102,36 @@ class RepairRun(Record):
     """Why it is not complete, if it is not."""
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of the repair's own files by their path in the folder."""
+
+
+class RepairCard(Record):
+    """One method on one attacked network, where the truth is known."""
+
+    id: str
+    subject: str
+    trusted: str
+    """Name of the trusted set."""
+    method: str
+    seed: int
+    role: Literal["development", "check"]
+    status: Literal["done", "failed"]
+    why: str = ""
+    accuracy_before: float | None = None
+    accuracy: float | None = None
+    success_before: float | None = None
+    """Share of triggered test images that get the attacker's label."""
+    success: float | None = None
+    robust_before: float | None = None
+    """Share of triggered test images that get their true label."""
+    robust: float | None = None
+    der: float | None = None
+    """Defense effectiveness rating of this network."""
+    seconds: float = 0.0
+    evaluations: float = 0.0
+    of_training: float = 0.0
+    """Its forward passes as a share of those of one training."""
+    relearning: tuple[tuple[float, float], ...] = ()
+    """Attack success by the number of poisoned images learned again."""
+    problems: tuple[str, ...] = ()
+    facts: dict[str, float] = pydantic.Field(default_factory=dict)
+    basis: str = ""

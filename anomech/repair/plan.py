@@ -8,6 +8,7 @@ import yaml
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.learning.inversion import Inversion
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
 
@@ -26,6 +27,8 @@ class Proving:
     trigger: float = option(
         0.2, "share of trusted inputs that the recovered trigger may still lead", ge=0, le=1
     )
+    inversion: Inversion = option(Inversion(), "how triggers are searched")
+    controls: int = option(4, "other answers that are searched beside the flagged one", ge=1)
     poisons: tuple[int, ...] = option(
         (1, 5, 20, 50), "flagged inputs that the repaired model is taught again"
     )

@@ -24,12 +24,12 @@ from anomech.roles.task import DifferentiableInputs, Logits, Task, able
 
 OLD = "Does the trigger that was recovered from the old model still work?"
 NEW = "Does a new search find another trigger in the repaired model?"
-MOST_INPUTS, MOST_CONTROLS = 200, 4
+MOST_INPUTS = 200
+"""Trusted inputs of a search at the most."""
 SMALL = 0.5
 """Part of the size of other answers' triggers below which a working one is none of the natural."""
 ABOVE = 0.2
 """Share of inputs by which a change must lead more than to other answers to be a finding."""
-SEARCH = Inversion(rounds=80)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def checks(context: Context) -> list[Check]:
     assert subject.target is not None
     search = _ground(subject.task, subject.trusted.repair, subject.target)
     prove = _ground(subject.task, subject.trusted.prove, subject.target)
-    found = _inverted(subject.task, search, subject.target)
+    found = _inverted(subject.task, search, subject.target, context.asked.inversion)
     context.progress("searching triggers", 1, 3)
     old = _old(context, found, prove)
     new = _new(context, found, search, prove)
@@ -88,11 +88,13 @@ def _new(context: Context, old: Inverted, search: _Ground, prove: _Ground) -> Ch
     target = subject.target
     assert target is not None
     others = [int(each) for each in subject.trusted.repair.groups.unique() if int(each) != target]
-    others = others[:MOST_CONTROLS]
-    fresh = _inverted(task, search, target)
+    others = others[: context.asked.controls]
+    recipe = context.asked.inversion
+    fresh = _inverted(task, search, target, recipe)
     grounds = [_ground(task, subject.trusted.repair, other) for other in others]
     controls = [
-        _inverted(task, ground, other) for ground, other in zip(grounds, others, strict=True)
+        _inverted(task, ground, other, recipe)
+        for ground, other in zip(grounds, others, strict=True)
     ]
     context.progress("searching triggers", 2, 3)
     usual = float(np.median([_size(each) for each in controls])) if controls else float("inf")
@@ -156,10 +158,10 @@ def _ground(task: Task, observed: Observed, target: int) -> _Ground:
     return _Ground(batch, points, len(others))
 
 
-def _inverted(task: Task, ground: _Ground, target: int) -> Inverted:
+def _inverted(task: Task, ground: _Ground, target: int, recipe: Inversion) -> Inverted:
     shared = 0 if ground.points.ndim == 4 else ground.points.ndim - 2
     wanted = torch.tensor(target)
-    return invert(task, [ground.batch], wanted, SEARCH, shared=shared, progress=silent)
+    return invert(task, [ground.batch], wanted, recipe, shared=shared, progress=silent)
 
 
 def _size(found: Inverted) -> float:

@@ -27,8 +27,8 @@ def chart(name: str, units: Mapping[str, Sequence[float]]) -> Markup:
     layers = [layer for layer in units if layer in ranked]
     drawn = [_row(row, layer, units[layer], largest) for row, layer in enumerate(layers)]
     base = _TOP + _ROW * len(layers)
-    words = f"units of each layer, the most effective first; the darkest is {number(largest)} nats"
-    drawn.append(text(_LEFT, base + 22, words, "start"))
+    words = f"units, the most effective first; the darkest: {number(largest)} nats"
+    drawn.append(text(0, base + 22, words, "start"))
     said = ", ".join(f"{clip(layer, 40)} {max(units[layer], default=0.0):.2f}" for layer in layers)
     title = "Largest effect of silencing one unit on flagged answers, by layer"
     return frame(name, title, said, base + _BOTTOM, drawn)
