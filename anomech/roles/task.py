@@ -227,6 +227,24 @@ class Activations(Protocol):
         ...
 
 
+class Pathways(Protocol):
+    """Activations that can be followed back to inputs that are points."""
+
+    def respond_through(
+        self,
+        overlay: Overlay,
+        points: Tensor,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """As `DifferentiableInputs.respond_at`, with changes as in `Activations.respond_with`.
+
+        Any module of the network may be named.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Units:
     """Units of one layer, each of which can be silenced alone: channels, or rows of a weight.
@@ -325,6 +343,18 @@ class Depicting(Protocol):
         ...
 
 
+class Ancestry(Protocol):
+    """The model that this one was made of is known, such as the base under an adapter."""
+
+    def ancestor(self) -> Overlay:
+        """Tensors that, laid over this model, make it answer as the one before."""
+        ...
+
+    def changes(self) -> Iterator[tuple[int, Tensor]]:
+        """Changed matrices `[outputs, inputs]`, each with the number of its block, from 0."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -334,9 +364,11 @@ WORDS: Mapping[Ability, str] = {
     DifferentiableInputs: "differentiable inputs",
     Pictures: "pictures as inputs",
     Activations: "activations between layers",
+    Pathways: "activations that can be followed back to the inputs",
     Prunable: "units to prune",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Ancestry: "the model that it was made of",
     Sequences: "sequences of tokens",
     Depicting: "pictures of points",
 }

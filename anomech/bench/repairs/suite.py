@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from anomech.audit.plan import read_plan
+from anomech.bench.specs import SubjectSpec
 from anomech.bench.subjects import Subject
-from anomech.bench.suite import SubjectSpec
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
