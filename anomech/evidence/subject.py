@@ -107,14 +107,11 @@ def _repair(folder: Path, run: RepairRun) -> Subject:
     if run.provenance is None or run.status != "complete":
         raise _unfinished(folder, run.status)
     outcomes = Counter(each.outcome for each in run.checks)
-    if run.verified:
-        verdict = "no finding"
-    else:
-        verdict = "finding" if outcomes["failed"] else "inconclusive"
+    lacking = "finding" if outcomes["failed"] else "inconclusive"
     return Subject(
         kind="repair",
         title=run.title,
-        verdict=verdict,
+        verdict="no finding" if run.verified else lacking,
         task=run.task,
         started=run.started,
         seconds=run.seconds,

@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 
 from anomech.audit.write.place import locked
-from anomech.bench import datasets
 from anomech.bench.repairs.suite import RepairCell, RepairSuite, as_yaml, cells, subject_of
 from anomech.bench.repairs.work import Scene, repaired, scene_of
+from anomech.bench.worlds.images import datasets
 from anomech.kernel import plugins
 from anomech.kernel.config import resolved
 from anomech.kernel.errors import AnomechError, ConfigError

@@ -10,7 +10,7 @@ import yaml
 
 from anomech.audit.plan import read_plan
 from anomech.bench.specs import SubjectSpec
-from anomech.bench.subjects import Subject
+from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError

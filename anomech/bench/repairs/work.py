@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomech.bench.datasets import ImageSets
-from anomech.bench.perturber import Perturber
 from anomech.bench.repairs.suite import RepairCell, RepairSuite, subject_of
-from anomech.bench.zoo import Trained, obtain, success_rate
+from anomech.bench.worlds.images.datasets import ImageSets
+from anomech.bench.worlds.images.perturber import Perturber
+from anomech.bench.worlds.images.zoo import Trained, obtain, success_rate
 from anomech.data.images import ImageExamples, from_arrays
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
