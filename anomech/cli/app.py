@@ -19,6 +19,7 @@ from anomech.cli.plan import plan
 from anomech.cli.repair import repair
 from anomech.cli.report import report
 from anomech.cli.scan import scan
+from anomech.cli.screen import screen
 
 app = typer.Typer(
     name="anomech",
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(scan)
+app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)

@@ -47,6 +47,7 @@ from anomech.records.scan import (
     Recovered,
     ScannerResult,
 )
+from anomech.records.screening import LabelCount, Screening, ScreenResult, TrainingRow
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -62,6 +63,7 @@ __all__ = [
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "LabelCount",
     "Mechanism",
     "MethodResult",
     "ModelScan",
@@ -75,10 +77,13 @@ __all__ = [
     "Run",
     "ScannerResult",
     "ScoreRow",
+    "ScreenResult",
+    "Screening",
     "Sensitivity",
     "Severity",
     "Share",
     "Status",
+    "TrainingRow",
     "Trusted",
     "Truth",
     "Verdict",
