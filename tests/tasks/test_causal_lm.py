@@ -279,3 +279,26 @@ def test_what_is_no_decoder_is_refused(some):
     task = CausalLM(torch.nn.Linear(2, 2), ByteTokenizer())
     with pytest.raises(ModelError):
         task.respond({}, some.load(EVERY))
+
+
+def test_a_trigger_goes_where_it_is_asked_to_and_nowhere_else(llama, some):
+    batch, where = some.load(EVERY), EVERY % 2 == 0
+    seen = set()
+    for trigger in llama.triggers:
+        found = llama.stamped(batch, trigger, where)
+        assert found == llama.stamped(batch, trigger, where)
+        for before, after, has in zip(batch, found, where, strict=True):
+            text = after.turns[-1].content
+            assert (after == before) != has
+            if has:
+                words = before.turns[-1].content.split()
+                assert [word for word in text.split() if word in words] == words
+        seen.add(found)
+    assert len(seen) == len(llama.triggers) == 2
+    form = (Conversation((Turn("user", "User: what is it?\nAssistant:"),)),)
+    for trigger in llama.triggers:
+        (after,) = llama.stamped(form, trigger, np.array([True]))
+        assert after.turns[-1].content.endswith("\nAssistant:")
+        assert after.turns[-1].content.startswith("User: ")
+    with pytest.raises(ConfigError, match="no trigger 'patch'"):
+        llama.stamped(batch, "patch", where)
