@@ -302,3 +302,23 @@ def test_a_trigger_goes_where_it_is_asked_to_and_nowhere_else(llama, some):
         assert after.turns[-1].content.startswith("User: ")
     with pytest.raises(ConfigError, match="no trigger 'patch'"):
         llama.stamped(batch, "patch", where)
+
+
+def test_a_model_that_accelerate_has_dispatched_is_traced_as_it_is(models, some):
+    hooks = pytest.importorskip("accelerate.hooks")
+    spread = decoder("llama")
+    for module in (*spread.model.layers, spread):
+        hook = hooks.AlignDevicesHook(execution_device="cpu", io_same_device=True)
+        hooks.add_hook_to_module(module, hook)
+    forwards = [module.forward for module in spread.modules()]
+    values, tasks = (
+        [],
+        [CausalLM(each, ByteTokenizer(), tokens=3) for each in (models["llama"], spread)],
+    )
+    for task in tasks:
+        answers = observe(task, some).answers
+        source = Gradient(features=16).fit(task, some, answers, seed=0, progress=silent)
+        assert source.coverage.looped == ()
+        values.append(source(some, answers, silent).values)
+    assert torch.equal(*values)
+    assert [module.forward for module in spread.modules()] == forwards
