@@ -223,6 +223,7 @@ def estimate(sizes: DecoderSizes, machine: Machine, work: Work) -> Estimate:
     held = {
         "the model": sizes.parameters * machine.number,
         "one pass": float(work.activations),
+        "gradients that rules are checked by": moved,
         "twins": 2 * work.rungs * moved,
         "making a twin": 4 * moved if work.rungs else 0.0,
     }

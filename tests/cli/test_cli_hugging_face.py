@@ -96,6 +96,12 @@ def _with_code(folder):
     (folder / "config.json").write_text(json.dumps(config))
 
 
+def _with_kernels(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["_attn_implementation"] = "someone/flash-attention"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def _pickled(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -132,6 +138,7 @@ def _other_kind(folder):
     ("harm", "said"),
     [
         (_with_code, "brings code of its own"),
+        (_with_kernels, "'_attn_implementation'"),
         (_pickled, "in pickles alone"),
         (_nothing, "holds no weights"),
         (_short, "does not hold all of its model"),
