@@ -11,13 +11,18 @@ from torch import Tensor
 from anomech.attribution.density import Density, fit_density, one_sided
 from anomech.attribution.profile import STATISTICS
 from anomech.attribution.usual import Context, Usual, fit_usual, held_out
-from anomech.detectors._causes import ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
+from anomech.detectors._causes import BEYOND, ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
 from anomech.roles.detector import Cause
 
 DIFFERENT: Mapping[str, Cause] = {"where": ELSEWHERE}
 """Sights that are judged by how different they are, to any side."""
 
-HIGH: Mapping[str, Cause] = {"lacking": UNEXPLAINED, "reads": READS, "unfamiliar": UNFAMILIAR}
+HIGH: Mapping[str, Cause] = {
+    "lacking": UNEXPLAINED,
+    "reads": READS,
+    "unfamiliar": UNFAMILIAR,
+    "beyond": BEYOND,
+}
 """Sights whose large values alone are suspicious."""
 
 
