@@ -26,17 +26,19 @@ HIGH: Mapping[str, Cause] = {
 """Sights whose large values alone are suspicious."""
 
 
-def lacking(profile: Tensor) -> Tensor:
-    """What trusted examples with the same answer leave unexplained, mean over parts `[n, 1]`.
+SUPPORT = tuple(STATISTICS.index(name) for name in ("explained_own", "explained", "nearest"))
 
-    Where answers are generated, few share what they begin with: statistics of the ten nearest, or
-    of all, then say more about how common an answer is than about how it comes about.
+
+def lacking(profile: Tensor) -> Tensor:
+    """Three kinds of support that a response lacks, each averaged over the parts `[n, 3]`.
+
+    Where answers are generated, few share what they begin with: means over the ten nearest, or over
+    all, then say more about how common an answer is than about how it comes about.
 
     Args:
         profile: `[n, parts * statistics]`, see `anomech.attribution.profile`.
     """
-    own = profile.unflatten(1, (-1, len(STATISTICS)))[:, :, STATISTICS.index("explained_own")]
-    return -own.mean(dim=1, keepdim=True)
+    return -profile.unflatten(1, (-1, len(STATISTICS)))[:, :, list(SUPPORT)].mean(dim=1)
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,13 @@ def test_what_is_usual_depends_on_the_confidence_and_the_answer(trusted):
     assert mine > other
 
 
-def test_what_is_lacking_is_the_mean_over_parts_of_one_statistic():
+def test_what_is_lacking_is_support_averaged_over_the_parts():
     profile = torch.arange(2 * 3 * len(STATISTICS)).double().reshape(2, -1)
-    place = STATISTICS.index("explained_own")
-    expected = -profile.reshape(2, 3, -1)[:, :, place].mean(dim=1)
-    torch.testing.assert_close(lacking(profile)[:, 0], expected)
+    for column, name in enumerate(("explained_own", "explained", "nearest")):
+        expected = -profile.reshape(2, 3, -1)[:, :, STATISTICS.index(name)].mean(dim=1)
+        torch.testing.assert_close(lacking(profile)[:, column], expected)
     sights, views = fit_sights(
-        {"lacking": torch.randn(50, 1, generator=torch_generator(1, "lack"))},
+        {"lacking": torch.randn(50, 3, generator=torch_generator(1, "lack"))},
         Context(torch.zeros(50, dtype=torch.int64), torch.rand(50).double(), torch.ones(50).bool()),
     )
     assert set(views) == {UNEXPLAINED.name}
