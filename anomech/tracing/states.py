@@ -3,21 +3,20 @@
 Belief: honest inputs with the same answer leave the network in like states. This is no movement of
 parameters: it is the other half of a gradient, the activation without the backward signal, kept
 so that whatever compares responses can compare states too.
-Equation: activations at up to `most` places spread over the depth, each averaged over positions
-`[units]`, or of a sequence that of the residual stream where the answer is decided. Wider ones are
-projected to `width` numbers by a random matrix of orthonormal columns, which places of one width
-share, so that their differences stay differences.
+Equation: activations at up to `most` places spread over the depth, each averaged over positions, or
+in sequences that of the position where the answer is decided, `[units]`; wider ones are projected
+to `width` numbers by a random matrix of orthonormal columns, which places of one width share, so
+that their differences stay differences.
 Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
-(2024) are given: of pictures the mean, of sequences the last token of the prompt.
+(2024) are given, with the mean in place of one token.
 Needs: activations.
 Cost: one forward pass.
 Fails when: whoever trained the network made the states of triggered inputs look honest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Examples, Progress
-from anomech.observing.activations import activations, pooled
+from anomech.observing.activations import activations, decisions, pooled
 from anomech.observing.joining import in_place, passes
 from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Activations, Task, able
@@ -41,10 +40,6 @@ class States:
     places: str = option("*", "glob of the names of places, such as 'layer3.*'")
     most: int = option(8, "places at the most, spread over the depth", unit="places", ge=1)
     width: int = option(256, "numbers kept of a place; 0 keeps all", ge=0)
-    along: Literal["decision", "mean"] = option(
-        "decision",
-        "of a sequence: where the answer is decided, or the mean over its words",
-    )
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -68,14 +63,14 @@ class States:
         spread = np.linspace(0, len(names) - 1, min(self.most, len(names))).round().astype(int)
         chosen = [names[place] for place in spread]
         few = np.arange(min(2, len(trusted)))
-        seen = states(task, trusted.load(few), chosen, answers[: len(few)], self.along)
-        units = {name: each.shape[1] for name, each in seen.items()}
+        seen = activations(task, trusted.load(few), chosen, answers[: len(few)])
+        units = {name: pooled(each).shape[1] for name, each in seen.items()}
         projections = {
             name: _orthonormal(count, self.width, seed)
             for name, count in units.items()
             if 0 < self.width < count
         }
-        return StateSource(task, units, projections, self.along)
+        return StateSource(task, units, projections)
 
 
 @dataclass(frozen=True)
@@ -86,13 +81,11 @@ class StateSource:
         task: the model.
         units: of each place, in the order of the forward pass.
         projections: `[units, kept]` of the places that are projected.
-        along: what is read of a sequence.
     """
 
     task: Task
     units: Mapping[str, int]
     projections: Mapping[str, Tensor]
-    along: Literal["decision", "mean"] = "decision"
     health: Health = Health()
     evaluations: float = 1.0
 
@@ -115,32 +108,13 @@ class StateSource:
 
     def _read(self, batch: object, answers: Tensor | None) -> Tensor:
         """States of one pass, float32 `[batch, features]`, on the CPU."""
-        seen = states(self.task, batch, list(self.units), answers, self.along)
+        seen = activations(self.task, batch, list(self.units), answers)
+        at = decisions(self.task, batch, answers)
         columns = [
             rows @ self.projections[name] if name in self.projections else rows
-            for name, rows in seen.items()
+            for name, rows in ((name, pooled(each, at).float()) for name, each in seen.items())
         ]
         return torch.cat(columns, dim=1).cpu()
-
-
-def states(
-    task: Task, batch: object, names: Sequence[str], answers: Tensor | None, along: str
-) -> dict[str, Tensor]:
-    """One row of units for each example at each place, float32 `[batch, units]`."""
-    seen = activations(task, batch, names, answers)
-    if Sequences not in task.provides or answers is None:
-        return {name: pooled(each).float() for name, each in seen.items()}
-    layout = able(task, Sequences).layout(batch, answers)
-    if along == "decision":
-        return {
-            name: each[torch.arange(len(each)), layout.decision].flatten(1).float()
-            for name, each in seen.items()
-        }
-    share = layout.interior / layout.interior.sum(dim=1, keepdim=True).clamp_min(1)
-    return {
-        name: torch.einsum("bs,bs...->b...", share, each.float()).flatten(1)
-        for name, each in seen.items()
-    }
 
 
 def _orthonormal(units: int, kept: int, seed: int) -> Tensor:

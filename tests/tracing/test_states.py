@@ -1,7 +1,6 @@
 """States are means over positions, side by side, and projections keep lengths on average."""
 
 import numpy as np
-import pytest
 import torch
 from language_models import ByteTokenizer, decoder
 
@@ -44,13 +43,12 @@ def test_wide_places_are_projected_and_those_of_one_width_share_the_projection(l
     assert len(source.units) == 6
 
 
-@pytest.mark.parametrize("along", ["decision", "mean"])
-def test_sequences_are_read_at_the_decision_or_over_their_words(along):
+def test_sequences_are_read_in_the_stream_at_the_decision():
     task = CausalLM(decoder("llama"), ByteTokenizer(), tokens=3)
     items = tuple(prompt(f"Say {word}") for word in ("yes", "no", "something longer", "a b c"))
     examples = Conversations(items, [f"e{place}" for place in range(4)])
     seen = observe(task.prepared(examples), examples)
-    source = States(along=along).fit(seen.task, examples, seen.answers, seed=0, progress=silent)
+    source = States().fit(seen.task, examples, seen.answers, seed=0, progress=silent)
     assert list(source.units) == list(seen.task.streams)
     whole = source(examples, seen.answers, silent).values
     for place in range(4):  # alone there is nothing to fill a sequence up with
