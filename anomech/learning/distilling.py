@@ -2,7 +2,8 @@
 
 Source: Huang, Ma, Erfani, Bailey 2023 (cognitive distillation). The mask in [0, 1] minimizes
 `mean |f(x) - f(m x + (1 - m) d)| + gamma |m|_1 + beta TV(m)`, with `d` a color drawn for each
-picture and step; it is a tanh, searched by Adam from ones.
+picture and step and `|m|_1` as of 32x32 pixels, whatever the picture; it is a tanh, searched by
+Adam from ones.
 """
 
 from typing import Any
@@ -17,6 +18,9 @@ from anomech.roles.task import Pictures
 
 BETAS = (0.1, 0.1)
 """Of Adam, as published."""
+
+PIXELS = 1024
+"""Of the pictures that `gamma` was published for; the size of a mask is told in as many."""
 
 
 @options
@@ -50,7 +54,7 @@ def distilled(task: Pictures, batch: Any, own: Tensor, recipe: Distilling, seed:
             mask = _unit(free)
             shown = mask * points + (1 - mask) * colors[:, step, :, None, None]
             kept = (_logits(task, shown, batch, own) - wanted).abs().mean(dim=1)
-            size = mask.flatten(1).sum(dim=1)
+            size = PIXELS * mask.flatten(1).mean(dim=1)
             # A sum over pictures: what one of them is given does not hang on the others.
             loss = kept + recipe.size_weight * size + recipe.smooth_weight * _variation(mask)
             (free.grad,) = torch.autograd.grad(loss.sum(), free)

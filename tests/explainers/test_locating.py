@@ -80,7 +80,7 @@ def test_flagged_inputs_move_units_more_than_other_trusted_ones_do(explainer, bo
 
 @pytest.mark.parametrize(
     "explainer",
-    [Salience(), SmallestMask(search=Distilling(steps=60, size_weight=0.2)), SharedChange()],
+    [Salience(), SmallestMask(search=Distilling(steps=60)), SharedChange()],
 )
 def test_maps_point_at_the_patch(explainer, both):
     flagged, trusted = both
