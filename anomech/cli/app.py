@@ -12,6 +12,7 @@ from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.explain import explain
 from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
@@ -34,6 +35,7 @@ app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)
+app.command()(explain)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)

@@ -1,6 +1,7 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
 from anomech.records.digests import changed, digests
+from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -58,6 +59,8 @@ __all__ = [
     "DetectorSummary",
     "Evidence",
     "ExampleRow",
+    "ExplainedRun",
+    "ExplainerResult",
     "FalseFlagRate",
     "FileRow",
     "Finding",
@@ -76,10 +79,12 @@ __all__ = [
     "Screening",
     "Sensitivity",
     "Severity",
+    "ShownInput",
     "Status",
     "TrainingRow",
     "Trusted",
     "Truth",
+    "UnitRow",
     "Verdict",
     "changed",
     "digests",
