@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anomech.cli.attribute import attribute
 from anomech.cli.audit import audit
 from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
@@ -36,6 +37,7 @@ app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(explain)
+app.command()(attribute)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)

@@ -1,5 +1,6 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
 from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
@@ -55,6 +56,7 @@ __all__ = [
     "CauseNote",
     "Chance",
     "Compared",
+    "Curve",
     "Decision",
     "DetectorSummary",
     "Evidence",
@@ -64,6 +66,7 @@ __all__ = [
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "HeadAttribution",
     "LabelCount",
     "Mechanism",
     "ModelScan",
@@ -81,6 +84,7 @@ __all__ = [
     "Severity",
     "ShownInput",
     "Status",
+    "Steered",
     "TrainingRow",
     "Trusted",
     "Truth",

@@ -44,11 +44,12 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["screening"] = BELOW["explaining"] = BELOW["audit"] | {"audit"}
+BELOW["screening"] = BELOW["explaining"] = BELOW["attributing"] = BELOW["audit"] | {"audit"}
 BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {
     "scan",
     "screening",
     "explaining",
+    "attributing",
 }
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
