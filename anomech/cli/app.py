@@ -18,6 +18,7 @@ from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
+from anomech.cli.repair import repair
 from anomech.cli.report import report
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
@@ -38,6 +39,7 @@ app.command()(audit)
 app.command()(fit)
 app.command()(explain)
 app.command()(attribute)
+app.command()(repair)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)

@@ -17,6 +17,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
+from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -55,6 +56,7 @@ __all__ = [
     "Asked",
     "CauseNote",
     "Chance",
+    "Check",
     "Compared",
     "Curve",
     "Decision",
@@ -69,12 +71,15 @@ __all__ = [
     "HeadAttribution",
     "LabelCount",
     "Mechanism",
+    "MethodResult",
     "ModelScan",
     "ModelVerdict",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
+    "RepairCard",
+    "RepairRun",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -82,6 +87,7 @@ __all__ = [
     "Screening",
     "Sensitivity",
     "Severity",
+    "Share",
     "ShownInput",
     "Status",
     "Steered",

@@ -44,13 +44,11 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["screening"] = BELOW["explaining"] = BELOW["attributing"] = BELOW["audit"] | {"audit"}
-BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {
-    "scan",
-    "screening",
-    "explaining",
-    "attributing",
-}
+BESIDE = ("screening", "explaining", "attributing", "repair")
+for each in BESIDE:
+    BELOW[each] = BELOW["audit"] | {"audit"}
+BELOW["bench"] = BELOW["scan"] | {"scan", *BESIDE}
+BELOW["monitor"] = BELOW["federated"] = BELOW["bench"]
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
 
