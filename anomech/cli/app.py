@@ -18,6 +18,7 @@ from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.repair import repair
 from anomech.cli.report import report
+from anomech.cli.review import review
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
 
@@ -36,6 +37,7 @@ app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(repair)
+app.command()(review)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)

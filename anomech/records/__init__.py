@@ -16,6 +16,7 @@ from anomech.records.files import (
 )
 from anomech.records.preflight import Preflight
 from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
+from anomech.records.review import Conclusion, Diagnosis, PolicyCheck, Review, Risk, Step
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -56,8 +57,10 @@ __all__ = [
     "Chance",
     "Check",
     "Compared",
+    "Conclusion",
     "Decision",
     "DetectorSummary",
+    "Diagnosis",
     "Evidence",
     "ExampleRow",
     "FalseFlagRate",
@@ -68,12 +71,15 @@ __all__ = [
     "MethodResult",
     "ModelScan",
     "ModelVerdict",
+    "PolicyCheck",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
     "RepairCard",
     "RepairRun",
+    "Review",
+    "Risk",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -83,6 +89,7 @@ __all__ = [
     "Severity",
     "Share",
     "Status",
+    "Step",
     "TrainingRow",
     "Trusted",
     "Truth",

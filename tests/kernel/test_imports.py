@@ -45,7 +45,8 @@ BELOW["audit"] = (
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
 BELOW["screening"] = BELOW["repair"] = BELOW["audit"] | {"audit"}
-BELOW["bench"] = BELOW["scan"] | {"scan", "screening", "repair"}
+BELOW["review"] = BELOW["scan"] | {"scan", "repair"}
+BELOW["bench"] = BELOW["review"] | {"screening", "review"}
 BELOW["monitor"] = BELOW["federated"] = BELOW["bench"]
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
