@@ -1,6 +1,8 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
+from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -58,14 +60,18 @@ __all__ = [
     "Check",
     "Compared",
     "Conclusion",
+    "Curve",
     "Decision",
     "DetectorSummary",
     "Diagnosis",
     "Evidence",
     "ExampleRow",
+    "ExplainedRun",
+    "ExplainerResult",
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "HeadAttribution",
     "LabelCount",
     "Mechanism",
     "MethodResult",
@@ -88,11 +94,14 @@ __all__ = [
     "Sensitivity",
     "Severity",
     "Share",
+    "ShownInput",
     "Status",
+    "Steered",
     "Step",
     "TrainingRow",
     "Trusted",
     "Truth",
+    "UnitRow",
     "Verdict",
     "changed",
     "digests",
