@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Examples, Overlay, Preview, Response
+from anomech.roles.sequences import Sequences
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -273,6 +274,7 @@ WORDS: Mapping[Ability, str] = {
     Activations: "activations between layers",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Sequences: "sequences of tokens",
     Depicting: "pictures of points",
 }
 """Each ability in words."""

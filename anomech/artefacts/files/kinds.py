@@ -1,19 +1,15 @@
 """What a file is, by its bytes; its name decides only between kinds of text."""
 
-import io
-import zipfile
 from collections.abc import Sequence
 from enum import Enum
 from typing import BinaryIO
 
+from anomech.artefacts.files.zips import opened_zip
 from anomech.artefacts.inert import kinds as inert
 from anomech.artefacts.inert.nodes import Refused
 
 HEAD = 4096
 """Bytes at the beginning that are looked at."""
-
-END = 2**16 + 22
-"""Bytes at the end in which a zip has its directory."""
 
 
 class Kind(Enum):
@@ -162,7 +158,7 @@ def _opens_pickle(head: bytes) -> bool:
 
 def _zip_kind(file: BinaryIO) -> Kind:
     """The kind of a zip by the names of its members."""
-    names = member_names(file)
+    names = _member_names(file)
     file.seek(0)
     ends = {name.rpartition("/")[2] for name in names}
     try:
@@ -181,17 +177,10 @@ _ZIPPED = (
 )  # fmt: skip
 
 
-def member_names(file: BinaryIO) -> Sequence[str]:
-    """Names in the directory of a zip; none if it is damaged or has very many."""
-    file.seek(0, io.SEEK_END)
-    file.seek(max(0, file.tell() - END))
-    tail = file.read(END)
-    place = tail.rfind(b"PK\x05\x06")
-    if place < 0 or int.from_bytes(tail[place + 12 : place + 16], "little") > 2**25:
+def _member_names(file: BinaryIO) -> Sequence[str]:
+    """Names in the directory of a zip; none if it is damaged or very large."""
+    archive = opened_zip(file)
+    if archive is None:
         return ()
-    file.seek(0)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return [info.filename for info in archive.infolist()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
-        return ()
+    with archive:
+        return [info.filename for info in archive.infolist()]
