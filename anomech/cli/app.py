@@ -17,6 +17,7 @@ from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.report import report
 from anomech.cli.scan import scan
+from anomech.cli.train import train
 
 app = typer.Typer(
     name="anomech",
@@ -34,6 +35,7 @@ app.command()(fit)
 app.command()(report)
 app.command()(bench)
 app.command()(federate)
+app.command()(train)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

@@ -1,7 +1,7 @@
 """`anomech bench`: run a suite of cells and write a leaderboard."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
     from anomech.bench.suite import Suite
+    from anomech.kernel.types import Engine
     from anomech.records.scorecards import Scorecard
 
 FAILED = 3
@@ -84,7 +85,13 @@ def bench(
         from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
-    resolved = _suite(suite, settings or [])
+    from anomech.bench.flip_suite import is_flips
+
+    values = _read(suite)
+    if is_flips(values):
+        _flips(values, settings or [], out, zoo, data, chosen_engine(engine, engine_settings or []))
+        return
+    resolved = _suite(values, settings or [])
     folder = out or Path("runs") / f"bench-{resolved.name}"
     from anomech.bench.runner import run_suite
 
@@ -111,13 +118,47 @@ def _list() -> None:
     table([("suite", "left"), ("what it measures", "left")], rows)
 
 
-def _suite(name: str, settings: list[str]) -> "Suite":
+def _read(name: str) -> dict[str, Any]:
+    from anomech.bench.suite_files import read_suite
+
+    return read_suite(name)
+
+
+def _suite(values: dict[str, Any], settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
     from anomech.bench.suite import Suite, from_mapping
-    from anomech.bench.suite_files import read_suite
 
-    return from_mapping(assign(read_suite(name), settings, Suite))
+    return from_mapping(assign(values, settings, Suite))
+
+
+def _flips(
+    values: dict[str, Any],
+    settings: list[str],
+    out: Path | None,
+    zoo: Path | None,
+    data: Path | None,
+    engine: "Engine | None",
+) -> None:
+    """A suite of flipped scores."""
+    from anomech.audit.settings import assign
+    from anomech.bench.flip_run import run_flips
+    from anomech.bench.flip_suite import FlipSuite, from_mapping
+    from anomech.report.flips.render import FILE, headline, lines
+
+    suite = from_mapping(assign(values, settings, FlipSuite))
+    folder = out or Path("runs") / f"bench-{suite.name}"
+    place = zoo or folder.parent / "zoo"
+    with progress() as shown:
+        run = run_flips(suite, folder, zoo=place, data=data, engine=engine, progress=shown)
+    columns = [("detector", "left"), ("trainer", "left"), ("clean", "right"), ("normal", "right")]
+    rows = [
+        [line.detector, line.trainer, *(f"{value:.3f}" for value in line.auroc)]
+        for line in lines(run.rows)
+    ]
+    table([*columns, ("foreign", "right"), ("both", "right")], rows)
+    say(f"AUROC by what an attacker moves, means over foreign sets. {headline(run)}")
+    say_whole(f"Report: {plain(folder / FILE)}")
 
 
 def _tell(card: "Scorecard") -> None:
