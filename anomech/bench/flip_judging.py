@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from safetensors.torch import load_file
 
-from anomech.bench import datasets
 from anomech.bench.flip_suite import FlipSuite
 from anomech.bench.metrics import auroc
 from anomech.bench.training_plan import TrainingPlan
 from anomech.bench.training_run import NETWORK, basis_of, prepared, run_training
+from anomech.bench.worlds.images import datasets
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
 from anomech.kernel.errors import CapabilityError, DataError

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from anomech.bench.suite import Methods
+from anomech.bench.specs import Methods
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError

@@ -18,9 +18,9 @@ from anomech.artefacts.factory import build_model
 from anomech.attacks.pgd import Pgd
 from anomech.audit.settings import difference
 from anomech.audit.write.place import locked
-from anomech.bench import datasets
 from anomech.bench.keepers import FileKeeper
 from anomech.bench.training_plan import TrainingPlan, as_yaml
+from anomech.bench.worlds.images import datasets
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, resolved

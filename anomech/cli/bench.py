@@ -10,7 +10,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
-    from anomech.bench.suite import Suite
+    from anomech.bench.specs import Suite
     from anomech.kernel.types import Engine
     from anomech.records.scorecards import Scorecard
 
@@ -127,7 +127,8 @@ def _read(name: str) -> dict[str, Any]:
 def _suite(values: dict[str, Any], settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
-    from anomech.bench.suite import Suite, from_mapping
+    from anomech.bench.specs import Suite
+    from anomech.bench.suite import from_mapping
 
     return from_mapping(assign(values, settings, Suite))
 

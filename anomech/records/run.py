@@ -183,6 +183,8 @@ class Provenance(Record):
     reference: str
     """Hash of the trusted examples' digests."""
     inputs: str
+    options: str = ""
+    """Hash of the options that decide findings, paths apart; empty in earlier versions."""
 
 
 class CauseNote(Record):

@@ -13,7 +13,9 @@ from anomech.roles.task import (
     Features,
     Layers,
     Logits,
+    Pictures,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -23,8 +25,8 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Variations, Stamping, Depicting),
+    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
+    *(Activations, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 

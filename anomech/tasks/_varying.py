@@ -9,20 +9,10 @@ from torch import Tensor
 from anomech.data.images import picture
 from anomech.kernel.types import Preview
 
-NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)
-"""Standard deviation of the noise by severity, of pixels in [0, 1]: the Gaussian noise of
-ImageNet-C (Hendrycks and Dietterich 2019)."""
-
 
 def mixed(batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
     """Weighted means, to which each other image gives this share."""
     return _bytes(batch.astype(np.float32) * (1 - share) + others.astype(np.float32) * share)
-
-
-def corrupted(batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Images with Gaussian noise of a severity from 1 to 5."""
-    noise = rng.standard_normal(batch.shape, dtype=np.float32)
-    return _bytes(batch + 255 * NOISE[severity - 1] * noise)
 
 
 def amplified(batch: np.ndarray, factor: float) -> np.ndarray:

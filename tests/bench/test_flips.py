@@ -1,8 +1,6 @@
 """Scores under attack: four columns, kept network by network, on a page; and `anomech train`."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,12 +9,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from anomech.artefacts.factory import build_model
-from anomech.bench import datasets
 from anomech.bench.flip_judging import fpr95
 from anomech.bench.flip_run import run_flips
 from anomech.bench.flip_suite import as_yaml, from_mapping
 from anomech.bench.training_plan import from_mapping as training_of
 from anomech.bench.training_run import run_training
+from anomech.bench.worlds.images import datasets
 from anomech.kernel.errors import ConfigError, ModelError, RunError
 from anomech.learning.training import predict
 from anomech.report.flips.render import lines, parts
@@ -157,13 +155,3 @@ def test_plans_that_do_not_fit_are_refused(noise):
         training_of({**PLAN, "trainer": "trades", "outliers": noise})
     with pytest.raises(ConfigError, match="no detectors"):
         from_mapping({"trainers": {"standard": {}}, "near": [noise]})
-
-
-def test_the_command_says_how_good_the_network_is(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "anomech", "train", "standard", "--data", "digits", "--network",
-         "digits", "--epochs", "1", "--device", "cpu", "--out", str(tmp_path / "run")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "of the test images are answered rightly" in done.stdout

@@ -8,9 +8,10 @@ from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.settings import assign
 from anomech.bench import flip_suite
 from anomech.bench.cells import cells, chosen
-from anomech.bench.subjects import Subject
-from anomech.bench.suite import Suite, as_yaml, from_mapping
+from anomech.bench.specs import Suite
+from anomech.bench.suite import as_yaml, from_mapping
 from anomech.bench.suite_files import read_suite, shipped
+from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 

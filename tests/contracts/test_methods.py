@@ -39,6 +39,12 @@ DETECTORS = {
         "twins": {"rungs": 2, "steps": 6, "batch": 32},
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
+    "self_influence": {"tracer": TRACERS["gradient"]},
+    "strip": {"blends": 3},
+    "teco": {"severities": 1},
+    "cognitive_distillation": {"steps": 4},
+    "neo": {"boxes": 6, "carriers": 4},
+    "sentinet": {"carriers": 6},
     "vae": {"steps": 10},
 }
 QUERIES = 9

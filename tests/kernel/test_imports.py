@@ -35,7 +35,7 @@ BELOW = {
     "calibration": set(),
     **{name: RUNNING | {"learning", "tracing"} | MATHEMATICS for name in METHODS},
     "report": {"records"},
-    "evidence": {"records"},
+    "evidence": {"records", "report"},
 }
 BELOW["audit"] = (
     RUNNING

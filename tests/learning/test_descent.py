@@ -8,13 +8,14 @@ from toy_tasks import LinearTask
 from anomech.kernel.errors import CapabilityError, DataError, ModelError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import silent
-from anomech.learning.relearning import Relearning, relearn
+from anomech.learning.descent import Lesson, Relearning, descend, plainly
 
 ROWS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
 
 def learned(task, examples, answers, recipe, seed=0, progress=silent):
-    return relearn(task, examples, answers, recipe, seed=seed, progress=progress)
+    slope = plainly(Lesson(task, examples, answers, recipe.statistics))
+    return descend(task.watched, len(examples), slope, recipe, seed=seed, progress=progress)
 
 
 def test_steps_are_those_of_momentum_and_decay(examples_of):
