@@ -9,10 +9,52 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.types import Engine, Examples, Progress, Response
+from anomech.kernel.types import Engine, Preview, Progress, Response
 from anomech.observing.observed import OTHER
 from anomech.roles.task import DifferentiableInputs, Task, able
 from anomech.roles.tracer import ReadingSource, Tracer, Traces, TraceSource
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`anomech.kernel.types.Examples` that are known by their content and never loaded.
+
+    Attributes:
+        contents: digests of the inputs before they were moved.
+    """
+
+    contents: Sequence[str]
+    labels: None = None
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The digests."""
+        return self.contents
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def load(self, indices: np.ndarray) -> Any:
+        """Nothing.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise CapabilityError(
+            "this method reads examples anew, so its score cannot be followed back to pixels."
+        )
+
+    def digests(self) -> Sequence[str]:
+        """Of the inputs before they were moved."""
+        return self.contents
+
+    def preview(self, index: int) -> Preview:
+        """Nothing.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise CapabilityError("a moved input is not shown.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +83,9 @@ class AtPoints:
         return len(self.points)
 
     @property
-    def examples(self) -> Examples:
-        """None: what was moved was never read from anywhere.
-
-        Raises:
-            CapabilityError: always.
-        """
-        raise CapabilityError(
-            "this method reads examples anew, so its score cannot be followed back to pixels."
-        )
+    def examples(self) -> "Moved":
+        """What was moved, by its content before it was; it cannot be read anew."""
+        return Moved(self.digests)
 
     @property
     def answers(self) -> Tensor:
