@@ -7,11 +7,11 @@ import typer
 
 from anomech.cli.console import errors, plain, progress, say, say_whole, table
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.other_benches import other_kind
 
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
     from anomech.bench.specs import Suite
-    from anomech.kernel.types import Engine
     from anomech.records.scorecards import Scorecard
 
 FAILED = 3
@@ -85,11 +85,9 @@ def bench(
         from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
-    from anomech.bench.flip_suite import is_flips
-
-    values = _read(suite)
-    if is_flips(values):
-        _flips(values, settings or [], out, zoo, data, chosen_engine(engine, engine_settings or []))
+    values, where = _read(suite), chosen_engine(engine, engine_settings or [])
+    if (run_it := other_kind(values)) is not None:
+        run_it(values, settings or [], out, zoo, data, where)
         return
     resolved = _suite(values, settings or [])
     folder = out or Path("runs") / f"bench-{resolved.name}"
@@ -102,7 +100,7 @@ def bench(
             zoo=zoo or folder.parent / "zoo",
             data=data,
             patterns=cells or [],
-            engine=chosen_engine(engine, engine_settings or []),
+            engine=where,
             progress=shown,
             told=_tell,
         )
@@ -131,35 +129,6 @@ def _suite(values: dict[str, Any], settings: list[str]) -> "Suite":
     from anomech.bench.suite import from_mapping
 
     return from_mapping(assign(values, settings, Suite))
-
-
-def _flips(
-    values: dict[str, Any],
-    settings: list[str],
-    out: Path | None,
-    zoo: Path | None,
-    data: Path | None,
-    engine: "Engine | None",
-) -> None:
-    """A suite of flipped scores."""
-    from anomech.audit.settings import assign
-    from anomech.bench.flip_run import run_flips
-    from anomech.bench.flip_suite import FlipSuite, from_mapping
-    from anomech.report.flips.render import FILE, headline, lines
-
-    suite = from_mapping(assign(values, settings, FlipSuite))
-    folder = out or Path("runs") / f"bench-{suite.name}"
-    place = zoo or folder.parent / "zoo"
-    with progress() as shown:
-        run = run_flips(suite, folder, zoo=place, data=data, engine=engine, progress=shown)
-    columns = [("detector", "left"), ("trainer", "left"), ("clean", "right"), ("normal", "right")]
-    rows = [
-        [line.detector, line.trainer, *(f"{value:.3f}" for value in line.auroc)]
-        for line in lines(run.rows)
-    ]
-    table([*columns, ("foreign", "right"), ("both", "right")], rows)
-    say(f"AUROC by what an attacker moves, means over foreign sets. {headline(run)}")
-    say_whole(f"Report: {plain(folder / FILE)}")
 
 
 def _tell(card: "Scorecard") -> None:

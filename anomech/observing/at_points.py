@@ -1,7 +1,7 @@
 """What the model says at points near real inputs, so that scores can be followed back to pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Engine, Examples, Progress, Response
+from anomech.observing.observed import OTHER
 from anomech.roles.task import DifferentiableInputs, Task, able
 from anomech.roles.tracer import ReadingSource, Tracer, Traces, TraceSource
 
@@ -25,6 +26,7 @@ class AtPoints:
         digests: of these, to address randomness with.
         response: what it says there.
         engine: none.
+        kinds: groups that count as such, if only some do.
     """
 
     task: Task
@@ -33,6 +35,7 @@ class AtPoints:
     digests: Sequence[str]
     response: Response = field(repr=False)
     engine: Engine | None = None
+    kinds: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -56,7 +59,14 @@ class AtPoints:
     @property
     def groups(self) -> Tensor:
         """The coarse kind of each answer, int64 `[batch]`."""
-        return self.task.groups(self.answers)
+        found = self.task.groups(self.answers)
+        if self.kinds is None:
+            return found
+        return torch.where(torch.isin(found, self.kinds), found, OTHER)
+
+    def regrouped(self, kinds: Tensor) -> "AtPoints":
+        """The same, of which only these groups count as such and all others are one."""
+        return replace(self, kinds=kinds)
 
     @property
     def log_odds(self) -> Tensor:
@@ -117,6 +127,7 @@ class AtPoints:
             self.batch[places],
             [self.digests[place] for place in places],
             Response(**kept),
+            kinds=self.kinds,
         )
 
 
