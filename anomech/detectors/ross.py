@@ -13,7 +13,7 @@ Cost: `copies` forward passes an input.
 Fails when: the network itself cannot bear the noise, for then the median is that of another input.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +57,7 @@ class Ross:
         """Fit the detector to clean anchors, and learn how steady it is at noisy ones."""
         worn = self.detector.fit(anchors, seed=seed, progress=progress)
         bare = FittedRoss(worn, self.copies, self.sigma, 0.0, seed, 0.0, 1.0)
-        spread = torch.cat(list(bare.spread(anchors, progress)), dim=1)
-        middle, scatter = middle_and_scatter(spread)
+        middle, scatter = middle_and_scatter(bare.spread(anchors, progress))
         return FittedRoss(
             worn,
             self.copies,
@@ -101,24 +100,25 @@ class FittedRoss:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """See the equation; differentiable in the points of moved inputs."""
-        parts = [self._support(spread) for spread in self.spread(observed, progress)]
-        return Scores(-torch.cat(parts), {})
+        return Scores(-self._support(self.spread(observed, progress)), {})
 
-    def spread(self, observed: ObservedExamples, progress: Progress) -> Iterator[Tensor]:
-        """Support at each copy `[copies, batch]`, pass by pass, in the order of the examples."""
+    def spread(self, observed: ObservedExamples, progress: Progress) -> Tensor:
+        """Support at each copy `[copies, examples]`, float64."""
         if isinstance(observed, AtPoints):
-            yield self._copied(observed.task, observed.points, observed.batch, observed.digests)
-            return
+            moved = observed.points, observed.batch, observed.digests
+            return self._copied(observed.task, *moved)
         examples, task = observed.examples, observed.task
-        space, digests = able(task, DifferentiableInputs), examples.digests()
-        for start in range(0, len(examples), CHUNK):
-            places = np.arange(start, min(start + CHUNK, len(examples)))
+        space, digests, done = able(task, DifferentiableInputs), examples.digests(), 0
+        spread = torch.empty(self.copies, len(examples), dtype=torch.float64)
+        for places in task.passes(examples):
             batch = examples.load(places)
+            contents = [digests[int(place)] for place in places]
             with torch.no_grad():
-                yield self._copied(
-                    task, space.embed(batch), batch, [digests[int(place)] for place in places]
-                )
-            progress("asking noisy copies", int(places[-1]) + 1, len(examples))
+                found = self._copied(task, space.embed(batch), batch, contents)
+            spread[:, torch.from_numpy(places)] = found
+            done += len(places)
+            progress("asking noisy copies", done, len(examples))
+        return spread
 
     def _copied(self, task: Task, points: Tensor, batch: Any, digests: Sequence[str]) -> Tensor:
         space, found = able(task, DifferentiableInputs), []
@@ -143,11 +143,8 @@ class FittedRoss:
         return torch.where(middle > self.floor, above, middle)
 
 
-CHUNK = 256
-"""Inputs in one pass."""
-
-
 def middle_and_scatter(spread: Tensor) -> tuple[Tensor, Tensor]:
     """Median over copies, and mean distance from it, of `[copies, batch]`."""
-    middle = spread.quantile(0.5, dim=0)
+    ordered, count = spread.sort(dim=0).values, len(spread)
+    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
     return middle, (spread - middle).abs().mean(dim=0)
