@@ -23,6 +23,7 @@ from anomech.cli.report import report
 from anomech.cli.review import review
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
+from anomech.cli.train import train
 
 app = typer.Typer(
     name="anomech",
@@ -46,6 +47,7 @@ app.command()(report)
 app.command()(baseline)
 app.command()(bench)
 app.command()(federate)
+app.command()(train)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 
