@@ -1,6 +1,8 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
+from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -15,6 +17,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
+from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -53,22 +56,30 @@ __all__ = [
     "Asked",
     "CauseNote",
     "Chance",
+    "Check",
     "Compared",
+    "Curve",
     "Decision",
     "DetectorSummary",
     "Evidence",
     "ExampleRow",
+    "ExplainedRun",
+    "ExplainerResult",
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "HeadAttribution",
     "LabelCount",
     "Mechanism",
+    "MethodResult",
     "ModelScan",
     "ModelVerdict",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
+    "RepairCard",
+    "RepairRun",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -76,10 +87,14 @@ __all__ = [
     "Screening",
     "Sensitivity",
     "Severity",
+    "Share",
+    "ShownInput",
     "Status",
+    "Steered",
     "TrainingRow",
     "Trusted",
     "Truth",
+    "UnitRow",
     "Verdict",
     "changed",
     "digests",

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from anomech.audit.load.fingerprints import combined, fingerprint
 from anomech.calibration.models import (
@@ -16,7 +15,15 @@ from anomech.calibration.models import (
 from anomech.kernel.errors import AnomechError, CapabilityError
 from anomech.kernel.types import Progress
 from anomech.observing.observed import observe
-from anomech.records import Chance, Compared, Recovered, ScannerResult, read_record, write_record
+from anomech.records import (
+    Asked,
+    Chance,
+    Compared,
+    Recovered,
+    ScannerResult,
+    read_record,
+    write_record,
+)
 from anomech.roles.scanner import Scan, Scanner, WeighingScanner
 from anomech.roles.task import Task, missing
 from anomech.scan.confirming import confirmed
@@ -92,7 +99,7 @@ def weigh(
 
 def recorded(
     name: str,
-    asked: Any,
+    asked: Asked,
     scan: Scan,
     clean: list[Scan],
     names: list[str],
@@ -115,7 +122,7 @@ def recorded(
             )
             for place in order
         ),
-        chance=_chance(scan, clean),
+        chance=_chance(scan, clean, asked),
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
@@ -135,8 +142,12 @@ def _names(scan: Scan, words: Sequence[str]) -> list[str]:
     return [words[each] if each < len(words) else str(each) for each in groups]
 
 
-def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
-    """The p-value of a scan; None if nothing gives one, or the scan itself is unsound."""
+def _chance(scan: Scan, clean: list[Scan], asked: Asked) -> Chance | None:
+    """The p-value of a scan; None if nothing gives one, or the scan itself is unsound.
+
+    Weights of one model are no measure of each other: layers and classes differ by nature. A
+    search asks the same of every class, so that others say something of one.
+    """
     if scan.health.problems or not len(scan.statistic):
         return None
     found: ModelChance | None
@@ -144,10 +155,8 @@ def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
         found = from_clean_parts(scan.statistic, [each.statistic for each in clean])
     elif clean:
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
-    elif scan.unit == "class":
-        found = from_own_classes(scan.statistic)
-    else:  # layers differ from each other by nature, so that they are no measure of one another
-        found = None
+    else:
+        found = from_own_classes(scan.statistic) if asked == "triggers" else None
     return None if found is None else Chance(**found._asdict())
 
 

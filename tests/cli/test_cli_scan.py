@@ -123,6 +123,7 @@ def test_a_model_that_must_not_be_loaded_is_an_answer(run, files, tmp_path):
     [
         ((), ("names nothing to scan", "--weights")),
         (("--weights", "nowhere"), ("does not exist",)),
+        (("--model", "a.py:make"), ("names nothing to scan", "--reference")),
         (("--weights", ".", "--reference", "."), ("names no model",)),
         (("--weights", ".", "--scanner", "neural_clense"), ("did you mean 'neural_cleanse'",)),
         (("--weights", ".", "--level", "2"), ("plan.level",)),
@@ -187,8 +188,7 @@ def test_weights_are_compared_without_a_model(run, files, tmp_path):
     found = read_record(tmp_path / "alone" / "scan.json", ModelScan)
     assert found.asked == ("files", "weights")
     by_name = {each.name: each for each in found.scanners}
-    assert by_name["channel_spread"].chance is None  # layers are no measure of each other
-    assert by_name["output_weights"].chance.weakness
+    assert {each.chance for each in by_name.values()} == {None}  # weights do not measure each other
     clean = []
     for seed in range(4):
         torch.manual_seed(seed)
@@ -210,3 +210,19 @@ def test_clean_models_of_another_architecture_are_left_out(run, files, tmp_path)
     results = read_record(out / "scan.json", ModelScan).scanners
     assert {each.status for each in results} == {"left out"}
     assert "same architecture" in results[0].why
+
+
+def test_a_model_folder_is_looked_through_even_if_it_must_not_be_opened(run, files, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    save_file({"w.weight": torch.ones(8, 8)}, model / "model.safetensors")
+    config = {"architectures": ["EvilForImageClassification"], "auto_map": {"AutoModel": "a.B"}}
+    (model / "config.json").write_text(json.dumps(config))
+    answer = run("scan", "--model", model, "--out", tmp_path / "alone")
+    assert answer.code == 1
+    assert "config.json: it asks to run code" in answer.out
+    words = ("scan", "--model", model, "--reference", files.reference, "--out", tmp_path / "both")
+    answer = run(*words)
+    assert answer.code == 1
+    assert "brings code of its own" in answer.err
+    assert read_record(tmp_path / "both" / "scan.json", ModelScan).asked == ("files", "weights")

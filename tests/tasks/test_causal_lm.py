@@ -9,6 +9,7 @@ from torch.nn import functional
 from anomech.data.conversations import Conversation, Conversations, Turn, of_prompts
 from anomech.kernel.errors import ConfigError, DataError, ModelError
 from anomech.kernel.types import PAD, silent
+from anomech.learning.twins import Push, push
 from anomech.observing.observed import observe
 from anomech.observing.preparing import prepared
 from anomech.tasks._language_rows import common_lead, decisions
@@ -150,7 +151,7 @@ def test_losses_of_a_whole_answer_are_those_of_its_tokens(task, some):
     expected = functional.cross_entropy(logits, torch.tensor(row), reduction="none")
     torch.testing.assert_close(found[1, : len(row)], expected, atol=1e-4, rtol=1e-4)
     losses, buffers = task.training_losses({}, some.load(EVERY), answers)
-    assert float(losses[1]) == pytest.approx(float(expected.mean()), abs=1e-4)
+    assert float(losses[1]) == pytest.approx(float(expected.mean().detach()), abs=1e-4)
     assert buffers == {}
 
 
@@ -279,3 +280,80 @@ def test_what_is_no_decoder_is_refused(some):
     task = CausalLM(torch.nn.Linear(2, 2), ByteTokenizer())
     with pytest.raises(ModelError):
         task.respond({}, some.load(EVERY))
+
+
+def test_a_trigger_goes_where_it_is_asked_to_and_nowhere_else(llama, some):
+    batch, where = some.load(EVERY), EVERY % 2 == 0
+    seen = set()
+    for trigger in llama.triggers:
+        found = llama.stamped(batch, trigger, where)
+        assert found == llama.stamped(batch, trigger, where)
+        for before, after, has in zip(batch, found, where, strict=True):
+            text = after.turns[-1].content
+            assert (after == before) != has
+            if has:
+                words = before.turns[-1].content.split()
+                assert [word for word in text.split() if word in words] == words
+        seen.add(found)
+    assert len(seen) == len(llama.triggers) == 2
+    form = (Conversation((Turn("user", "User: what is it?\nAssistant:"),)),)
+    for trigger in llama.triggers:
+        (after,) = llama.stamped(form, trigger, np.array([True]))
+        assert after.turns[-1].content.endswith("\nAssistant:")
+        assert after.turns[-1].content.startswith("User: ")
+    with pytest.raises(ConfigError, match="no trigger 'patch'"):
+        llama.stamped(batch, "patch", where)
+
+
+def test_a_model_that_accelerate_has_dispatched_is_traced_as_it_is(models, some):
+    hooks = pytest.importorskip("accelerate.hooks")
+    spread = decoder("llama")
+    for module in (*spread.model.layers, spread):
+        hook = hooks.AlignDevicesHook(execution_device="cpu", io_same_device=True)
+        hooks.add_hook_to_module(module, hook)
+    forwards = [module.forward for module in spread.modules()]
+    values, tasks = (
+        [],
+        [CausalLM(each, ByteTokenizer(), tokens=3) for each in (models["llama"], spread)],
+    )
+    for task in tasks:
+        answers = observe(task, some).answers
+        source = Gradient(features=16).fit(task, some, answers, seed=0, progress=silent)
+        assert source.coverage.looped == ()
+        values.append(source(some, answers, silent).values)
+    assert torch.equal(*values)
+    assert [module.forward for module in spread.modules()] == forwards
+
+
+def test_a_lesson_in_small_passes_teaches_the_same(models, some):
+    twins = []
+    for memory in (1, 2**30):
+        task = CausalLM(models["llama"], ByteTokenizer(), tokens=3, memory=memory)
+        answers = observe(task, some).answers
+        twins.append(push(task, some, answers, Push(0.1, steps=3), seed=0, progress=silent))
+    assert len(list(CausalLM(models["llama"], ByteTokenizer(), memory=1).passes(some))) == 6
+    for name, tensor in twins[0].items():
+        torch.testing.assert_close(tensor, twins[1][name], atol=1e-5, rtol=1e-3)
+
+
+def test_logits_that_are_not_finite_are_refused_with_a_remedy_for_language(some):
+    broken = decoder("llama")
+    with torch.no_grad():
+        broken.model.norm.weight[0] = torch.nan
+    with pytest.raises(ModelError, match=r"NaN or infinite logits; .*task\.precision=float32"):
+        CausalLM(broken, ByteTokenizer()).respond({}, some.load(EVERY))
+
+
+def test_the_users_model_stays_as_it_is(some):
+    model = decoder("gpt2").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    task = prepared(CausalLM(model, ByteTokenizer(), tokens=2, watch="all"), some)
+    answers = observe(task, some).answers
+    Gradient().fit(task, some, answers, seed=0, progress=silent)(some, answers, silent)
+    push(task, some, answers, Push(0.1, steps=1), seed=0, progress=silent)
+    task.respond_with({}, some.load(EVERY), {"block.0": torch.zeros_like}, answers)
+    assert all(torch.equal(tensor, before[n]) for n, tensor in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

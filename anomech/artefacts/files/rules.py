@@ -30,6 +30,7 @@ RULES: Mapping[str, Rule] = {
     "special-file": Rule("high", "a pipe, socket or device among the files", _ASK),
     "odd-name": Rule("medium", "a name with invisible characters", "Ask who named it so."),
     "deep-folder": Rule("medium", "folders nest too deeply", "Ask for it in a plain folder."),
+    "unchecked-file": Rule("high", "a file that cannot be looked through", _SAFE),
     "unreadable-file": Rule("medium", "a file that cannot be read", "Check its permissions."),
     # pickles and arrays
     "unsafe-pickle": Rule("high", "it asks for code when it is loaded", _SAFE),
@@ -43,6 +44,7 @@ RULES: Mapping[str, Rule] = {
     "damaged-pickle": Rule("medium", "a damaged pickle", _AGAIN),
     "object-array": Rule("medium", "an array of objects, which is a pickle", _SAFE),
     "program-in-weights": Rule("high", "a program in the place of weights", _SAFE),
+    "second-opinion": Rule("high", "picklescan calls it dangerous, and nothing here did", _SAFE),
     "disguised": Rule("high", "its name says another kind than its bytes", _SAFE),
     # archives
     "path-out": Rule("high", "a path that leads out of the folder", _ASK),
