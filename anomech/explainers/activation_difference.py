@@ -22,6 +22,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
+from anomech.observing.activations import pooled
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.explainer import Explanation
 from anomech.roles.task import Ability, Activations, able
@@ -107,17 +108,6 @@ def _reader(rows: list[Tensor]) -> Callable[[Tensor], Tensor]:
         return activation
 
     return read
-
-
-def pooled(activation: Tensor) -> Tensor:
-    """Means over positions `[batch, units]`.
-
-    Units are the second axis of maps `[batch, units, height, width]`, and the last of tokens
-    `[batch, tokens, units]`.
-    """
-    if activation.ndim == 4:
-        return activation.mean(dim=(2, 3))
-    return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation
 
 
 def effect(rows: Tensor, groups: Tensor, trusted: Tensor, trusted_groups: Tensor) -> Tensor:

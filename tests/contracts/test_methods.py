@@ -40,6 +40,7 @@ DETECTORS = {
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
     "badexpert": {"epochs": 1, "gentlest": 0.05},
+    "vae": {"steps": 10},
 }
 QUERIES = 9
 

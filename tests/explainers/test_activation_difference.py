@@ -9,10 +9,10 @@ from anomech.explainers.activation_difference import (
     ActivationDifference,
     activations,
     effect,
-    pooled,
 )
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
+from anomech.observing.activations import pooled
 from anomech.observing.observed import observe
 
 RNG = np.random.default_rng(0)

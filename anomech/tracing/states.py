@@ -1,0 +1,117 @@
+"""What passes between the layers, in the form of a trace: what density detectors look at.
+
+Belief: honest inputs with the same answer leave the network in like states. This is no movement of
+parameters: it is the other half of a gradient, the activation without the backward signal, kept
+so that whatever compares responses can compare states too.
+Equation: activations at up to `most` places spread over the depth, each averaged over positions
+`[units]`; wider ones are projected to `width` numbers by a random matrix of orthonormal columns,
+which places of one width share, so that their differences stay differences.
+Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
+(2024) are given, with the mean in place of one token.
+Needs: activations.
+Cost: one forward pass.
+Fails when: whoever trained the network made the states of triggered inputs look honest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.randomness import torch_generator
+from anomech.kernel.types import Examples, Progress
+from anomech.observing.activations import activations, pooled
+from anomech.observing.joining import in_place, passes
+from anomech.roles.task import Ability, Activations, Task, able
+from anomech.roles.tracer import Health, Traces
+
+
+@options
+class States:
+    """Activations between layers, by place."""
+
+    places: str = option("*", "glob of the names of places, such as 'layer3.*'")
+    most: int = option(8, "places at the most, spread over the depth", unit="places", ge=1)
+    width: int = option(256, "numbers kept of a place; 0 keeps all", ge=0)
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Abilities asked of the task."""
+        return frozenset({Activations})
+
+    def fit(
+        self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress
+    ) -> "StateSource":
+        """Choose the places, and draw projections where they are wide.
+
+        Raises:
+            ConfigError: no place has such a name.
+        """
+        names = [n for n in able(task, Activations).points() if fnmatchcase(n, self.places)]
+        if not names:
+            raise ConfigError(f"states.places: no place between the layers is '{self.places}'.")
+        spread = np.linspace(0, len(names) - 1, min(self.most, len(names))).round().astype(int)
+        chosen = [names[place] for place in spread]
+        few = np.arange(min(2, len(trusted)))
+        seen = activations(task, trusted.load(few), chosen, answers[: len(few)])
+        units = {name: pooled(each).shape[1] for name, each in seen.items()}
+        projections = {
+            name: _orthonormal(count, self.width, seed)
+            for name, count in units.items()
+            if 0 < self.width < count
+        }
+        return StateSource(task, units, projections)
+
+
+@dataclass(frozen=True)
+class StateSource:
+    """Fixed places and projections, for any examples.
+
+    Attributes:
+        task: the model.
+        units: of each place, in the order of the forward pass.
+        projections: `[units, kept]` of the places that are projected.
+    """
+
+    task: Task
+    units: Mapping[str, int]
+    projections: Mapping[str, Tensor]
+    health: Health = Health()
+    evaluations: float = 1.0
+
+    def on_device(self, device: torch.device) -> "StateSource":
+        """The same with its projections on this device."""
+        moved = {name: each.to(device) for name, each in self.projections.items()}
+        return replace(self, projections=moved)
+
+    def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
+        """Traces `[examples, features]` in the order of the examples."""
+        blocks, start = dict[str, slice](), 0
+        for name, count in self.units.items():
+            width = self.projections[name].shape[1] if name in self.projections else count
+            blocks[name] = slice(start, start := start + width)
+        rows = [
+            (places, self._read(examples.load(places), given))
+            for places, given in passes(self.task, examples, answers, "reading states", progress)
+        ]
+        return Traces(in_place(rows, len(examples)) if rows else torch.zeros(0, start), blocks)
+
+    def _read(self, batch: object, answers: Tensor | None) -> Tensor:
+        """States of one pass, float32 `[batch, features]`, on the CPU."""
+        seen = activations(self.task, batch, list(self.units), answers)
+        columns = [
+            rows @ self.projections[name] if name in self.projections else rows
+            for name, rows in ((name, pooled(each).float()) for name, each in seen.items())
+        ]
+        return torch.cat(columns, dim=1).cpu()
+
+
+def _orthonormal(units: int, kept: int, seed: int) -> Tensor:
+    """A random matrix `[units, kept]` with orthonormal columns; places of one width share it."""
+    drawn = torch.randn(units, kept, generator=torch_generator(seed, "states", units))
+    return torch.linalg.qr(drawn).Q

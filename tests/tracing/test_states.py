@@ -1,0 +1,40 @@
+"""States are means over positions, side by side, and projections keep lengths on average."""
+
+import numpy as np
+import torch
+
+from anomech.kernel.types import silent
+from anomech.observing.observed import observe
+from anomech.tracing.states import States
+
+
+def states(world, **options):
+    seen = observe(world.task, world.trusted).take(np.arange(8))
+    source = States(**options).fit(world.task, seen.examples, seen.answers, seed=0, progress=silent)
+    return seen, source(seen.examples, seen.answers, silent)
+
+
+def test_they_are_means_over_positions(digits_world):
+    seen, traces = states(digits_world, places="bn*")
+    assert traces.blocks == {"bn1": slice(0, 8), "bn2": slice(8, 24)}
+    network, images = digits_world.task.network, seen.examples.load(np.arange(8))
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        expected = network.bn1(network.conv1(pixels)).mean(dim=(2, 3))
+    torch.testing.assert_close(traces.values[:, :8], expected)
+
+
+def test_wide_places_are_projected_and_those_of_one_width_share_the_projection(language_world):
+    _, whole = states(language_world, places="o*", width=0)
+    _, few = states(language_world, places="o*", width=6)
+    assert few.values.shape == (8, 6)
+    ratio = few.values.norm(dim=1).square() / whole.values.norm(dim=1).square()
+    assert 0 < float(ratio.min()) <= float(ratio.max()) <= 1
+    source = States(width=6).fit(
+        language_world.task,
+        *(lambda s: (s.examples, s.answers))(observe(language_world.task, language_world.trusted)),
+        seed=0,
+        progress=silent,
+    )
+    assert torch.equal(source.projections["norm1"], source.projections["out"])
+    assert len(source.units) == 6
