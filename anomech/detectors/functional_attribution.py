@@ -22,27 +22,29 @@ Fails when: the same mechanism is in the trusted set; triggered answers move lik
 at once and on relearning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
+from anomech.detectors._cascade import Cascade, Early, fit_early
 from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
-from anomech.detectors._statistics import look
+from anomech.detectors._statistics import drops, look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
-from anomech.roles.detector import Cause, ObservedExamples, Scores
+from anomech.roles.detector import Cause, ObservedExamples, Scores, Settle, Stage
 from anomech.roles.task import Ability, Features, Logits
 from anomech.roles.tracer import Health, Tracer, TraceSource
 
@@ -53,6 +55,7 @@ class FunctionalAttribution:
 
     tracer: Tracer = chosen("tracer", "gradient", "how parameters move: a tracer and its options")
     twins: Ladder = option(Ladder(), "copies relearned on trusted data")
+    cascade: Cascade = option(Cascade(), "stages that settle usual inputs at little cost")
     most_anchors: int = option(2000, "anchors of a fold at the most", unit="examples", ge=2)
     ridge: float = option(0.1, "lambda of the explained fraction, for unit responses", gt=0)
     outlier: float = option(
@@ -112,6 +115,8 @@ class FunctionalAttribution:
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
             ]
             statistics = statistics._replace(drops=climbed.drops)
+        given = (trusted, judges_of, right, statistics.drops)
+        early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
         judges, views = fit_judges(statistics, Context(trusted.groups, trusted.log_odds, right))
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
@@ -120,6 +125,7 @@ class FunctionalAttribution:
             folds=tuple(folds),
             judges=judges,
             combination=combination,
+            early=early,
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
@@ -137,6 +143,7 @@ class FittedFunctionalAttribution:
         folds: what each fold taught.
         judges: of each view.
         combination: of the views.
+        early: stages that settle usual inputs; None if every input takes every view.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
         unseen: views that this task does not give, in words.
@@ -147,6 +154,7 @@ class FittedFunctionalAttribution:
     folds: tuple[Fold, ...]
     judges: Judges
     combination: Combination
+    early: Early | None
     evidence: int
     left_out: Mapping[str, str]
     unseen: tuple[str, ...]
@@ -170,13 +178,59 @@ class FittedFunctionalAttribution:
         """That of the traces, less the forward pass that gives the answers, and of the twins."""
         return beyond_the_answer(self.source) + len(self.folds[0].twins)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The early ones."""
+        return self.early.stages if self.early else ()
+
+    @property
+    def thorough(self) -> float:
+        """All twins, and the traces with a forward pass of their own."""
+        return self.source.evaluations + len(self.folds[0].twins)
+
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
         judged_by = self.dealt.of(observed.examples.digests())
+        every = range(len(self.folds[0].twins))
+        lost = drops(self.folds, judged_by, observed, every, progress)
+        return self._judged(observed, judged_by, lost, progress)
+
+    def score_in_stages(
+        self, observed: ObservedExamples, settle: Settle, progress: Progress
+    ) -> tuple[Scores, np.ndarray]:
+        """See `anomech.roles.detector.StagedDetector`."""
+        assert self.early is not None
+        early, judged_by = self.early, self.dealt.of(observed.examples.digests())
+        seen, _ = look(early.folds, judged_by, observed, early.source, progress)
+        count = len(self.folds[0].twins)
+        lost = torch.zeros(len(observed), count, dtype=torch.float64)
+        open_, looked = torch.arange(len(observed)), set[int]()
+
+        def look_at(twins: Iterable[int]) -> None:
+            new = [place for place in twins if place not in looked]
+            looked.update(new)
+            some = observed.take(open_.numpy())
+            found = drops(self.folds, judged_by[open_], some, new, progress)
+            lost[open_[:, None], torch.tensor(new, dtype=torch.int64)] = found
+
+        for number, glance in enumerate(early.glances):
+            look_at(glance.twins)
+            at = Context(observed.groups[open_], observed.log_odds[open_], open_ < 0)
+            score = glance.score(seen.take(open_), lost[open_], at)
+            open_ = open_[~settle(number, score, open_.numpy())]
+        look_at(range(count))
+        rest = observed.apart(open_.numpy())
+        return self._judged(rest, judged_by[open_], lost[open_], progress), open_.numpy()
+
+    def _judged(
+        self, observed: ObservedExamples, judged_by: Tensor, lost: Tensor, progress: Progress
+    ) -> Scores:
+        """Scores by all views, of examples with these drops `[n, twins]`."""
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
+        if lost.shape[1]:
+            statistics = statistics._replace(drops=lost)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
-        context = Context(observed.groups, observed.log_odds, nobody)
-        views = self.judges.views(statistics, context)
+        views = self.judges.views(statistics, Context(observed.groups, observed.log_odds, nobody))
         return self.scores(views, statistics, couplings)
 
     def scores(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -67,6 +67,11 @@ class Observed:
             self.whole or self,
             places if self.places is None else self.places[places],
         )
+
+    def apart(self, places: np.ndarray) -> "Observed":
+        """As `take`, but traces are made for these alone, and shared with nobody else."""
+        some = self.take(places)
+        return replace(some, cache=TraceCache(), whole=None, places=None)
 
     def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
         """The tracer fitted to these examples; for all who ask, once.

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from anomech.audit.auditor import Auditor
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.calibrating import calibrate
 from anomech.audit.judge.trusted import TrustedSplit
 from anomech.audit.judge.wording import USUAL, reason
 from anomech.data.subset import Subset

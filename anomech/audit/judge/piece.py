@@ -77,7 +77,7 @@ def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
             rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
             flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
             if flags:
-                kept = calibrated.unexplained(observed.take(np.array(flags)))
+                kept = calibrated.unexplained(observed, np.array(flags))
     chunk = Chunk(
         content=piece.content,
         basis=shared.basis,

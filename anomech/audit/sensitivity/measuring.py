@@ -19,7 +19,8 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.calibrating import calibrate
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import split_trusted
 from anomech.audit.sensitivity.noticed import remarks, unknown

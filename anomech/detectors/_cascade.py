@@ -1,0 +1,152 @@
+"""The flagship's early stages: what the last layer and a few twins say, before all is looked at.
+
+Most inputs are so usual to few views that no others would flag them. The last layer costs nothing
+beyond the answer, a twin one forward pass, the gradient over all layers a forward and a backward
+pass. So views are taken in this order, and each stage has a combination of its own, fitted to
+held-out trusted examples as that of all views is. Twins come before the gradient because what they
+see does not depend on the layers that a mechanism sits in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anomech.attribution.usual import Context
+from anomech.calibration.combining import Combination, fit_combination
+from anomech.detectors._fold import Fold, Lesson, Statistics, teach
+from anomech.detectors._judges import Judges, fit_judges
+from anomech.detectors._statistics import look
+from anomech.kernel.config import option, options
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.types import Progress
+from anomech.roles.detector import ObservedExamples, Stage
+from anomech.roles.tracer import TraceSource
+from anomech.tracing.last_layer import LastLayer
+
+
+@options
+class Cascade:
+    """Stages that settle an input as clear before every view is looked at."""
+
+    full: bool = option(False, "every view for every input")
+    limits: tuple[float, ...] = option(
+        (0.5, 0.2, 0.1),
+        "p-value above which the last layer, one twin more and all twins settle an input as clear",
+    )
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One early stage.
+
+    Attributes:
+        twins: places of those that it looks at, in a fold.
+        judges: of its views.
+        combination: of these.
+        reference: scores of trusted examples at it, each by fits to others, float64 `[n]`.
+    """
+
+    twins: tuple[int, ...]
+    judges: Judges
+    combination: Combination
+    reference: Tensor
+
+    def score(self, seen: Statistics, drops: Tensor, at: Context) -> Tensor:
+        """How anomalous examples are at this stage, float64 `[n]`.
+
+        Args:
+            seen: of the last layer.
+            drops: at all twins; those that it does not look at may be anything `[n, twins]`.
+            at: their contexts.
+        """
+        views = self.judges.views(_with(seen, drops, self.twins), at)
+        return self.combination.score(self.combination.surprises(views))
+
+
+@dataclass(frozen=True)
+class Early:
+    """What the early stages have learned.
+
+    Attributes:
+        source: of the last layer's traces.
+        folds: what the folds of the trusted examples teach about the last layer.
+        glances: the stages, from the cheapest to the dearest.
+        limits: p-value above which each settles an input as clear.
+    """
+
+    source: TraceSource
+    folds: tuple[Fold, ...]
+    glances: tuple[Glance, ...]
+    limits: tuple[float, ...]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """As the detector declares them."""
+        return tuple(
+            Stage(float(len(glance.twins)), glance.reference, limit)
+            for glance, limit in zip(self.glances, self.limits, strict=True)
+        )
+
+
+def fit_early(
+    cascade: Cascade,
+    lesson: Lesson,
+    trusted: ObservedExamples,
+    judged_by: Tensor,
+    right: Tensor,
+    drops: Tensor | None,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Early | None:
+    """Fit the early stages; None if all is to be looked at, or the last layer cannot be.
+
+    Args:
+        cascade: which.
+        lesson: how folds teach.
+        trusted: all trusted examples.
+        judged_by: the fold that judges each, int64 `[n]`.
+        right: which of them are answered as labeled, bool `[n]`.
+        drops: of them at all twins `[n, twins]`, or None.
+        seed: of the projection.
+        progress: told about the passes.
+    """
+    tracer = LastLayer()
+    if cascade.full or not cascade.limits or not tracer.needs <= trusted.task.provides:
+        return None
+    try:
+        source = trusted.source(tracer, seed=seed, progress=progress)
+    except CapabilityError:  # no linear layer gives the logits
+        return None
+    traces = trusted.traced(source, progress)
+    members = [torch.nonzero(judged_by != number)[:, 0] for number in judged_by.unique().tolist()]
+    folds = tuple(teach(lesson, trusted, right, each, traces)[0] for each in members)
+    seen, _ = look(folds, judged_by, trusted, source, progress)
+    at = Context(trusted.groups, trusted.log_odds, right)
+    plans = _plans(0 if drops is None else drops.shape[1])[: len(cascade.limits)]
+    if drops is None:
+        drops = torch.empty(len(trusted), 0, dtype=torch.float64)
+    glances = tuple(_glance(twins, seen, drops, at) for twins in plans)
+    return Early(source, folds, glances, cascade.limits[: len(glances)])
+
+
+def _plans(count: int) -> list[tuple[int, ...]]:
+    """Twins of each stage: none, then that in the middle of the ladder, then all."""
+    found: list[tuple[int, ...]] = [()]
+    if count:
+        found.append((count // 2,))
+    if count > 1:
+        found.append(tuple(range(count)))
+    return found
+
+
+def _glance(twins: tuple[int, ...], seen: Statistics, drops: Tensor, at: Context) -> Glance:
+    judges, views = fit_judges(_with(seen, drops, twins), at)
+    combination = fit_combination(views)
+    return Glance(twins, judges, combination, combination.score(combination.surprises(views)))
+
+
+def _with(seen: Statistics, drops: Tensor, twins: Sequence[int]) -> Statistics:
+    return seen._replace(drops=drops[:, list(twins)] if twins else None)
