@@ -21,6 +21,7 @@ from anomech.cli.options import (
     Detectors,
     Factory,
     Fast,
+    Full,
     Inputs,
     Keys,
     Memory,
@@ -97,6 +98,7 @@ def audit(
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
+    full: Full = False,
     sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
@@ -124,6 +126,7 @@ def audit(
         memory=memory,
         pass_timeout=pass_timeout,
         fast=fast,
+        full=full,
         sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])

@@ -35,6 +35,7 @@ def asked(
     memory: str = "",
     pass_timeout: float = 0.0,
     fast: bool = False,
+    full: bool = False,
     sensitivity: bool | None = None,
 ) -> dict[str, Any]:
     """Settings by their place in a plan; what was not given has none.
@@ -52,10 +53,11 @@ def asked(
         "task.reading.crop": crop,
         "budget": budget,
         "seed": seed,
-        "sensitivity.asked": sensitivity,
+        "sensitivity.asked": {None: None, True: "yes", False: "no"}[sensitivity],
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
         **(FAST if fast else {}),
+        **({f"{FLAGSHIP}.cascade.full": True} if full else {}),
     }
     return {name: value for name, value in named.items() if value not in ("", None)}
 

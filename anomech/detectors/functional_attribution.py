@@ -126,6 +126,7 @@ class FunctionalAttribution:
             judges=judges,
             combination=combination,
             early=early,
+            lessons=len(trusted) * source.evaluations + (climbed.passes if climbed else 0.0),
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
@@ -144,6 +145,7 @@ class FittedFunctionalAttribution:
         judges: of each view.
         combination: of the views.
         early: stages that settle usual inputs; None if every input takes every view.
+        lessons: forward passes of one example that fitting took (a backward pass counts as two).
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
         unseen: views that this task does not give, in words.
@@ -155,6 +157,7 @@ class FittedFunctionalAttribution:
     judges: Judges
     combination: Combination
     early: Early | None
+    lessons: float
     evidence: int
     left_out: Mapping[str, str]
     unseen: tuple[str, ...]

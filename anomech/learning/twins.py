@@ -18,6 +18,9 @@ from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Examples, Overlay, Progress
 from anomech.roles.task import Task, Training, able
 
+BATCH = 64
+"""Examples a step, unless said otherwise."""
+
 SMALL = 0.1
 """Root mean square below which a vector (a bias, a gain) still moves as if it had it."""
 
@@ -35,7 +38,7 @@ class Push:
 
     rate: float
     steps: int = 60
-    batch: int = 64
+    batch: int = BATCH
     momentum: float = 0.9
 
 

@@ -95,6 +95,18 @@ class ExplainingDetector(Protocol):
         ...
 
 
+@runtime_checkable
+class TaughtDetector(Protocol):
+    """A fitted detector that knows what fitting cost.
+
+    Attributes:
+        lessons: forward passes of one example that it took (a backward pass counts as two).
+    """
+
+    @property
+    def lessons(self) -> float: ...
+
+
 class Stage(NamedTuple):
     """An early stage of a detector that need not look at everything.
 

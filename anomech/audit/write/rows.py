@@ -98,6 +98,7 @@ def detector(
         fit_seconds=seconds[0],
         score_seconds=seconds[1],
         tracing_seconds=seconds[2],
+        answers=bool(calibrated.sources),
         problems=calibrated.problems,
         facts=dict(calibrated.fitted.health.facts or {}),
     )
