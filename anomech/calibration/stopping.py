@@ -27,6 +27,9 @@ def limits_for(
         budget: false-positive rate that flags may have.
         endangered: for each early stage, p-values of anomalies that would be flagged in the end;
             no stage settles one of them, and none settles what a later one would not.
+
+    Returns:
+        A limit a stage; none at all if no stage would settle anything.
     """
     found = [min(1.0, limit * max(1.0, budget / USUAL_BUDGET)) for limit in given]
     for place, p_values in enumerate(endangered):
@@ -34,7 +37,7 @@ def limits_for(
             found[place] = max(found[place], float(p_values.max()))
     for place in reversed(range(len(found) - 1)):
         found[place] = max(found[place], found[place + 1])
-    return tuple(found)
+    return tuple(found) if any(limit < 1 for limit in found) else ()
 
 
 def stops_at(p_values: Sequence[Tensor], limits: Sequence[float]) -> Tensor:

@@ -4,7 +4,9 @@ Most inputs are so usual to few views that no others would flag them. The last l
 beyond the answer, a twin one forward pass, the gradient over all layers a forward and a backward
 pass. So views are taken in this order, and each stage has a combination of its own, fitted to
 held-out trusted examples as that of all views is. Twins come before the gradient because what they
-see does not depend on the layers that a mechanism sits in.
+see does not depend on the layers that a mechanism sits in. The last layer alone is blind to some
+mechanisms on some networks, so it settles nothing unless planted triggers have shown that it sees
+them; limits are such that on networks of three kinds no flag was lost (see the results).
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,7 @@ class Cascade:
 
     full: bool = option(False, "every view for every input")
     limits: tuple[float, ...] = option(
-        (0.5, 0.2, 0.1),
+        (0.5, 0.2, 0.05),
         "p-value above which the last layer, one twin more and all twins settle an input as clear",
     )
 
@@ -85,7 +87,7 @@ class Early:
     def stages(self) -> tuple[Stage, ...]:
         """As the detector declares them."""
         return tuple(
-            Stage(float(len(glance.twins)), glance.reference, limit)
+            Stage(float(len(glance.twins)), glance.reference, limit, proven=not glance.twins)
             for glance, limit in zip(self.glances, self.limits, strict=True)
         )
 

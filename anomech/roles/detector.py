@@ -114,11 +114,13 @@ class Stage(NamedTuple):
         evaluations: forward passes an example up to it, beyond the one that answers it.
         reference: scores of trusted examples at it, each by what did not see it, float64 `[n]`.
         limit: p-value at it above which an example is settled as clear.
+        proven: whether it settles nothing unless planted triggers have shown that it sees them.
     """
 
     evaluations: float
     reference: Tensor
     limit: float
+    proven: bool
 
 
 Settle = Callable[[int, Tensor, np.ndarray], Tensor]

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from training import DigitsVictim, digits
 
-from anomech.attacks.alignment import Alignment, coupling, feature_distance, in_scope, log_odds
+from anomech.attacks._aligning import coupling, feature_distance, in_scope, log_odds
+from anomech.attacks.alignment import Alignment
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.pixels import as_float

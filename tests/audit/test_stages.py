@@ -10,16 +10,18 @@ import torch
 from anomech.audit.auditor import Auditor
 from anomech.audit.judge.piece import Piece, Shared, judge_chunk
 from anomech.audit.judge.verdicts import anchor_names
+from anomech.audit.sensitivity.measuring import cautious
 from anomech.data.subset import Subset
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.records import Sensitivity
 
 CHEAP = {"tracer": {"features": 64, "parts": 3}, "twins": {"rungs": 2, "steps": 30}}
 
 
 @pytest.fixture(scope="module")
 def fitted(digits_world):
-    auditor = Auditor(options=CHEAP | {"cascade": {"limits": (0.5, 0.2, 0.1)}}, budget=0.02)
+    auditor = Auditor(options=CHEAP, budget=0.02)
     return auditor.fit(digits_world.task, digits_world.trusted)
 
 
@@ -56,7 +58,26 @@ def test_hardly_a_planted_input_is_lost_and_most_clean_ones_cost_little(fitted, 
     assert caught[0] > caught[1] - 0.02
     assert float(both["clean"][0].settled.double().mean()) > 0.7
     lead = fitted.calibrated
+    assert lead.limits == (1.0, pytest.approx(0.4), pytest.approx(0.1))
     assert lead.evaluations < 0.6 * replace(lead, limits=()).evaluations
+
+
+def use(*early):
+    return Sensitivity(
+        trigger="patch", target="0", success=1, agreement=1, took=True, steps=1, early=early
+    )
+
+
+def test_the_last_layer_settles_only_what_planted_triggers_show_that_it_sees(fitted, digits_world):
+    lead = fitted.calibrated
+    assert cautious(lead, [use()]) is lead
+    seen = cautious(lead, [use(0.1, 0.01, 0.01), use(0.05, 0.02)])
+    assert seen.limits == (1.0, pytest.approx(0.4), pytest.approx(0.1))  # 0.5 at twice the budget
+    strict = replace(lead, budget=0.01)
+    assert cautious(strict, [use(0.1, 0.01, 0.01)]).limits == (0.5, 0.2, 0.05)
+    assert cautious(strict, [use(0.9, 0.3, 0.01)]).limits == (0.9, 0.3, 0.05)
+    proven = cautious(strict, [use(0.1, 0.01, 0.01)])
+    assert proven.evaluations < replace(strict, limits=(1.0, 0.2, 0.05)).evaluations
 
 
 def test_settled_inputs_have_a_score_of_their_rank_and_no_evidence(fitted, digits_world):

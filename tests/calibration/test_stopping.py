@@ -17,7 +17,7 @@ def test_limits_rise_for_what_must_not_be_lost_and_never_with_the_stage():
     assert limits_for((0.5, 0.2), 0.03) == (1.0, pytest.approx(0.6))
     lost = [p_values(0.1, 0.3), p_values(0.7, 0.1)]
     assert limits_for((0.5, 0.2, 0.1), 0.01, [*lost, p_values()]) == (0.7, 0.7, 0.1)
-    assert limits_for((), 0.01) == ()
+    assert limits_for((1.0,), 0.01) == limits_for((0.5, 0.2), 0.2) == limits_for((), 0.01) == ()
 
 
 def test_the_first_stage_beyond_a_limit_stops():

@@ -126,7 +126,8 @@ def calibrate(
         odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
         made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
     if isinstance(fitted, StagedDetector):
-        made = replace(made, limits=limits_for([each.limit for each in fitted.stages], budget))
+        given = [1.0 if stage.proven else stage.limit for stage in fitted.stages]
+        made = replace(made, limits=limits_for(given, budget))
     if not isinstance(fitted, ExplainingDetector):
         return made
     some = calibration.take(most_anomalous(reference.score))

@@ -135,12 +135,17 @@ def measured(
 
 
 def cautious(lead: Calibrated, found: Sequence[Sensitivity]) -> Calibrated:
-    """The detector with early stages that settle no use of a planted trigger it would flag."""
-    if not isinstance(lead.fitted, StagedDetector):
+    """The detector with early stages that settle no use of a planted trigger it would flag.
+
+    Where no use was flagged, nothing shows what the stages see, and they stay as they are.
+    """
+    if not isinstance(lead.fitted, StagedDetector) or not any(each.early for each in found):
         return lead
     given = [stage.limit for stage in lead.fitted.stages]
     endangered = [
-        torch.tensor([each.early[stage] for each in found if len(each.early) > stage])
+        torch.tensor(
+            [each.early[stage] for each in found if len(each.early) > stage], dtype=torch.float64
+        )
         for stage in range(len(given))  # a copy may have fewer twins, and so fewer stages
     ]
     return replace(lead, limits=limits_for(given, lead.budget, endangered))
