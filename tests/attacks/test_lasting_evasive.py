@@ -32,7 +32,7 @@ def batch(seed=0, count=64):
 
 @pytest.fixture(scope="module")
 def trainer():
-    return DigitsVictim(recipe=Recipe(epochs=4, batch=64, peak=0.1, augment="none"))
+    return DigitsVictim(recipe=Recipe(epochs=3, batch=64, peak=0.1, augment="none"))
 
 
 def trained(attack, trainer):
