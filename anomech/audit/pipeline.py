@@ -134,7 +134,7 @@ def _fitted(
     if loaded.reference is None:
         return _informed(plan, read_profile(Path(plan.profile), loaded.task, loaded.model)[0])
     code = judging_code(plan)
-    if plan.sensitivity.asked != "no":
+    if plan.sensitivity.asked != "never":
         planting = code_digest("anomech.audit.sensitivity.measuring", apart_from=NUMBERLESS)
         code = f"{code} {planting}"
     basis = provenance.basis(loaded.model, loaded.reference.digests(), code)
@@ -159,10 +159,10 @@ def _fit(
     """Detectors, and what they would have caught if the plan asks for it or it costs little."""
     how = plan.sensitivity
     plants = Stamping in task.provides
-    if how.asked == "yes" and plants:
+    if how.asked == "always" and plants:
         check_triggers(task, how)
     fitted = fit(plan, task, reference, progress, engine)
-    if how.asked == "no" or (how.asked == "auto" and not (plants and worth(fitted, inputs, how))):
+    if how.asked == "never" or (how.asked == "auto" and not (plants and worth(fitted, inputs, how))):
         return fitted
     return measured(fitted, reference, how, seed=plan.seed, progress=progress, engine=engine)
 
@@ -170,7 +170,7 @@ def _fit(
 def _informed(plan: Plan, fitted: Fitted) -> Fitted:
     """Detectors of a profile; a plan that asks for what it does not hold is told so."""
     said = any(each.code == "sensitivity-unknown" for each in fitted.noticed)
-    if plan.sensitivity.asked != "yes" or fitted.sensitivity or said:
+    if plan.sensitivity.asked != "always" or fitted.sensitivity or said:
         return fitted
     why = "that takes trusted examples, and the profile was fitted without --sensitivity."
     return replace(fitted, noticed=(*fitted.noticed, unknown(why)))

@@ -211,7 +211,7 @@ def plan_of(suite: Suite, case: Case) -> Plan:
             "lead": cell.detector,
             "detectors": {each.detector: each.options for each in case},
             "gallery": GALLERY,
-            "sensitivity": {"asked": "no"},
+            "sensitivity": {"asked": "never"},
             "task": {"device": suite.device, "precision": suite.precision},
         }
     )

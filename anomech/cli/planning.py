@@ -53,7 +53,7 @@ def asked(
         "task.reading.crop": crop,
         "budget": budget,
         "seed": seed,
-        "sensitivity.asked": {None: None, True: "yes", False: "no"}[sensitivity],
+        "sensitivity.asked": {None: None, True: "always", False: "never"}[sensitivity],
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
         **(FAST if fast else {}),

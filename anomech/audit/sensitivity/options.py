@@ -9,7 +9,7 @@ from anomech.kernel.config import option, options
 class Planting:
     """Triggers that the audit plants in twins of the model, to say what it would have caught."""
 
-    asked: Literal["auto", "yes", "no"] = option(
+    asked: Literal["auto", "always", "never"] = option(
         "auto", "plant them; auto does where it takes at most a share of the whole audit"
     )
     share: float = option(0.5, "that share, of forward passes", ge=0, le=0.95)
