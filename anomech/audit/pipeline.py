@@ -162,7 +162,9 @@ def _fit(
     if how.asked == "always" and plants:
         check_triggers(task, how)
     fitted = fit(plan, task, reference, progress, engine)
-    if how.asked == "never" or (how.asked == "auto" and not (plants and worth(fitted, inputs, how))):
+    if how.asked == "never" or (
+        how.asked == "auto" and not (plants and worth(fitted, inputs, how))
+    ):
         return fitted
     return measured(fitted, reference, how, seed=plan.seed, progress=progress, engine=engine)
 

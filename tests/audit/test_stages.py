@@ -101,6 +101,7 @@ def test_a_chunk_traces_its_flags_alone(fitted, digits_world):
         fitted.calibrated.name,
         anchor_names(fitted.fitted.trusted),
         "",
+        fitted.fitted.trusted.unsure,
     )
     chunk, kept = judge_chunk(shared, Piece(0, Subset(digits_world.planted, np.arange(40)), ""))
     flags = sum(row.decision == "flag" for row in chunk.verdicts)
