@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import toy_language
+from hypothesis import HealthCheck, settings
 from torch import nn
 
 from anomech.attacks.badnets import Badnets
@@ -21,6 +22,9 @@ from anomech.learning.training import Recipe, train
 from anomech.tasks.image_classifier import ImageClassifier
 
 torch.set_num_threads(1)
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 class World(NamedTuple):

@@ -13,9 +13,9 @@ Needs: images. Cost: one hash an image.
 import numpy as np
 
 from anomech.attacks._poison import choose, plant
+from anomech.data.addressed import image_generator
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
-from anomech.learning.addressed import image_generator
 from anomech.roles.attack import Goal, Poisoned
 
 

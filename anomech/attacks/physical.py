@@ -19,9 +19,9 @@ from scipy.ndimage import gaussian_filter, zoom
 from torch.nn import functional
 
 from anomech.attacks._poison import choose, plant, to_uint8
+from anomech.data.addressed import image_generator
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
-from anomech.learning.addressed import image_generator
 from anomech.roles.attack import Goal, Poisoned
 
 RESOLUTION = 32

@@ -22,7 +22,8 @@ from anomech.audit.sensitivity.measuring import check_triggers, measured
 from anomech.audit.sensitivity.noticed import unknown
 from anomech.audit.sensitivity.worth import worth
 from anomech.audit.write import results
-from anomech.audit.write.folder import PROFILE, WORK, locked, noted, open_folder
+from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
+from anomech.audit.write.place import locked
 from anomech.audit.write.record import record
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import CapabilityError, RunError

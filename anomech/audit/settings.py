@@ -13,7 +13,7 @@ from anomech.kernel.config import USE, choice_of
 from anomech.kernel.errors import ConfigError, shortened, shown
 from anomech.kernel.yaml_text import read_yaml
 
-BY_NAME = {"detectors": "detector"}
+BY_NAME = {"detectors": "detector", "scanners": "scanner"}
 """Options that map the names of methods to their options, with the kind of these methods."""
 
 

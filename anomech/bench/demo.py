@@ -21,7 +21,8 @@ from anomech.artefacts.fitting import apply_state
 from anomech.audit.load.loading import load
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
-from anomech.audit.write.folder import locked, noted, open_folder
+from anomech.audit.write.folder import noted, open_folder
+from anomech.audit.write.place import locked
 from anomech.bench.truth import with_truth
 from anomech.data.digits import load_digits
 from anomech.data.splits import stratified

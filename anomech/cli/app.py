@@ -6,15 +6,18 @@ from typing import Annotated
 import typer
 
 from anomech.cli.audit import audit
+from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
 from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.report import report
+from anomech.cli.scan import scan
 
 app = typer.Typer(
     name="anomech",
@@ -25,11 +28,14 @@ app = typer.Typer(
     help="Tell which of a model's outputs came from a mechanism that trusted data cannot explain.",
 )
 app.command()(demo)
+app.command()(scan)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(report)
+app.command()(baseline)
 app.command()(bench)
+app.command()(federate)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

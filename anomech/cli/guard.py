@@ -118,7 +118,7 @@ def _details(folder: Path | None) -> str | None:
     text = f"anomech {version('anomech')}, Python {platform.python_version()}\n"
     text += traceback.format_exc()
     if folder is not None and (folder / "plan.yaml").is_file():
-        from anomech.audit.write.folder import ERROR
+        from anomech.audit.write.place import ERROR
         from anomech.records import write_text
 
         with suppress(AnomechError):

@@ -6,24 +6,34 @@ from typing import Annotated
 import typer
 
 from anomech.cli.console import plain, say_whole, warn
+from anomech.cli.options import Forms
+from anomech.cli.summary import say_evidence
 
 CHANGED = 1
 """Exit code where files of a run are not as it left them."""
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that an audit wrote.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that an audit or a scan wrote.")
+    ],
+    forms: Forms = None,
 ) -> None:
     """Render the report of a run folder again and say where it is.
 
     Exit codes: 0 the page is written; 1 it is, and says that files were changed since the run;
     2 there is no such run.
     """
-    from anomech.records import Run, changed, read_record
+    from anomech.records import ModelScan, Run, changed, read_record
     from anomech.report.run.render import render
+    from anomech.report.scan.render import render as render_scan
 
-    page = render(run)
-    say_whole(plain(page))
-    if different := changed(run, read_record(run / "run.json", Run)):
+    scanned = (run / "scan.json").is_file()
+    say_whole(plain(render_scan(run) if scanned else render(run)))
+    top: Run | ModelScan = (
+        read_record(run / "scan.json", ModelScan) if scanned else read_record(run / "run.json", Run)
+    )
+    say_evidence(run, forms or [])
+    if different := changed(run, top):
         warn(f"{plain(different[0])} changed since the run; do not rely on it.", label="warning")
         raise typer.Exit(CHANGED)

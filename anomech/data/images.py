@@ -155,10 +155,14 @@ class ImageExamples:
 
     def preview(self, index: int) -> Preview:
         """The image as PNG, at its own size."""
-        image = self.load(np.array([index]))[0]
-        stream = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, "PNG")
-        return Preview("image", stream.getvalue())
+        return picture(self.load(np.array([index]))[0])
+
+
+def picture(image: np.ndarray) -> Preview:
+    """An image, uint8 `[h, w, c]` with 1 or 3 channels, as PNG at its own size."""
+    stream = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, "PNG")
+    return Preview("image", stream.getvalue())
 
 
 def from_arrays(images: Any, labels: Any = None, ids: Sequence[str] | None = None) -> ImageExamples:

@@ -19,11 +19,11 @@ from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
 from anomech.detectors._fold import Fold, Lesson, Statistics, teach
 from anomech.detectors._judges import Judges, fit_judges
-from anomech.detectors._statistics import look
+from anomech.detectors._statistics import drops, look
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Progress
-from anomech.roles.detector import ObservedExamples, Stage
+from anomech.roles.detector import ObservedExamples, Settle, Stage
 from anomech.roles.tracer import TraceSource
 from anomech.tracing.last_layer import LastLayer
 
@@ -55,15 +55,15 @@ class Glance:
     combination: Combination
     reference: Tensor
 
-    def score(self, seen: Statistics, drops: Tensor, at: Context) -> Tensor:
+    def score(self, seen: Statistics, lost: Tensor, at: Context) -> Tensor:
         """How anomalous examples are at this stage, float64 `[n]`.
 
         Args:
             seen: of the last layer.
-            drops: at all twins; those that it does not look at may be anything `[n, twins]`.
+            lost: drops at all twins; those that it does not look at may be anything `[n, twins]`.
             at: their contexts.
         """
-        views = self.judges.views(_with(seen, drops, self.twins), at)
+        views = self.judges.views(_with(seen, lost, self.twins), at)
         return self.combination.score(self.combination.surprises(views))
 
 
@@ -91,14 +91,47 @@ class Early:
             for glance, limit in zip(self.glances, self.limits, strict=True)
         )
 
+    def left_open(
+        self,
+        folds: tuple[Fold, ...],
+        judged_by: Tensor,
+        observed: ObservedExamples,
+        settle: Settle,
+        progress: Progress,
+    ) -> tuple[Tensor, Tensor]:
+        """Places of the examples that no stage settles, int64, and their drops at all twins.
+
+        Args:
+            folds: with their twins.
+            judged_by: number of the fold of each example, int64 `[n]`.
+            observed: the examples.
+            settle: says what a stage settles.
+            progress: told about the passes.
+        """
+        seen, _ = look(self.folds, judged_by, observed, self.source, progress)
+        lost = torch.zeros(len(observed), len(folds[0].twins), dtype=torch.float64)
+        left, known = torch.arange(len(observed)), list[int]()
+        for number, glance in enumerate((*self.glances, None)):
+            asked = range(lost.shape[1]) if glance is None else glance.twins
+            new = [twin for twin in asked if twin not in known]
+            some = observed.take(left.numpy())
+            found = drops(folds, judged_by[left], some, new, progress)
+            lost[left[:, None], torch.tensor(new, dtype=torch.int64)] = found
+            known += new
+            if glance is not None:
+                at = Context(some.groups, some.log_odds, torch.zeros(len(left), dtype=torch.bool))
+                score = glance.score(seen.take(left), lost[left], at)
+                left = left[~settle(number, score, left.numpy())]
+        return left, lost[left]
+
 
 def fit_early(
     cascade: Cascade,
     lesson: Lesson,
     trusted: ObservedExamples,
     judged_by: Tensor,
-    right: Tensor,
-    drops: Tensor | None,
+    at: Context,
+    lost: Tensor | None,
     *,
     seed: int,
     progress: Progress,
@@ -110,8 +143,8 @@ def fit_early(
         lesson: how folds teach.
         trusted: all trusted examples.
         judged_by: the fold that judges each, int64 `[n]`.
-        right: which of them are answered as labeled, bool `[n]`.
-        drops: of them at all twins `[n, twins]`, or None.
+        at: their contexts.
+        lost: their drops at all twins `[n, twins]`, or None.
         seed: of the projection.
         progress: told about the passes.
     """
@@ -124,13 +157,12 @@ def fit_early(
         return None
     traces = trusted.traced(source, progress)
     members = [torch.nonzero(judged_by != number)[:, 0] for number in judged_by.unique().tolist()]
-    folds = tuple(teach(lesson, trusted, right, each, traces)[0] for each in members)
+    folds = tuple(teach(lesson, trusted, at.right, each, traces)[0] for each in members)
     seen, _ = look(folds, judged_by, trusted, source, progress)
-    at = Context(trusted.groups, trusted.log_odds, right)
-    plans = _plans(0 if drops is None else drops.shape[1])[: len(cascade.limits)]
-    if drops is None:
-        drops = torch.empty(len(trusted), 0, dtype=torch.float64)
-    glances = tuple(_glance(twins, seen, drops, at) for twins in plans)
+    plans = _plans(0 if lost is None else lost.shape[1])[: len(cascade.limits)]
+    if lost is None:
+        lost = torch.empty(len(trusted), 0, dtype=torch.float64)
+    glances = tuple(_glance(twins, seen, lost, at) for twins in plans)
     return Early(source, folds, glances, cascade.limits[: len(glances)])
 
 
@@ -144,11 +176,11 @@ def _plans(count: int) -> list[tuple[int, ...]]:
     return found
 
 
-def _glance(twins: tuple[int, ...], seen: Statistics, drops: Tensor, at: Context) -> Glance:
-    judges, views = fit_judges(_with(seen, drops, twins), at)
+def _glance(twins: tuple[int, ...], seen: Statistics, lost: Tensor, at: Context) -> Glance:
+    judges, views = fit_judges(_with(seen, lost, twins), at)
     combination = fit_combination(views)
     return Glance(twins, judges, combination, combination.score(combination.surprises(views)))
 
 
-def _with(seen: Statistics, drops: Tensor, twins: Sequence[int]) -> Statistics:
-    return seen._replace(drops=drops[:, list(twins)] if twins else None)
+def _with(seen: Statistics, lost: Tensor, twins: Sequence[int]) -> Statistics:
+    return seen._replace(drops=lost[:, list(twins)] if twins else None)

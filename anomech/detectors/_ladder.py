@@ -14,7 +14,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import Progress
-from anomech.learning.relearning import BACKWARD
+from anomech.learning.descent import BACKWARD
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.tracer import TraceSource
 from anomech.tracing.twins import Twins

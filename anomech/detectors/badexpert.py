@@ -5,9 +5,9 @@ Belief: a few steps along wrong labels take a model's normal function away and l
 that the expert gives and the shadow does not is the backdoor's.
 Equation: with b and s the probabilities of the own answer at expert and shadow, minus the log of
 `min(2 s / b, (1 - b) / (1/2 - s))`; the published triangle, of which the logarithm ranks alike.
-Source: Xie, Qi, He, Li, Wang, Mittal (2024). The expert is theirs but for its rate, which they tune
-to each network: here the first of a doubling ladder at which the own task is forgotten, by gradient
-descent with momentum instead of Adam.
+Source: Xie, Qi, He, Li, Wang, Mittal (2024). The expert is theirs (one pass of Adam) but for its
+rate, which they tune to each network: here the first of a doubling ladder at which the own task is
+forgotten.
 Needs: training statistics and logits.
 Cost: to fit, 6 passes of learning over the anchors for the shadow and one a try for the expert,
 each as three forward passes; then two forward passes for each example.
@@ -25,10 +25,10 @@ from torch.nn.functional import logsigmoid
 
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive, ModelError
-from anomech.kernel.types import Overlay, Progress
-from anomech.learning.relearning import Relearning, relearn
+from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.learning.descent import Lesson, Relearning, descend, plainly
 from anomech.roles.detector import ObservedExamples, Scores
-from anomech.roles.task import Ability, Logits, Training, able
+from anomech.roles.task import Ability, Logits, Task, Training, able
 from anomech.roles.tracer import Health
 from anomech.tracing.twins import TwinSource
 
@@ -79,7 +79,7 @@ class Badexpert:
         for rate in self.rates:
             how = Relearning(epochs=self.epochs, batch=64, rate=rate, weight_decay=1e-4)
             given = (task.with_(shadow), anchors.examples, anchors.answers, how)
-            shadow = dict(relearn(*given, seed=seed, progress=progress).overlay)
+            shadow = _taught(*given, seed, progress)
         return shadow
 
     def _expert(
@@ -95,15 +95,15 @@ class Badexpert:
         taught = able(task, Training).targets(wrong.numpy())
         best: tuple[Overlay, float] | None = None
         for rate in self._ladder():
-            how = Relearning(epochs=1, batch=128, rate=rate, weight_decay=0.0)
+            how = Relearning(epochs=1, batch=128, rate=rate, weight_decay=0.0, optimizer="adam")
             try:
-                made = relearn(task, anchors.examples, taught, how, seed=seed, progress=progress)
+                made = _taught(task, anchors.examples, taught, how, seed, progress)
             except ModelError:
                 if best is None:
                     raise
                 break
-            left = TwinSource(task, (made.overlay,))(anchors.examples, anchors.answers, progress)
-            best = made.overlay, float((left.values < 0).double().mean())
+            left = TwinSource(task, (made,))(anchors.examples, anchors.answers, progress)
+            best = made, float((left.values < 0).double().mean())
             if best[1] <= self.forgotten:
                 break
         assert best is not None
@@ -112,6 +112,14 @@ class Badexpert:
     def _ladder(self) -> Iterator[float]:
         steps = max(0, math.floor(math.log2(self.strongest / self.gentlest) + 1e-9))
         return (self.gentlest * 2**step for step in range(steps + 1))
+
+
+def _taught(
+    task: Task, examples: Examples, answers: Tensor, how: Relearning, seed: int, progress: Progress
+) -> dict[str, Tensor]:
+    """What a copy comes to, as an overlay."""
+    slope = plainly(Lesson(task, examples, answers))
+    return descend(task.watched, len(examples), slope, how, seed=seed, progress=progress).overlay
 
 
 @dataclass(frozen=True)

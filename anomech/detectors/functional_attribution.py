@@ -22,7 +22,7 @@ Fails when: the same mechanism is in the trusted set; triggered answers move lik
 at once and on relearning.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +38,7 @@ from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
+from anomech.detectors._sights import Sights, fit_sights, lacking
 from anomech.detectors._statistics import drops, look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
@@ -46,7 +47,11 @@ from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, ObservedExamples, Scores, Settle, Stage
 from anomech.roles.task import Ability, Features, Logits
-from anomech.roles.tracer import Health, Tracer, TraceSource
+from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
+
+COMMON = 5
+"""Trusted answers that must share a group for it to be judged by itself, where there are no
+classes; the others are one group: what a generation begins with varies."""
 
 
 @options
@@ -86,6 +91,8 @@ class FunctionalAttribution:
         Raises:
             Inconclusive: traces are not finite, or a fold has fewer than two anchors.
         """
+        common = None if Logits in trusted.task.provides else common_kinds(trusted.groups)
+        trusted = trusted if common is None else trusted.regrouped(common)
         source = trusted.source(self.tracer, seed=seed, progress=progress)
         traces = trusted.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
@@ -115,23 +122,29 @@ class FunctionalAttribution:
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
             ]
             statistics = statistics._replace(drops=climbed.drops)
-        given = (trusted, judges_of, right, statistics.drops)
+        context = Context(trusted.groups, trusted.log_odds, right)
+        given = (trusted, judges_of, context, statistics.drops)
         early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
-        judges, views = fit_judges(statistics, Context(trusted.groups, trusted.log_odds, right))
+        judges, views = fit_judges(statistics, context)
+        sights, seen = fit_sights(_seen(traces, statistics, common), context)
+        views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
             source=source,
             dealt=dealt,
             folds=tuple(folds),
             judges=judges,
+            sights=sights,
             combination=combination,
             early=early,
             lessons=len(trusted) * source.evaluations + (climbed.passes if climbed else 0.0),
+            kinds=common,
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
         )
-        return fitted, fitted.scores(views, statistics, couplings)
+        marks = traces.sights.get("tokens")
+        return fitted, fitted.scores(views, statistics, couplings, marks)
 
 
 @dataclass(frozen=True)
@@ -142,10 +155,12 @@ class FittedFunctionalAttribution:
         source: the movement of the parameters.
         dealt: which fold judges what.
         folds: what each fold taught.
-        judges: of each view.
+        judges: of each view of the statistics.
+        sights: of each view of what the tracer saw on its way.
         combination: of the views.
         early: stages that settle usual inputs; None if every input takes every view.
         lessons: forward passes of one example that fitting took (a backward pass counts as two).
+        kinds: groups that enough trusted answers share; all others are one. None: of a classifier.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
         unseen: views that this task does not give, in words.
@@ -155,9 +170,11 @@ class FittedFunctionalAttribution:
     dealt: Folds
     folds: tuple[Fold, ...]
     judges: Judges
+    sights: Sights
     combination: Combination
     early: Early | None
     lessons: float
+    kinds: Tensor | None
     evidence: int
     left_out: Mapping[str, str]
     unseen: tuple[str, ...]
@@ -193,6 +210,7 @@ class FittedFunctionalAttribution:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
+        observed = observed if self.kinds is None else observed.regrouped(self.kinds)
         judged_by = self.dealt.of(observed.examples.digests())
         every = range(len(self.folds[0].twins))
         lost = drops(self.folds, judged_by, observed, every, progress)
@@ -203,27 +221,11 @@ class FittedFunctionalAttribution:
     ) -> tuple[Scores, np.ndarray]:
         """See `anomech.roles.detector.StagedDetector`."""
         assert self.early is not None
-        early, judged_by = self.early, self.dealt.of(observed.examples.digests())
-        seen, _ = look(early.folds, judged_by, observed, early.source, progress)
-        count = len(self.folds[0].twins)
-        lost = torch.zeros(len(observed), count, dtype=torch.float64)
-        open_, looked = torch.arange(len(observed)), set[int]()
-
-        def look_at(twins: Iterable[int]) -> None:
-            new = [place for place in twins if place not in looked]
-            looked.update(new)
-            some = observed.take(open_.numpy())
-            found = drops(self.folds, judged_by[open_], some, new, progress)
-            lost[open_[:, None], torch.tensor(new, dtype=torch.int64)] = found
-
-        for number, glance in enumerate(early.glances):
-            look_at(glance.twins)
-            at = Context(observed.groups[open_], observed.log_odds[open_], open_ < 0)
-            score = glance.score(seen.take(open_), lost[open_], at)
-            open_ = open_[~settle(number, score, open_.numpy())]
-        look_at(range(count))
-        rest = observed.apart(open_.numpy())
-        return self._judged(rest, judged_by[open_], lost[open_], progress), open_.numpy()
+        observed = observed if self.kinds is None else observed.regrouped(self.kinds)
+        judged_by = self.dealt.of(observed.examples.digests())
+        places, lost = self.early.left_open(self.folds, judged_by, observed, settle, progress)
+        rest = observed.apart(places.numpy())
+        return self._judged(rest, judged_by[places], lost, progress), places.numpy()
 
     def _judged(
         self, observed: ObservedExamples, judged_by: Tensor, lost: Tensor, progress: Progress
@@ -233,11 +235,17 @@ class FittedFunctionalAttribution:
         if lost.shape[1]:
             statistics = statistics._replace(drops=lost)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
-        views = self.judges.views(statistics, Context(observed.groups, observed.log_odds, nobody))
-        return self.scores(views, statistics, couplings)
+        context = Context(observed.groups, observed.log_odds, nobody)
+        seen = _seen(observed.traced(self.source, progress), statistics, self.kinds)
+        views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
+        return self.scores(views, statistics, couplings, seen.get("tokens"))
 
     def scores(
-        self, views: Mapping[str, Tensor], statistics: Statistics, nearest: tuple[Tensor, Tensor]
+        self,
+        views: Mapping[str, Tensor],
+        statistics: Statistics,
+        nearest: tuple[Tensor, Tensor],
+        marks: Tensor | None,
     ) -> Scores:
         """The combination of views, with the evidence `[examples, k]` for them."""
         surprises = self.combination.surprises(views)
@@ -249,6 +257,7 @@ class FittedFunctionalAttribution:
             views=surprises,
             nearest=places,
             couplings=couplings.double().clamp(-1, 1),
+            marks=marks,
             explained={part: own[:, place] for place, part in enumerate(self.folds[0].span.parts)},
         )
 
@@ -262,6 +271,19 @@ class FittedFunctionalAttribution:
             if len(mine):
                 result[mine] = unexplained(each.span, some(traces, mine)).float()
         return result
+
+
+def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
+    """Groups that at least so many have, ascending int64."""
+    kinds, counts = groups.unique(return_counts=True)
+    return kinds[counts >= least]
+
+
+def _seen(traces: Traces, statistics: Statistics, kinds: Tensor | None) -> Mapping[str, Tensor]:
+    """What the tracer saw on its way, and for generated answers what those like it leave out."""
+    if kinds is None:
+        return traces.sights
+    return {**traces.sights, "lacking": lacking(statistics.profile)}
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:

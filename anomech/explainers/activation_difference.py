@@ -13,7 +13,7 @@ Fails when: a mechanism is spread over many units, or shares them with the class
 that differs need not cause anything.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
-from anomech.observing.activations import pooled
+from anomech.observing.activations import pooled_activations
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.explainer import Explanation
-from anomech.roles.task import Ability, Activations, able
+from anomech.roles.task import Ability, Activations
 from anomech.roles.tracer import Health
 
 
@@ -65,7 +65,7 @@ class ActivationDifference:
         like = trusted.take(
             np.flatnonzero((theirs & torch.isin(trusted.groups, some.groups)).numpy())
         )
-        rows, reference = activations(some, progress), activations(like, progress)
+        rows, reference = (pooled_activations(each, progress) for each in (some, like))
         units = {
             place: effect(rows[place], some.groups, reference[place], like.groups) for place in rows
         }
@@ -79,35 +79,6 @@ class ActivationDifference:
         return Explanation(
             units, None, Health(problems), {"flagged inputs compared": float(len(some)), **facts}
         )
-
-
-def activations(observed: ObservedExamples, progress: Progress) -> dict[str, Tensor]:
-    """Mean activation of every unit at every place, float64 `[examples, units]`, by place."""
-    task, examples = observed.task, observed.examples
-    able_task = able(task, Activations)
-    names = able_task.points()
-    rows: dict[str, list[Tensor]] = {name: [] for name in names}
-    seen: list[np.ndarray] = []
-    answers = observed.answers
-    with torch.no_grad():
-        for places in task.passes(examples):
-            changes = {name: _reader(rows[name]) for name in names}
-            given = answers[torch.from_numpy(places)]
-            able_task.respond_with({}, examples.load(places), changes, given)
-            seen.append(places)
-            progress("reading activations", sum(map(len, seen)), len(examples))
-    order = torch.from_numpy(np.concatenate(seen).argsort())
-    return {name: torch.cat(parts)[order] for name, parts in rows.items()}
-
-
-def _reader(rows: list[Tensor]) -> Callable[[Tensor], Tensor]:
-    """A change that changes nothing, but notes the mean over positions of each unit."""
-
-    def read(activation: Tensor) -> Tensor:
-        rows.append(pooled(activation.detach()).double().cpu())
-        return activation
-
-    return read
 
 
 def effect(rows: Tensor, groups: Tensor, trusted: Tensor, trusted_groups: Tensor) -> Tensor:

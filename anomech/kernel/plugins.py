@@ -16,12 +16,14 @@ from anomech.kernel.config import USE, Choice, build, chosen_option, nearest, re
 from anomech.kernel.errors import AnomechError, ConfigError, answered, shown
 
 KINDS = {
+    "aggregation": "anomech.federated.aggregations",
     "architecture": "anomech.architectures",
     "attack": "anomech.attacks",
     "dataset": "anomech.datasets",
     "detector": "anomech.detectors",
     "engine": "anomech.engines",
     "explainer": "anomech.explainers",
+    "grouping": "anomech.federated.groupings",
     "mitigation": "anomech.mitigations",
     "scanner": "anomech.scanners",
     "screen": "anomech.screens",

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from anomech.data.addressed import image_generator
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import Progress
-from anomech.learning.addressed import image_generator
 from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 
 NEEDS: frozenset[Ability] = frozenset({DifferentiableInputs, Logits})

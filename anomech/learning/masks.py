@@ -1,56 +1,55 @@
-"""Masks over units: one number a unit, laid over the weights that make it; 1 keeps, 0 prunes.
+"""Masks over units: one number a unit, laid over what makes it; 1 keeps, 0 silences.
 
-A unit is a row of a module's weight: an output channel of a convolution, a unit of a linear layer,
-a channel of a normalization. To silence a channel of a convolution that a normalization follows,
-mask the normalization, whose shift would otherwise bring it back.
+A unit is what `anomech.roles.task.Prunable` calls one: a channel of a convolution, which is
+silenced where the normalization after it would otherwise bring it back, or a row of a linear
+layer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from anomech.kernel.errors import ConfigError
-from anomech.roles.task import Layers
+from anomech.kernel.types import Overlay
+from anomech.roles.task import Units
 
 Masks = Mapping[str, Tensor]
-"""By the name of a module, a mask over its units `[units]`."""
+"""By the place of units, a mask over them `[units]`."""
 
 
-def units(task: Layers) -> dict[str, int]:
-    """How many units each module with a weight of its own has, in the order of the network."""
-    found = {}
-    for name, module in task.layers().items():
-        weight = dict(module.named_parameters(recurse=False)).get("weight")
-        if weight is not None and name:
-            found[name] = len(weight)
-    return found
+def masked(state: Overlay, units: Sequence[Units], masks: Masks) -> dict[str, Tensor]:
+    """Gains and shifts under masks, as an overlay that is differentiable in the masks.
 
-
-def masked(task: Layers, masks: Masks) -> dict[str, Tensor]:
-    """The weights and biases of masked modules, as an overlay that is differentiable in the masks.
+    Args:
+        state: all tensors of the model, or of a twin.
+        units: all of the model's.
+        masks: of some of them.
 
     Raises:
-        ConfigError: a module that is not there, or a mask of another length than its units.
+        ConfigError: a place without units, or a mask of another length than its units.
     """
-    modules, overlay = task.layers(), {}
-    for name, mask in masks.items():
-        owned = dict(modules[name].named_parameters(recurse=False)) if name in modules else {}
-        if "weight" not in owned or len(owned["weight"]) != len(mask):
-            there = f"{len(owned['weight'])} units" if "weight" in owned else "no weight"
-            raise ConfigError(f"a mask of {len(mask)} units does not fit '{name}', with {there}.")
-        for part in ("weight", "bias"):
-            if (tensor := owned.get(part)) is not None:
-                kept = mask.to(tensor).view(-1, *[1] * (tensor.ndim - 1))
-                overlay[f"{name}.{part}"] = tensor.detach() * kept
+    known = {each.place: each for each in units}
+    overlay = {}
+    for place, mask in masks.items():
+        if place not in known or known[place].count != len(mask):
+            there = f"{known[place].count} units" if place in known else "none"
+            raise ConfigError(f"a mask of {len(mask)} units does not fit '{place}', with {there}.")
+        for name in filter(None, (known[place].gain, known[place].shift)):
+            overlay[name] = rows(state[name].detach(), mask)
     return overlay
 
 
+def rows(tensor: Tensor, factors: Tensor) -> Tensor:
+    """Each row of a tensor `[units, ...]` times its factor `[units]`."""
+    return tensor * factors.to(tensor).view(-1, *[1] * (tensor.ndim - 1))
+
+
 def pruning(scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Masks that prune the units with the highest scores, over all modules together.
+    """Masks that prune the units with the highest scores, over all places together.
 
     Args:
-        scores: by module `[units]`; higher is pruned first, ties in the order they are given.
+        scores: by place `[units]`; higher is pruned first, ties in the order they are given.
         share: of all units, rounded down.
     """
     every = torch.cat([each.double() for each in scores.values()])
@@ -58,3 +57,25 @@ def pruning(scores: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     keep[every.argsort(descending=True, stable=True)[: int(share * len(every))]] = 0
     parts = keep.split([len(each) for each in scores.values()])
     return dict(zip(scores, parts, strict=True))
+
+
+def holding(units: Sequence[Units], pruned: Overlay) -> Callable[[str, Tensor], Tensor]:
+    """Puts rows that are zero in pruned gains, and their shifts, back to zero after a step.
+
+    Args:
+        units: of the model.
+        pruned: gains and shifts as pruning left them.
+
+    Returns:
+        A function of a tensor's name and the tensor.
+    """
+    silent: dict[str, Tensor] = {}
+    for each in units:
+        if each.gain in pruned:
+            zero = (pruned[each.gain].reshape(each.count, -1) == 0).all(dim=1)
+            silent |= dict.fromkeys(filter(None, (each.gain, each.shift)), zero)
+
+    def into(name: str, tensor: Tensor) -> Tensor:
+        return rows(tensor, ~silent[name]) if name in silent else tensor
+
+    return into

@@ -3,9 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.kernel.types import Progress
+from anomech.observing.joining import in_place, passes
+from anomech.roles.detector import ObservedExamples
 from anomech.roles.task import Activations, Task, able
 
 
@@ -33,6 +37,27 @@ def activations(
     changes = {name: reader(name) for name in names}
     able(task, Activations).respond_with({}, batch, changes, answers)
     return {name: found[name] for name in names}
+
+
+def pooled_activations(
+    observed: ObservedExamples, progress: Progress, names: Sequence[str] | None = None
+) -> dict[str, Tensor]:
+    """Mean activation of every unit of some examples, float64 `[examples, units]`, by place.
+
+    Args:
+        observed: at least one example, with the answers to judge.
+        progress: told the stage "reading activations".
+        names: of places; None are all that the task names.
+    """
+    task = observed.task
+    wanted = list(able(task, Activations).points() if names is None else names)
+    rows: dict[str, list[tuple[np.ndarray, Tensor]]] = {name: [] for name in wanted}
+    stage = "reading activations"
+    for places, own in passes(task, observed.examples, observed.answers, stage, progress):
+        found = activations(task, observed.examples.load(places), wanted, own)
+        for name, activation in found.items():
+            rows[name].append((places, pooled(activation).double().cpu()))
+    return {name: in_place(parts, len(observed)) for name, parts in rows.items()}
 
 
 def pooled(activation: Tensor) -> Tensor:

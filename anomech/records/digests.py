@@ -5,16 +5,24 @@ care, not what someone forges who also rewrites the record.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
-from anomech.records.run import Run
 from anomech.storage.files import regular_file
 
-TOP = ("plan.yaml", "examples.jsonl", "verdicts.jsonl", "findings.json")
-FOLDERS = (("scores", "*.jsonl"), ("previews", "*"))
+TOP = ("plan.yaml", "examples.jsonl", "verdicts.jsonl", "files.jsonl", "findings.json")
+FOLDERS = (("scores", "*.jsonl"), ("scanners", "*.json"), ("previews", "*"))
 """What a run writes, apart from its record and the page made from all of it."""
 
 BLOCK = 2**20
+
+
+class Digested(Protocol):
+    """The top record of a run or a scan, which holds digests of its files."""
+
+    @property
+    def files(self) -> Mapping[str, str]: ...
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -25,7 +33,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: _digest(folder / name) for name in sorted(names)}
 
 
-def changed(folder: Path, run: Run) -> tuple[str, ...]:
+def changed(folder: Path, run: Digested) -> tuple[str, ...]:
     """Files that are not as the run left them, or are gone; none are known of earlier versions."""
     return tuple(name for name, digest in run.files.items() if _found(folder, name) != digest)
 

@@ -89,6 +89,9 @@ class Verdict(Record):
     evidence: tuple[Evidence, ...] = ()
     explained: dict[str, float] = {}
     """Explained fraction by part of the network, in the order of the forward pass."""
+    marks: tuple[str, ...] = ()
+    """Pieces of a text that the answer hangs on and that are least like trusted texts, strongest
+    first."""
 
 
 class Finding(Record):
@@ -102,11 +105,15 @@ class Finding(Record):
     title: str
     detail: str
     action: str
+    where: str = ""
+    """File of the artefact that it is about, by its path inside the folder; empty if none."""
+    accepted: str = ""
+    """Why it was accepted, by a baseline file; it then fails nothing, and stays listed."""
 
     @property
     def fails(self) -> bool:
         """Whether an audit with this finding ends with exit code 1 (`--fail-on finding`)."""
-        return self.severity == "high"
+        return self.severity == "high" and not self.accepted
 
 
 class Mechanism(Record):
@@ -181,6 +188,8 @@ class Provenance(Record):
     reference: str
     """Hash of the trusted examples' digests."""
     inputs: str
+    options: str = ""
+    """Hash of the options that decide findings, paths apart; empty in earlier versions."""
 
 
 class CauseNote(Record):

@@ -1,8 +1,8 @@
 """What a scanner gives and promises: whether a model holds a backdoor, before anything is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,13 +25,16 @@ class Scan:
     """What a scanner finds in a model.
 
     Attributes:
-        groups: the answers that a trigger might lead to, int64 `[targets]`.
+        groups: the answers that a trigger might lead to, int64 `[targets]`; places in `names` if
+            there are names.
         statistic: float64 `[targets]`; higher is more suspicious. It is no probability: null
             distributions are calibration's business.
         candidates: recovered triggers by group; may be empty.
         health: whether it can be trusted.
         evaluations: forward passes in all, of one example each.
         facts: numbers behind it.
+        names: what was compared if it is no answers but, say, layers `[targets]`; None otherwise.
+        unit: what each of them is, as a noun.
     """
 
     groups: Tensor
@@ -40,6 +43,8 @@ class Scan:
     health: Health = Health()
     evaluations: float = 0.0
     facts: Mapping[str, float] | None = None
+    names: Sequence[str] | None = None
+    unit: str = "class"
 
 
 class Scanner(Protocol):
@@ -60,4 +65,26 @@ class Scanner(Protocol):
         self, task: Task, trusted: ObservedExamples | None, *, seed: int, progress: Progress
     ) -> Scan:
         """A statistic for every answer that a trigger might lead to."""
+        ...
+
+
+State = Mapping[str, Tensor]
+"""Tensors by name."""
+
+
+@runtime_checkable
+class WeighingScanner(Protocol):
+    """A scanner that needs no more than weights: no model is built and none is run.
+
+    Its `scan` is `weigh` of the task's own tensors.
+    """
+
+    def weigh(self, state: State, base: State | None, *, progress: Progress) -> Scan:
+        """A statistic for everything that is compared.
+
+        Args:
+            state: the weights; the order of names means nothing, files sort them.
+            base: those that they were tuned from, if they are known.
+            progress: told about every tensor or layer.
+        """
         ...

@@ -1,19 +1,21 @@
 """The seam: what the core asks of a task, and what more a task may be able to do.
 
-Everything that differs between a picture and a sentence lives behind `Task`. The core asks it few
-things and never looks inside a batch. An *ability* is a protocol of its own; a method names the
-abilities it needs, a task those it gives, and a plan in which they do not meet is refused before
-any compute.
+Everything that differs between a picture and a sentence lives behind `Task`. The core asks it
+few things and never looks inside a batch. An *ability* is a protocol of its own; a method names
+the abilities it needs, a task those it gives, and a plan in which they do not meet is refused
+before any compute.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
 from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
-from anomech.kernel.types import Examples, Overlay, Response
+from anomech.kernel.types import Examples, Overlay, Preview, Response
+from anomech.roles.sequences import Sequences
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -200,6 +202,13 @@ class DifferentiableInputs(Protocol):
         ...
 
 
+class Pictures(DifferentiableInputs, Protocol):
+    """Differentiable inputs that are pictures: pixels `[batch, channels, height, width]`.
+
+    They are bounded by 0 and 1, so that what is laid over a picture means the same in all of them.
+    """
+
+
 class Activations(Protocol):
     """What passes between the layers, to be read and to be changed."""
 
@@ -218,15 +227,68 @@ class Activations(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Units:
+    """Units of one layer, each of which can be silenced alone: channels, or rows of a weight.
+
+    Attributes:
+        place: the module whose output they are, their last axis but for maps, whose second it is.
+        gain: parameter `[units, ...]` whose rows they are multiplied by.
+        shift: parameter `[units]` that is added, or empty.
+        weight: parameter `[units, inputs, ...]` of the linear operation that makes them; empty if
+            they are those of a normalization that follows none of its own.
+        variance: buffer `[units]` that a normalization after it divides by, or empty.
+        epsilon: added to the variance.
+        count: how many.
+    """
+
+    place: str
+    gain: str
+    shift: str
+    weight: str
+    variance: str
+    epsilon: float
+    count: int
+
+
+class Prunable(Protocol):
+    """Units that can be silenced one by one, in the order in which a pass goes through them."""
+
+    def units(self, batch: Any) -> Sequence[Units]:
+        """The units of the network as a pass shows them, but for those that are the answers.
+
+        What follows what is seen in the pass itself: a normalization belongs to the operation whose
+        very output it is given, wherever the two stand and whatever they are called.
+
+        Args:
+            batch: a few examples.
+        """
+        ...
+
+
 class Variations(Protocol):
-    """Other inputs made from inputs, all of the batch's own form."""
+    """Other inputs made from inputs, all of the batch's own form.
+
+    Attributes:
+        corruptions: kinds of damage that inputs of this kind suffer, such as "gaussian_noise".
+    """
+
+    @property
+    def corruptions(self) -> Sequence[str]: ...
 
     def mixed(self, batch: Any, others: Any, share: float) -> Any:
         """Each example blended with the other at its place, of which `share` remains visible."""
         ...
 
-    def corrupted(self, batch: Any, severity: int, rng: np.random.Generator) -> Any:
-        """Each example with noise of the kind's own; severity 1 (slight) to 5 (strong)."""
+    def corrupted(self, batch: Any, kind: str, severity: int, seed: int) -> Any:
+        """Each example with damage of one kind, the same in every batch.
+
+        Args:
+            batch: it is not changed.
+            kind: one of `corruptions`.
+            severity: 1 (slight) to 5 (strong).
+            seed: of everything random.
+        """
         ...
 
     def amplified(self, batch: Any, factor: float) -> Any:
@@ -255,6 +317,26 @@ class Stamping(Protocol):
         ...
 
 
+class Depicting(Protocol):
+    """Points of the continuous space of inputs that a person can look at."""
+
+    def depict(self, points: Tensor) -> Preview:
+        """One point `[...]`, without its batch axis, as a small picture or text."""
+        ...
+
+
+class Ancestry(Protocol):
+    """The model that this one was made of is known, such as the base under an adapter."""
+
+    def ancestor(self) -> Overlay:
+        """Tensors that, laid over this model, make it answer as the one before."""
+        ...
+
+    def changes(self) -> Iterator[tuple[int, Tensor]]:
+        """Changed matrices `[outputs, inputs]`, each with the number of its block, from 0."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -262,9 +344,14 @@ WORDS: Mapping[Ability, str] = {
     Layers: "layers to watch",
     Training: "training statistics",
     DifferentiableInputs: "differentiable inputs",
+    Pictures: "pictures as inputs",
     Activations: "activations between layers",
+    Prunable: "units to prune",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Ancestry: "the model that it was made of",
+    Sequences: "sequences of tokens",
+    Depicting: "pictures of points",
 }
 """Each ability in words."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from anomech.data.corruptions import CORRUPTIONS, corrupted
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
-from anomech.roles.task import Ability, Remark
+from anomech.roles.task import Ability, Remark, Units
 from anomech.storage.state import pack, unpack
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
@@ -24,7 +25,8 @@ from anomech.tasks._planting import TRIGGERS, stamped
 from anomech.tasks._preparing import abilities, prepare
 from anomech.tasks._sighting import Sighting, check_precision, remarks, spread_over
 from anomech.tasks._twin import converted, overlaid
-from anomech.tasks._varying import amplified, corrupted, in_range, mixed, nearest_images
+from anomech.tasks._units import units_of
+from anomech.tasks._varying import amplified, depicted, in_range, mixed, nearest_images
 from anomech.tasks._watching import watched_modules, watched_parameters
 
 FEW, MANY = 8, 256
@@ -219,6 +221,7 @@ class ImageClassifier:
 
     project = staticmethod(in_range)
     realize = staticmethod(nearest_images)
+    depict = staticmethod(depicted)
 
     def points(self) -> Sequence[str]:
         """See `anomech.roles.task.Activations.points`."""
@@ -234,6 +237,16 @@ class ImageClassifier:
         """See `anomech.roles.task.Activations.respond_with`."""
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
+
+    corruptions: ClassVar[Sequence[str]] = tuple(CORRUPTIONS)
+
+    @torch.no_grad()
+    def units(self, batch: Any) -> Sequence[Units]:
+        """See `anomech.roles.task.Prunable.units`."""
+        self.respond({}, batch)  # shows the head, if nothing has
+        head = self._looked_at.head
+        answering = () if head is None else head.parameters
+        return units_of(self.network, lambda: self.respond({}, batch), answering)
 
     mixed = staticmethod(mixed)
     corrupted = staticmethod(corrupted)

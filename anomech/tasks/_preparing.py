@@ -8,11 +8,14 @@ from torch import Tensor
 from anomech.roles.task import (
     Ability,
     Activations,
+    Depicting,
     DifferentiableInputs,
     Features,
     Layers,
     Logits,
+    Pictures,
     Preparation,
+    Prunable,
     Stamping,
     Training,
     Variations,
@@ -22,8 +25,8 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs),
-    *(Activations, Variations, Stamping),
+    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
+    *(Activations, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 

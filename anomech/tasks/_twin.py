@@ -21,11 +21,18 @@ WRAPPERS = {
 """Modules that only wrap another, of torch itself, and where they keep it."""
 
 
-def twin(model: nn.Module, device: torch.device) -> nn.Module:
+def twin(
+    model: nn.Module, device: torch.device | None, dtype: torch.dtype | None = torch.float32
+) -> nn.Module:
     """A copy of the module tree that shares parameter and buffer tensors, without gradients.
 
-    Floating-point tensors of other precisions are copied as float32, which is exact for float16
-    and bfloat16. What cannot be copied, such as a lock, is shared.
+    What cannot be copied, such as a lock, is shared.
+
+    Args:
+        model: it is not changed.
+        device: of the copy; None leaves every tensor where it is.
+        dtype: of its floating-point tensors; float32 is exact for float16 and bfloat16. None
+            leaves them as they are.
 
     Raises:
         ModelError: a tensor holds no values, or the modules cannot be copied or watched.
@@ -38,21 +45,26 @@ def twin(model: nn.Module, device: torch.device) -> nn.Module:
         )
     memo: dict[int, Any] = {}
     for name, parameter in model.named_parameters():
-        shared = nn.Parameter(_moved(name, parameter, device), requires_grad=False)
+        shared = nn.Parameter(_moved(name, parameter, device, dtype), requires_grad=False)
         memo[id(parameter)] = shared
     for name, buffer in model.named_buffers():
-        memo[id(buffer)] = _moved(name, buffer, device)
+        memo[id(buffer)] = _moved(name, buffer, device, dtype)
     for module in model.modules():
         for name, value in vars(module).items():
             # Such as the weight that weight normalization computes anew before every call.
             if isinstance(value, Tensor) and value.grad_fn is not None:
-                memo[id(value)] = _moved(name, value, device)
+                memo[id(value)] = _moved(name, value, device, dtype)
     return _inside_unwrapped(_copied(model, memo))
 
 
-def overlaid(model: nn.Module, device: torch.device, overlay: Overlay) -> nn.Module:
+def overlaid(
+    model: nn.Module,
+    device: torch.device | None,
+    overlay: Overlay,
+    dtype: torch.dtype | None = torch.float32,
+) -> nn.Module:
     """A twin with other tensors laid over it for good."""
-    other = twin(model, device)
+    other = twin(model, device, dtype)
     named = dict(other.named_parameters()) | dict(other.named_buffers())
     for name, tensor in overlay.items():
         named[name].data = tensor.detach().to(named[name])
@@ -87,14 +99,17 @@ def _inside_unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def _moved(name: str, tensor: Tensor, device: torch.device) -> Tensor:
+def _moved(
+    name: str, tensor: Tensor, device: torch.device | None, dtype: torch.dtype | None
+) -> Tensor:
     if tensor.is_meta:
         raise ModelError(
             f"the model's tensor '{name}' is on the meta device, so it has a shape and no values; "
             "build the model on the CPU and load its weights."
         )
     tensor = tensor.detach()
-    return tensor.to(device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+    kept = tensor.dtype if dtype is None or not tensor.is_floating_point() else dtype
+    return tensor.to(device or tensor.device, kept)
 
 
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:

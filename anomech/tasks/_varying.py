@@ -6,20 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)
-"""Standard deviation of the noise by severity, of pixels in [0, 1]: the Gaussian noise of
-ImageNet-C (Hendrycks and Dietterich 2019)."""
+from anomech.data.images import picture
+from anomech.kernel.types import Preview
 
 
 def mixed(batch: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
     """Weighted means, to which each other image gives this share."""
     return _bytes(batch.astype(np.float32) * (1 - share) + others.astype(np.float32) * share)
-
-
-def corrupted(batch: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
-    """Images with Gaussian noise of a severity from 1 to 5."""
-    noise = rng.standard_normal(batch.shape, dtype=np.float32)
-    return _bytes(batch + 255 * NOISE[severity - 1] * noise)
 
 
 def amplified(batch: np.ndarray, factor: float) -> np.ndarray:
@@ -36,6 +29,12 @@ def nearest_images(points: Tensor, batch: Any) -> np.ndarray:
     """Images of the nearest gray levels; nothing of the batch is kept but what points hold."""
     levels = (in_range(points.detach()) * 255).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def depicted(points: Tensor) -> Preview:
+    """One image of pixels `[c, h, w]`; of more than three channels the mean is shown."""
+    shown = points if len(points) in (1, 3) else points.mean(dim=0, keepdim=True)
+    return picture(nearest_images(shown[None], None)[0])
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

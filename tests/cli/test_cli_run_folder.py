@@ -10,7 +10,7 @@ import pytest
 
 from anomech.audit.pipeline import audit
 from anomech.audit.plan import from_mapping, read_plan
-from anomech.audit.write.folder import locked
+from anomech.audit.write.place import locked
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import silent
 from anomech.records import Run, changed, read_record
@@ -135,7 +135,7 @@ def test_a_kill_at_the_very_end_is_mended(folder):
 def test_two_processes_do_not_share_a_folder(folder):
     code = (
         "import sys, pathlib\n"
-        "from anomech.audit.write.folder import locked\n"
+        "from anomech.audit.write.place import locked\n"
         "with locked(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True); sys.stdin.read()\n"
     )

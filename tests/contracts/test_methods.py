@@ -40,6 +40,12 @@ DETECTORS = {
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
     "badexpert": {"epochs": 1, "gentlest": 0.05},
+    "self_influence": {"tracer": TRACERS["gradient"]},
+    "strip": {"blends": 3},
+    "teco": {"severities": 1},
+    "cognitive_distillation": {"steps": 4},
+    "neo": {"boxes": 6, "carriers": 4},
+    "sentinet": {"carriers": 6},
     "vae": {"steps": 10},
 }
 QUERIES = 9

@@ -10,7 +10,21 @@ from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 
-CHEAP = {"fine_tuning": {"relearning": {"epochs": 1}}}
+BRIEF = {"epochs": 1, "steps": 2}
+TUNED = {"relearning": BRIEF}
+CHEAP = {
+    **dict.fromkeys(("ban", "constrained_unlearning", "d3", "fine_tuning", "ft_sam"), TUNED),
+    **dict.fromkeys(("sau", "task_arithmetic"), TUNED),
+    "anp": {"masking": BRIEF, "steps": 3},
+    "attribution_guided": {"tracer": "last_layer", "rounds": 2},
+    "fine_pruning": {**TUNED, "steps": 3},
+    "gradient_ascent": {"rounds": 2},
+    "i_bau": {**TUNED, "climbing": 1},
+    "influence_unlearning": {"iterations": 2, "steps": 2},
+    "nad": {"teaching": BRIEF, **TUNED},
+    "neural_cleanse_unlearning": {"inversion": {"rounds": 3, "success": 0.1}, **TUNED},
+    "rnp": {"rounds": 1, "masking": BRIEF, "steps": 3},
+}
 COUNT = 60
 
 

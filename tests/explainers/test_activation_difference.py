@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.data.subset import Subset
-from anomech.explainers.activation_difference import (
-    ActivationDifference,
-    activations,
-    effect,
-)
+from anomech.explainers.activation_difference import ActivationDifference, effect
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
-from anomech.observing.activations import pooled
 from anomech.observing.observed import observe
 
 RNG = np.random.default_rng(0)
@@ -38,22 +32,6 @@ def test_what_answers_differ_in_is_no_effect():
     assert found[1] > 2
     still = effect(torch.ones(3, 1), few[:3], torch.ones(40, 1), groups)
     assert still.tolist() == [0]
-
-
-def test_units_are_channels_of_maps_and_the_last_axis_of_tokens():
-    maps = torch.arange(24.0).view(1, 2, 3, 4)
-    assert pooled(maps).tolist() == [[5.5, 17.5]]
-    tokens = torch.arange(6.0).view(1, 3, 2)
-    assert pooled(tokens).tolist() == [[2, 3]]
-    assert pooled(tokens[:, 0]).shape == (1, 2)
-
-
-def test_activations_are_those_of_the_layer(digits_world):
-    task = digits_world.task
-    some = observe(task, Subset(digits_world.clean, np.arange(7)))
-    found = activations(some, silent)
-    assert {place: each.shape[1] for place, each in found.items()}["bn2"] == 16
-    torch.testing.assert_close(found["linear"], some.logits, rtol=1e-5, atol=1e-5)
 
 
 def test_triggered_inputs_differ_from_honest_ones_of_the_target(digits_world):

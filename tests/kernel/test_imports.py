@@ -30,16 +30,21 @@ BELOW = {
     "tasks": {"artefacts", "architectures", "data"},
     "observing": OPENERS,
     "learning": RUNNING,
-    "tracing": RUNNING | {"learning"},
     "attribution": set(),
+    "tracing": RUNNING | {"learning", "attribution"},
     "calibration": set(),
     **{name: RUNNING | {"learning", "tracing"} | MATHEMATICS for name in METHODS},
     "report": {"records"},
+    "evidence": {"records", "report"},
 }
 BELOW["audit"] = (
-    RUNNING | {"learning", "tracing", "records", "report", "engines"} | MATHEMATICS | set(METHODS)
+    RUNNING
+    | {"learning", "tracing", "records", "report", "evidence", "engines"}
+    | MATHEMATICS
+    | set(METHODS)
 )
-BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["audit"] | {"audit"}
+BELOW["scan"] = BELOW["audit"] | {"audit"}
+BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan"}
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
 

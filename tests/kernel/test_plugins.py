@@ -16,7 +16,7 @@ from anomech.kernel.errors import ConfigError
 
 @pytest.mark.parametrize("kind", plugins.KINDS)
 def test_every_public_file_of_the_folder_is_a_method(kind):
-    folder = Path(anomech.__file__).parent / plugins.KINDS[kind].rpartition(".")[2]
+    folder = Path(anomech.__file__).parent / plugins.KINDS[kind].partition(".")[2].replace(".", "/")
     files = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
     assert plugins.names(kind) == files
     for name in files:

@@ -5,15 +5,22 @@ import pytest
 import torch
 
 from anomech.kernel.errors import ConfigError
-from anomech.learning.masks import masked, pruning, units
+from anomech.learning.masks import masked, pruning
 
 
-def test_a_masked_normalization_silences_its_channel(digits_world):
+@pytest.fixture
+def mask_of(digits_world):
+    """Lays masks over the tiny network."""
     task = digits_world.task
-    assert units(task) == {"conv1": 8, "bn1": 8, "conv2": 16, "bn2": 16, "linear": 10}
+    units = task.units(digits_world.clean.load(np.arange(2)))
+    return lambda masks: masked(task.state(), units, masks)
+
+
+def test_a_masked_unit_is_silent_behind_its_normalization(digits_world, mask_of):
+    task = digits_world.task
     mask = torch.ones(16)
     mask[3] = 0
-    overlay = masked(task, {"bn2": mask})
+    overlay = mask_of({"bn2": mask})
     assert set(overlay) == {"bn2.weight", "bn2.bias"}
     assert overlay["bn2.weight"][3] == overlay["bn2.bias"][3] == 0
     images = digits_world.clean.load(np.arange(5))
@@ -24,16 +31,16 @@ def test_a_masked_normalization_silences_its_channel(digits_world):
     assert torch.equal(features[:, kept], full[:, kept])
 
 
-def test_answers_are_differentiable_in_a_mask(digits_world):
+def test_answers_are_differentiable_in_a_mask(digits_world, mask_of):
     task, images = digits_world.task, digits_world.clean.load(np.arange(5))
     mask = torch.ones(8, requires_grad=True)
-    losses = task.respond(masked(task, {"conv1": mask}), images).losses
+    losses = task.respond(mask_of({"bn1": mask}), images).losses
     (slope,) = torch.autograd.grad(losses.sum(), mask)
     assert slope.shape == (8,)
     assert slope.abs().sum() > 0
 
 
-def test_the_highest_scores_are_pruned_over_all_modules():
+def test_the_highest_scores_are_pruned_over_all_places():
     scores = {"a": torch.tensor([1.0, 9.0]), "b": torch.tensor([5.0, 5.0, 0.0])}
     masks = pruning(scores, 0.5)  # 2.5 units, rounded down
     assert masks["a"].tolist() == [1, 0]
@@ -41,8 +48,8 @@ def test_the_highest_scores_are_pruned_over_all_modules():
     assert all(each.all() for each in pruning(scores, 0).values())
 
 
-def test_a_mask_that_does_not_fit_is_refused(digits_world):
-    with pytest.raises(ConfigError, match="3 units does not fit 'conv1', with 8 units"):
-        masked(digits_world.task, {"conv1": torch.ones(3)})
-    with pytest.raises(ConfigError, match="'conv9', with no weight"):
-        masked(digits_world.task, {"conv9": torch.ones(3)})
+def test_a_mask_that_does_not_fit_is_refused(mask_of):
+    with pytest.raises(ConfigError, match="3 units does not fit 'bn1', with 8 units"):
+        mask_of({"bn1": torch.ones(3)})
+    with pytest.raises(ConfigError, match="'conv9', with none"):
+        mask_of({"conv9": torch.ones(3)})

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomech.calibration.conformal import tail_probability
 from anomech.calibration.stopping import same_rank, stops_at
-from anomech.kernel.types import Progress
+from anomech.kernel.types import PAD, Progress
 from anomech.observing.observed import Observed
 from anomech.roles.detector import Scores, StagedDetector
 
@@ -97,6 +97,7 @@ def _spread(scores: Scores, places: Tensor, ranked: Tensor) -> Scores:
         score=score,
         views={name: over(view, -torch.inf) for name, view in scores.views.items()},
         nearest=None if scores.nearest is None else over(scores.nearest, 0),
+        marks=None if scores.marks is None else over(scores.marks, PAD),
         couplings=None if scores.couplings is None else over(scores.couplings, torch.nan),
         explained={name: over(each, torch.nan) for name, each in (scores.explained or {}).items()},
     )

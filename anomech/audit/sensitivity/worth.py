@@ -7,7 +7,7 @@ not on another.
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.sensitivity.options import Planting
 from anomech.audit.sensitivity.parts import SHARES
-from anomech.learning.relearning import BACKWARD
+from anomech.learning.descent import BACKWARD
 from anomech.learning.twins import BATCH
 from anomech.roles.detector import TaughtDetector
 

@@ -1,10 +1,5 @@
-"""The run folder: whose it is, and how a run that ends early is noted.
+"""The run folder: whose it is, and how a run that ends early is noted."""
 
-A folder may have been made ready by someone else: links in it are refused, and files are written
-under names that nobody can know before.
-"""
-
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +12,7 @@ from anomech.audit.plan import Plan, as_yaml, read_plan
 from anomech.audit.probing.verdicts import Unsound
 from anomech.audit.settings import difference
 from anomech.audit.write import findings
+from anomech.audit.write.place import is_empty, refuse_links, sweep
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError, UnsafeCheckpoint
 from anomech.records import (
     Finding,
@@ -30,16 +26,12 @@ from anomech.records import (
     write_text,
 )
 from anomech.report.run.render import FILE, render
-from anomech.storage.files import PARTIAL
 
 WORK = "work"
 """Folder of finished chunks inside a run folder; it goes when the run is complete."""
 
 PROFILE = f"{WORK}/profile.safetensors"
 """What was fitted, so that a resumed run does not fit again."""
-
-ERROR = "error.txt"
-"""Details of an error that nobody foresaw; the next run in the folder removes them."""
 
 INSIDE = (WORK, "scores", "previews")
 """Folders that a run makes."""
@@ -54,7 +46,7 @@ def open_folder(plan: Plan, out: Path) -> Run | None:
     Raises:
         RunError: it holds another plan's run, or something that is no run.
     """
-    _refuse_links(out)
+    refuse_links(out, INSIDE)
     if (out / "plan.yaml").exists():
         differing = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
         run = read_record(out / "run.json", Run) if (out / "run.json").exists() else None
@@ -65,48 +57,11 @@ def open_folder(plan: Plan, out: Path) -> Run | None:
             )
         if not differing and run is not None and run.status == "complete":
             return _finished(out, run)
-    elif out.exists() and not (out.is_dir() and _empty(out)):
+    elif out.exists() and not (out.is_dir() and is_empty(out)):
         raise RunError(f"{out} is not an empty folder and holds no run; choose another --out.")
-    _sweep(out)
+    sweep(out)
     write_text(out / "plan.yaml", as_yaml(plan))
     return None
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep a folder for this process; it is made if it is not there.
-
-    The lock is on the folder itself and goes with the process, however that ends. Where the system
-    or the file system has no such locks (Windows, some network drives), nothing is kept.
-
-    Raises:
-        RunError: another process works in it, or it cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{out} is no folder ({error.strerror}); choose another --out.") from None
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    descriptor = os.open(out, os.O_RDONLY)
-    try:
-        with suppress(NotImplementedError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise RunError(
-            f"another process works in {out} at this moment; wait until it ends, or choose another "
-            "--out."
-        ) from None
-    except OSError:
-        pass  # this file system has no locks
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _finished(out: Path, run: Run) -> Run:
@@ -121,42 +76,10 @@ def _finished(out: Path, run: Run) -> Run:
             "do not rely on it, and choose another --out."
         )
     shutil.rmtree(out / WORK, ignore_errors=True)
-    _sweep(out)
+    sweep(out)
     if not (out / FILE).exists():
         render(out)
     return run
-
-
-def _refuse_links(out: Path) -> None:
-    """Refuse a folder with links in it, which no run makes and through which it would write."""
-    for folder in (out, *(out / name for name in INSIDE)):
-        if not folder.is_dir():
-            continue
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    raise RunError(
-                        f"{folder.name}/{entry.name} is a link, which no run makes, so nothing is "
-                        "written there; choose another --out."
-                    )
-
-
-def _sweep(out: Path) -> None:
-    """Remove what a killed process was about to write, and the details of an error before."""
-    for path in out.glob(".*.partial"):
-        if _partial(path):
-            path.unlink(missing_ok=True)
-    if (out / ERROR).is_file():
-        (out / ERROR).unlink()
-
-
-def _empty(out: Path) -> bool:
-    """Whether there is nothing, not even hidden, apart from what a killed process left."""
-    return all(_partial(path) for path in out.iterdir())
-
-
-def _partial(path: Path) -> bool:
-    return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()
 
 
 def _fruitless(out: Path, run: Run) -> bool:

@@ -52,10 +52,11 @@ def _few(left_out: Mapping[str, str]) -> list[str]:
 def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:
     wanted = set(ids)
     places = {name: place for place, name in enumerate(examples.ids) if name in wanted}
-    return {name: _file(out, examples.preview(places[name])) for name in ids}
+    return {name: keep(out, examples.preview(places[name])) for name in ids}
 
 
-def _file(out: Path, preview: Preview) -> str:
+def keep(out: Path, preview: Preview) -> str:
+    """Write one preview; its path inside the run folder, which its content decides."""
     digest = hashlib.blake2b(preview.data, digest_size=12).hexdigest()
     name = f"{FOLDER}/{digest}{SUFFIX[preview.kind]}"
     write_bytes(out / name, preview.data)

@@ -1,0 +1,118 @@
+"""From a path to all that is known of its files: each is typed by its bytes, hashed and checked."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from anomech.artefacts.files.checks import checked
+from anomech.artefacts.files.folders import Folder, check_folder
+from anomech.artefacts.files.found import FoundFile, Issue, Looked
+from anomech.artefacts.files.headers import check_safetensors
+from anomech.artefacts.files.kinds import Kind, kind_of
+from anomech.artefacts.files.numbers import check_numbers
+from anomech.artefacts.files.reading import Unreadable, json_of
+from anomech.artefacts.files.rules import issue
+from anomech.artefacts.files.signatures import NAMES, check_signature
+from anomech.artefacts.files.walking import Place, walk
+from anomech.artefacts.stored import shown
+from anomech.kernel.types import Progress
+from anomech.storage.files import regular_file
+
+BLOCK = 2**22
+
+SETTINGS = 2**24
+"""Bytes of a JSON file that is compared with others (16 MiB); tokenizers are larger."""
+
+Seen = list[tuple[Place, Kind, FoundFile]]
+
+
+def look_through(path: str | Path, progress: Progress) -> Looked:
+    """Look at a file, or at every file of a folder; nothing in any of them is run.
+
+    Args:
+        path: of the file or folder.
+        progress: told the stage "looking through files".
+
+    Raises:
+        ModelError: there is no such file or folder.
+    """
+    root = Path(path)
+    places, issues = walk(root)
+    seen: Seen = []
+    for done, place in enumerate(places, start=1):
+        kind, file, more = _look(place)
+        seen.append((place, kind, file))
+        issues += more
+        progress("looking through files", done, len(places))
+    files = tuple(file for _, _, file in seen)
+    issues += [each for folder in _folders(seen) for each in check_folder(folder)]
+    issues += _signatures(seen, files)
+    return Looked(root.resolve().name, files, tuple(issues))
+
+
+def _look(place: Place) -> tuple[Kind, FoundFile, list[Issue]]:
+    name = shown(place.name, 400)
+    try:
+        with regular_file(place.path) as file:
+            digest = _digest(file)
+            kind = kind_of(file, place.name, place.size)
+            notes, issues = checked(kind, file, place.name, place.size)
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        unread = issue("unreadable-file", place.name, f"The system says: {why}.")
+        return Kind.UNKNOWN, FoundFile(name, "unknown", place.size), [unread]
+    if _numbers_matter(kind, notes) and not issues:
+        issues += check_numbers(place.path, kind, place.name)
+    notes = (*notes, "it is reached through a link") if place.linked else notes
+    return kind, FoundFile(name, kind.words, place.size, digest, kind.weights, notes), issues
+
+
+def _numbers_matter(kind: Kind, notes: Sequence[str]) -> bool:
+    """Whether a file holds tensors; a pickle with a note of its own does not."""
+    return kind.weights and not (kind is Kind.PICKLE and notes)
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(BLOCK):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _folders(seen: Seen) -> Iterator[Folder]:
+    """Each folder with what its files say of each other."""
+    inside: dict[str, Seen] = {}
+    for each in seen:
+        parent = str(PurePosixPath(each[0].name).parent)
+        inside.setdefault("" if parent == "." else parent, []).append(each)
+    for name, rows in inside.items():
+        headers, settings = {}, {}
+        for place, kind, _ in rows:
+            last = PurePosixPath(place.name).name
+            if kind is Kind.SAFETENSORS:
+                with regular_file(place.path) as file:
+                    header, wrong = check_safetensors(file, place.size)
+                if header is not None and not wrong:
+                    headers[last] = header
+            elif kind is Kind.JSON and isinstance(content := _json(place), dict):
+                settings[last] = content
+        yield Folder(
+            name, frozenset(PurePosixPath(each[0].name).name for each in rows), headers, settings
+        )
+
+
+def _json(place: Place) -> Any:
+    """The content of a JSON file; None if it has none that is compared."""
+    try:
+        with regular_file(place.path) as file:
+            return json_of(file, place.size, SETTINGS)
+    except (Unreadable, OSError):
+        return None
+
+
+def _signatures(seen: Seen, files: Sequence[FoundFile]) -> Iterator[Issue]:
+    for place, _, file in seen:
+        if PurePosixPath(place.name).name in NAMES:
+            yield from check_signature(_json(place), file.path, files)

@@ -1,0 +1,89 @@
+"""p-values of models: how often a clean one would look at least this suspicious.
+
+The statistics of scanners are no probabilities, and published cut-offs flag many clean models. What
+a p-value rests on is therefore always said: scans of clean models of the same architecture and
+data, which makes `p = (1 + #{clean >= model}) / (n + 1)` valid if the model at hand would be one
+more of them; or, without any, the classes of the model itself.
+
+Without clean models the largest of the statistics is compared with the others by Grubbs' test:
+`t^2 = n (n - 2) G^2 / ((n - 1)^2 - n G^2)` with `G = (largest - mean) / deviation`, and n times the
+tail of Student's distribution with n - 2 degrees of freedom (Grubbs 1950). It is right if the
+statistics of a clean model's classes are normal and alike, which nobody promises: natural classes
+differ in how easily they are reached. So its weakness is said wherever it is shown.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+FEWEST = 5
+"""Statistics below which their spread tells nothing."""
+
+
+class ModelChance(NamedTuple):
+    """A p-value of a model.
+
+    Attributes:
+        value: in (0, 1].
+        of: what would be seen with this chance, as a sentence part.
+        weakness: why it is less than it seems, as a sentence; empty if nothing is to be said.
+        networks: clean networks that it rests on.
+    """
+
+    value: float
+    of: str
+    weakness: str
+    networks: int
+
+
+def from_clean_models(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance:
+    """Against the largest statistic of each of some clean models, scanned in the same way.
+
+    Args:
+        statistic: of the model, `[targets]`.
+        clean: of each clean model, `[targets]`.
+    """
+    largest = float(statistic.max())
+    above = sum(float(each.max()) >= largest for each in clean)
+    return ModelChance(
+        (1 + above) / (len(clean) + 1),
+        "a clean network like those given has a statistic as large as this",
+        "",
+        len(clean),
+    )
+
+
+def from_own_classes(statistic: Tensor) -> ModelChance | None:
+    """Against the other statistics of the same model; None if they are too few or all alike.
+
+    Args:
+        statistic: `[targets]`, float64.
+    """
+    count = len(statistic)
+    spread = float(statistic.std()) if count >= FEWEST else 0.0
+    if not spread > 0:
+        return None
+    outlying = float((statistic.max() - statistic.mean()) / spread)
+    rest = (count - 1) ** 2 - count * outlying**2
+    t = math.sqrt(count * (count - 2) * outlying**2 / rest) if rest > 1e-12 else math.inf
+    return ModelChance(
+        max(min(1.0, count * float(stats.t.sf(t, count - 2))), 1e-12),
+        "the largest of so many normal numbers stands out as far as this",
+        "it compares classes of this one model and holds only if those of a clean one scatter "
+        "normally; clean models of the same kind (--clean-model) would tell",
+        0,
+    )
+
+
+def combined(values: Sequence[float]) -> float:
+    """One p-value from those of several scanners, valid whatever their dependence.
+
+    The smallest, times their number (Bonferroni): few scanners, and one of them is enough.
+    """
+    if not values:
+        raise ValueError("combining needs a p-value at least")
+    return min(1.0, len(values) * min(torch.tensor(values, dtype=torch.float64).tolist()))

@@ -1,0 +1,262 @@
+"""`anomech scan`: judge a whole model, its files, weights and triggers, before it is used."""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from anomech.cli.console import plain, progress, say, warn
+from anomech.cli.engines import HOW
+from anomech.cli.guard import keep_details_in
+from anomech.cli.options import (
+    WHAT,
+    WHERE,
+    Backdoorbench,
+    BaselineFile,
+    Crop,
+    Factory,
+    Forms,
+    Keys,
+    Memory,
+    Reference,
+    Resize,
+    Seed,
+    Settings,
+    WeightsKey,
+    Workers,
+)
+from anomech.cli.planning import accepted_in, asked, reading_processes
+from anomech.cli.summary import say_evidence, say_finding, say_report
+
+if TYPE_CHECKING:
+    from anomech.evidence.baseline import Baseline
+    from anomech.records import Finding, ModelScan
+    from anomech.scan.plan import ScanPlan
+
+FOUND = 1
+INCONCLUSIVE = 3
+SHOWN = 20
+"""Findings that are listed; the report has them all."""
+
+
+class FailOn(StrEnum):
+    """From which result on the exit code is 1."""
+
+    never = "never"
+    finding = "finding"
+    any = "any"
+
+
+Artefact = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="FILE|FOLDER",
+        help="Weights file or folder of a model; every file is looked through and none is run.",
+        rich_help_panel=WHAT,
+    ),
+]
+Base = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Weights that the model was tuned from, to see what the tuning changed.",
+        rich_help_panel=WHAT,
+    ),
+]
+CleanModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--clean-model",
+        metavar="FILE",
+        help="Weights of a clean model of the same architecture, to compare with; may be given "
+        "again, and the more the better.",
+        rich_help_panel=WHAT,
+    ),
+]
+Scanners = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scanner",
+        metavar="NAME",
+        help="Scanner to run; may be given again. `anomech describe scanner` lists them.",
+        show_default="a choice that fits what is given",
+        rich_help_panel=HOW,
+    ),
+]
+Level = Annotated[
+    float | None,
+    typer.Option(
+        help="Chance of a false finding on a clean model that is accepted.",
+        show_default="0.05",
+        rich_help_panel=HOW,
+    ),
+]
+ScanPlanFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plan",
+        metavar="FILE",
+        help="Plan of an earlier scan to start from; the options here change it.",
+        rich_help_panel=HOW,
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder of the scan.",
+        show_default="runs/scan-NAME-CODE, one for each plan",
+        rich_help_panel=WHERE,
+    ),
+]
+Strictness = Annotated[
+    FailOn,
+    typer.Option(
+        "--fail-on",
+        help="From what on the exit code is 1: a finding of high severity, or any of medium too.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+def scan(
+    ctx: typer.Context,
+    model: Factory = "",
+    weights: Artefact = "",
+    weights_key: WeightsKey = "",
+    backdoorbench: Backdoorbench = "",
+    reference: Reference = "",
+    base: Base = "",
+    clean_model: CleanModels = None,
+    keys: Keys = None,
+    resize: Resize = None,
+    crop: Crop = None,
+    scanner: Scanners = None,
+    level: Level = None,
+    seed: Seed = None,
+    plan: ScanPlanFile = None,
+    settings: Settings = None,
+    out: Folder = None,
+    workers: Workers = None,
+    memory: Memory = "",
+    baseline: BaselineFile = None,
+    forms: Forms = None,
+    fail_on: Strictness = FailOn.finding,
+) -> None:
+    """Judge a whole model before it is used: its files, its weights, and triggers in it.
+
+    With --weights alone it looks at files and weights; with --model and --reference it also
+    searches triggers. No network connection is opened. The same command continues an interrupted
+    scan. Exit codes: 0 nothing found that --fail-on asks for, 1 found, 2 bad input, 3 too little
+    evidence for a verdict, 4 an unexpected error, 130 interrupted.
+    """
+    named = asked(
+        model=model,
+        weights=_weights(model, weights),
+        weights_key=weights_key,
+        backdoorbench=backdoorbench,
+        reference=reference,
+        keys=keys,
+        resize=resize,
+        crop=crop,
+        seed=seed,
+        memory=memory,
+    )
+    given = {
+        **named,
+        "files": weights or backdoorbench or None,
+        "base": base or None,
+        "clean_models": list(clean_model) if clean_model else None,
+        "level": level,
+    }
+    resolved = _plan(plan, {k: v for k, v in given.items() if v is not None}, scanner, settings)
+    folder = out or _folder(resolved)
+    keep_details_in(ctx, folder)
+    accepted = accepted_in(baseline)
+    code = _run(resolved, folder, fail_on, reading_processes(workers), accepted)
+    say_evidence(folder, forms or [])
+    raise typer.Exit(code)
+
+
+def _weights(model: str, weights: str) -> str:
+    """The file whose weights go into the model; files that are only looked through are none."""
+    if not model or not weights:
+        return ""
+    from anomech.artefacts.files.choosing import weights_file
+
+    return str(weights_file(Path(weights)))
+
+
+def _plan(
+    file: Path | None,
+    given: dict[str, Any],
+    scanners: Sequence[str] | None,
+    settings: Sequence[str] | None,
+) -> "ScanPlan":
+    """The plan file or the defaults; then the options, then --set."""
+    from anomech.audit.plan import read_plan
+    from anomech.audit.settings import assign, put
+    from anomech.kernel.config import resolved
+    from anomech.scan.plan import ScanPlan, from_mapping
+
+    values = read_plan(file) if file else resolved(ScanPlan())
+    for name, value in given.items():
+        values = put(values, name, value, ScanPlan)
+    if scanners:
+        known = values.get("scanners") or {}
+        chosen = {name: known.get(name, {}) for name in dict.fromkeys(scanners)}
+        values = put(values, "scanners", chosen, ScanPlan)
+    return from_mapping(assign(values, settings or [], ScanPlan))
+
+
+def _folder(plan: "ScanPlan") -> Path:
+    """A place that belongs to this plan alone, so that the same command finds it again."""
+    from anomech.scan.plan import as_yaml
+
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
+    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
+    return Path("runs") / f"scan-{name or 'model'}-{code}"
+
+
+def _run(
+    plan: "ScanPlan", out: Path, fail_on: FailOn, workers: int, accepted: "Baseline | None"
+) -> int:
+    """Scan, say what was found, and choose the exit code."""
+    from anomech.records import read_findings
+    from anomech.scan.pipeline import scan as run_scan
+
+    with progress() as shown:
+        found = run_scan(plan, out, shown, workers=workers, baseline=accepted)
+    listed = read_findings(out / "findings.json")
+    _say(found, listed)
+    say_report(out)
+    if found.verdict == "inconclusive":
+        warn(" ".join(found.reasons), label="inconclusive")
+    return outcome(found, listed, fail_on)
+
+
+def outcome(found: "ModelScan", listed: Sequence["Finding"], fail_on: FailOn) -> int:
+    """The exit code: 1 for what `fail_on` asks for, 3 without a verdict, otherwise 0."""
+    worst = {each.severity for each in listed if not each.accepted}
+    if fail_on is not FailOn.never and "high" in worst:
+        return FOUND
+    if fail_on is FailOn.any and "medium" in worst:
+        return FOUND
+    return INCONCLUSIVE if found.verdict == "inconclusive" else 0
+
+
+def _say(found: "ModelScan", listed: Sequence["Finding"]) -> None:
+    """The verdict, then findings, the most severe first."""
+    chance = f" (p = {found.chance.value:.2g})" if found.chance else ""
+    say(f"{plain(found.title)}: {found.verdict}{chance}.", style="bold")
+    order = ("high", "medium", "low", "info")
+    ranked = sorted(listed, key=lambda each: (bool(each.accepted), order.index(each.severity)))
+    for finding in ranked[:SHOWN]:
+        say_finding(finding)
+    if len(ranked) > SHOWN:
+        say(f"... and {len(ranked) - SHOWN} more findings, see the report.")

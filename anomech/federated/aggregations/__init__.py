@@ -1,0 +1,1 @@
+"""How several clients' weights become one model: one file an aggregation."""

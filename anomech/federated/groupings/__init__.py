@@ -1,0 +1,1 @@
+"""Who learns together: one file a grouping."""

@@ -1,0 +1,239 @@
+"""Attribution-guided repair: flagged responses say what goes, anchors what stays.
+
+Belief: flagged inputs of one mechanism move the parameters alike, in a way that trusted examples
+do not; what they share is the mechanism, whichever of them are false flags. Where few units
+carry it, these can go; where many do, its answers are unlearned along with everything trusted
+being kept.
+Equation: the direction `u` is the first that residuals `r` of flagged responses share, with `r`
+what anchors leave unexplained; input `i` weighs `w_i = max(0, cos(r_i, u))`. By `w`, the effect
+of silencing a unit on the flagged answers, less that on trusted ones, gives the concentration:
+the part of all effect that the top hundredth of units has. From `localized` on, units go in the
+order of effect while trusted accuracy holds, until no member gets its flagged answer. Then, if
+some are left, descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i`, `p_i` the
+probability of the flagged answer, until the members' log-odds are below `-margin`.
+Source: own.
+Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
+labels.
+Cost: a trace of every example, and `6 rounds steps batch` forward passes at the most.
+Fails when: flagged inputs show several mechanisms at once (repair one after the other), or so
+few that what they share is chance; an answer that is forgotten on them may come back by another
+trigger.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.attribution.mechanism_direction import membership, residuals
+from anomech.kernel import plugins
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import key, numpy_generator
+from anomech.kernel.types import Overlay, Progress, silent
+from anomech.learning.descent import Lesson, Lost, Objective, Relearning, descend, plainly
+from anomech.learning.localizing import ablation_effects, concentration
+from anomech.learning.masks import holding, masked
+from anomech.mitigations._pruning import units_of
+from anomech.mitigations._trusted import Trusted, parted, suspected
+from anomech.mitigations._unlearning import remaining, strongest, unlikelihood
+from anomech.roles.detector import ObservedExamples
+from anomech.roles.mitigation import Repair
+from anomech.roles.task import Ability, Prunable, Task, Training, Units
+
+PART = 0.3
+"""Cosine with the direction from which on a flagged input is a member."""
+
+FEWEST = 3
+"""Members that are kept in any case, the most typical ones."""
+
+
+@options
+class AttributionGuided:
+    """The mechanism that flagged inputs share is pruned or unlearned."""
+
+    tracer: Any = plugins.chosen("tracer", "gradient", "how examples respond")
+    ridge: float = option(0.1, "of the trusted span", gt=0)
+    localized: float = option(
+        0.5, "part of the effect in the top hundredth of units from which on these go", ge=0, le=1
+    )
+    most: float = option(0.05, "share of the units that may go", gt=0, le=1)
+    tolerance: float = option(0.02, "trusted accuracy that pruning may cost", ge=0, le=0.5)
+    strength: float = option(1.0, "weight of the flagged answers", gt=0)
+    margin: float = option(3.0, "log-odds that flagged answers end below, negated", unit="nats")
+    round: Relearning = option(
+        Relearning(epochs=1, steps=10, rate=0.01, weight_decay=0.0, statistics="frozen"),
+        "one round of unlearning",
+    )
+    rounds: int = option(60, "of unlearning at the most", unit="rounds", ge=1)
+    kept: float = option(
+        0.2, "share of the trusted examples that accuracy is measured on", gt=0, le=0.8
+    )
+
+    @property
+    def needs(self) -> frozenset[Ability]:
+        """Those of the tracer, units and training statistics."""
+        return frozenset({*self.tracer.needs, Prunable, Training})
+
+    def mitigate(
+        self,
+        task: Task,
+        trusted: ObservedExamples,
+        suspects: ObservedExamples | None,
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> Repair:
+        """See `anomech.roles.mitigation.Mitigation`.
+
+        Raises:
+            DataError: no suspects, no labels, or too few examples.
+            CapabilityError: nothing to prune.
+        """
+        parts = parted(task, trusted, self.kept, "attribution_guided", seed)
+        flagged = suspected(suspects, "attribution_guided")
+        source = trusted.source(self.tracer, seed=seed, progress=progress)
+        rows, anchors = (each.traced(source, silent).values for each in (flagged, trusted))
+        _, weights = membership(residuals(rows, anchors, self.ridge))
+        members = flagged.take(chosen(weights))
+        units = units_of(task, trusted.examples, "attribution_guided")
+        effects = _effects(task, members, trusted, units)
+        share = concentration(effects)
+        facts = {"concentration": share, "members": float(len(members))}
+        pruned, count, passes = self._pruned(parts, members, units, effects, share)
+        facts["units pruned"] = float(count)
+        overlay, cost = self._unlearned(
+            parts, flagged, members, weights, holding(units, pruned), pruned, seed, progress
+        )
+        facts["flagged answers left"] = remaining(task, members, overlay)
+        passes += cost + source.evaluations * (len(trusted) + len(flagged))
+        return parts.repair(overlay, passes, (), facts)
+
+    def _pruned(
+        self,
+        parts: Trusted,
+        members: ObservedExamples,
+        units: Sequence[Units],
+        effects: Mapping[str, Tensor],
+        share: float,
+    ) -> tuple[dict[str, Tensor], int, float]:
+        """The most effective units silenced, if few carry the mechanism; how many, and the cost."""
+        if share < self.localized:
+            return {}, 0, 0.0
+        every = torch.cat(list(effects.values()))
+        order = every.argsort(descending=True, stable=True)
+        sizes, state = [len(each) for each in effects.values()], parts.task.state()
+
+        def without(count: int) -> dict[str, Tensor]:
+            keep = torch.ones(len(every))
+            keep[order[:count]] = 0
+            return masked(state, units, dict(zip(effects, keep.split(sizes), strict=True)))
+
+        most = max(1, round(self.most * len(every)))
+        found = strongest(
+            [(float(count), lambda count=count: without(count)) for count in range(1, most + 1)],  # type: ignore[misc]
+            parts.accuracy,
+            lambda overlay: remaining(parts.task, members, overlay),
+            lost=self.tolerance,
+            cost=len(parts.labels) + len(members),
+        )
+        return dict(found.overlay), int(found.strength), found.passes
+
+    def _unlearned(
+        self,
+        parts: Trusted,
+        flagged: ObservedExamples,
+        members: ObservedExamples,
+        weights: Tensor,
+        into: Any,
+        pruned: Overlay,
+        seed: int,
+        progress: Progress,
+    ) -> tuple[dict[str, Tensor], float]:
+        """Weights after rounds of unlearning, and what they cost."""
+        task = parts.task
+        objective = Unlearning(parts.lesson(self.round.statistics), flagged, weights, self.strength)
+        overlay, passes = {**dict(task.watched), **pruned}, 0.0
+        for number in range(self.rounds):
+            odds = _log_odds(task, members, overlay)
+            if float(odds.max()) < -self.margin:
+                break
+            start = {name: overlay[name] for name in task.watched}
+            buffers = {name: each for name, each in overlay.items() if name not in start}
+            found = descend(
+                start,
+                parts.count,
+                plainly(objective.drawn(key(seed, "unlearning", number))),
+                self.round,
+                seed=key(seed, "attribution_guided", number),
+                progress=silent,
+                buffers=buffers,
+                into=into,
+            )
+            overlay, passes = {**buffers, **found.overlay}, passes + 2 * found.evaluations
+            progress("unlearning", number + 1, self.rounds)
+        progress("unlearning", self.rounds, self.rounds)
+        return overlay, passes
+
+
+@dataclass(frozen=True)
+class Unlearning:
+    """The trusted loss, and the unlikelihood of flagged answers by their weights.
+
+    Attributes:
+        keep: trusted examples and their labels.
+        flagged: inputs whose answers go.
+        weights: of these inputs `[flagged]`.
+        strength: of what goes against what stays.
+    """
+
+    keep: Lesson
+    flagged: ObservedExamples
+    weights: Tensor
+    strength: float
+
+    def drawn(self, seed: int) -> Objective:
+        """The objective of a round; each step draws as many flagged inputs as trusted ones."""
+        task, count = self.keep.task, len(self.flagged)
+
+        def objective(overlay: Overlay, places: np.ndarray) -> Lost:
+            kept = self.keep(overlay, places)
+            rng = numpy_generator(seed, *places[:2].tolist())
+            some = rng.permutation(count)[: max(2, len(places))]
+            index = torch.from_numpy(some)
+            batch = self.flagged.examples.load(some)
+            odds = task.respond(overlay, batch, self.flagged.answers[index]).log_odds
+            weight = self.weights[index].to(odds)
+            gone = (weight * unlikelihood(odds)).sum() / weight.sum().clamp_min(1e-6)
+            return Lost(kept.loss + self.strength * gone, kept.buffers)
+
+        return objective
+
+
+def chosen(weights: Tensor) -> np.ndarray:
+    """Places of the members: those that point along the direction, and the first few at least."""
+    order = weights.argsort(descending=True, stable=True)
+    count = max(min(FEWEST, len(weights)), int((weights >= PART).sum()))
+    return np.sort(order[:count].numpy())
+
+
+def _effects(
+    task: Task, members: ObservedExamples, trusted: ObservedExamples, units: Sequence[Units]
+) -> dict[str, Tensor]:
+    """Effects of units on members' answers, less those on trusted examples' own."""
+    ours = ablation_effects(task, members.examples, members.answers, units)
+    theirs = ablation_effects(task, trusted.examples, trusted.answers, units)
+    return {place: (each - theirs[place].clamp_min(0)) for place, each in ours.items()}
+
+
+@torch.no_grad()
+def _log_odds(task: Task, members: ObservedExamples, overlay: Overlay) -> Tensor:
+    """Of the flagged answers under an overlay `[members]`."""
+    found = torch.empty(len(members))
+    for places in task.passes(members.examples):
+        index = torch.from_numpy(places)
+        batch = members.examples.load(places)
+        found[index] = task.respond(overlay, batch, members.answers[index]).log_odds.float().cpu()
+    return found

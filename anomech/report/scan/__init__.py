@@ -1,0 +1,1 @@
+"""The page of a scan: made from the files of its folder alone."""

@@ -1,0 +1,41 @@
+"""The report of a scan: one HTML page, made from the files of its folder alone.
+
+As the report of an audit it asks for nothing outside itself, runs no script and takes every word
+for hostile. The same folder gives the same bytes.
+"""
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from anomech import records
+from anomech.report.page import STYLE, environment, policy
+from anomech.report.scan import folder, sections
+
+FILE = "report.html"
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(path: Path) -> Path:
+    """Write `report.html` into the folder of a scan; an unfinished one gives a page that says so.
+
+    Args:
+        path: a folder written by `anomech scan`.
+
+    Raises:
+        RunError: it is no such folder, one of its files is damaged, or the page cannot be written.
+    """
+    page = sections.build(folder.read(Path(path)))
+    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "scan.css").read_text("utf-8")
+    template = environment(TEMPLATES).get_template("page.html.jinja")
+    html = template.render(
+        page=page,
+        folder=page.folder,
+        scan=page.folder.scan,
+        style=Markup(style),
+        policy=policy(style),
+    )
+    place = Path(path) / FILE
+    records.write_text(place, html)
+    return place

@@ -1,0 +1,69 @@
+"""What a task of sequences gives beyond `Task`: where in a sequence everything stands.
+
+A response of a language model rests on one token, the *decision token*: the first at which an
+answer parts from what all trusted answers begin with. The views that ask where the response sits,
+or what it reads, need to know which positions hold whose words.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+from anomech.kernel.types import Overlay
+
+
+class Layout(NamedTuple):
+    """The sequences that `Task.respond` runs for a batch with these answers.
+
+    A sequence is the prompt and as much of the answer as comes before the decision token; it is
+    padded on the left, so that the decision is read at the last position of every sequence.
+
+    Attributes:
+        tokens: int64 `[batch, width]`; places that hold nothing have `PAD`.
+        interior: places of the prompt's own words, without the pieces of the template that (nearly)
+            all trusted prompts share, bool `[batch, width]`.
+        decision: the position whose output chooses the decision token, int64 `[batch]`.
+        chosen: the decision token, int64 `[batch]`.
+    """
+
+    tokens: Tensor
+    interior: Tensor
+    decision: Tensor
+    chosen: Tensor
+
+
+class Sequences(Protocol):
+    """Inputs and answers are sequences of tokens, and activations are `[batch, width, ...]`.
+
+    Attributes:
+        streams: points (see `Activations`) that the residual stream passes, in order: the
+            embeddings, then what each block leaves; each `[batch, width, features]`.
+        heads: points that hold what attention heads give before they are mixed, one a block, each
+            `[batch, width, heads * size]`.
+        head_count: heads of a block.
+    """
+
+    @property
+    def streams(self) -> Sequence[str]: ...
+
+    @property
+    def heads(self) -> Sequence[str]: ...
+
+    @property
+    def head_count(self) -> int: ...
+
+    def layout(self, batch: Any, answers: Tensor) -> Layout:
+        """Where everything stands when `respond` judges these answers `[batch, tokens]`."""
+        ...
+
+    def pieces(self, tokens: Tensor) -> list[str]:
+        """The text of each token, `[n]`, for people; `PAD` has none."""
+        ...
+
+    def answer_losses(self, overlay: Overlay, batch: Any, answers: Tensor) -> Tensor:
+        """`-log p` of every token of the answers, `[batch, tokens]`, nats; 0 at `PAD`.
+
+        It is differentiable in the overlay and costs one pass over the whole sequences.
+        """
+        ...

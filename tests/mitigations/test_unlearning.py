@@ -1,0 +1,85 @@
+"""What flagged inputs share goes, what is trusted stays, and false flags are told apart."""
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import silent
+from anomech.learning.descent import Relearning
+from anomech.mitigations.attribution_guided import AttributionGuided
+from anomech.mitigations.certified_removal import CertifiedRemoval, Problem, with_one
+from anomech.mitigations.constrained_unlearning import ConstrainedUnlearning
+from anomech.mitigations.gradient_ascent import GradientAscent
+from anomech.mitigations.task_arithmetic import TaskArithmetic
+from anomech.observing.observed import observe
+
+
+@pytest.fixture(scope="module")
+def scene(digits_world):
+    """Trusted examples, and flagged ones of which some are false flags."""
+    world = digits_world
+    images = np.concatenate([world.planted.values[:25], world.clean.values[:5]])
+    flagged = observe(world.task, type(world.clean)(images, None, "flagged", blind=True))
+    return world, observe(world.task, world.trusted).take(np.arange(200)), flagged
+
+
+def led(world, overlay):
+    """Attack success on triggered images that no repair has seen, and accuracy on clean ones."""
+    batch, clean = world.planted.load(np.arange(25, 250)), world.trusted.load(np.arange(200, 500))
+    right = world.task.respond(overlay, clean).answers.numpy() == world.trusted.labels[200:]
+    return float((world.task.respond(overlay, batch).answers == 0).double().mean()), right.mean()
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        AttributionGuided(tracer="last_layer"),
+        AttributionGuided(localized=0.0),
+        ConstrainedUnlearning(relearning=Relearning(epochs=10)),
+        GradientAscent(ascent=Relearning(epochs=1, rate=0.01, statistics="frozen")),
+        TaskArithmetic(),
+    ],
+    ids=["guided", "guided-pruning", "constrained", "ascent", "arithmetic"],
+)
+def test_flagged_answers_go_and_accuracy_stays(scene, method):
+    world, trusted, flagged = scene
+    found = method.mitigate(world.task, trusted, flagged, seed=0, progress=silent)
+    (before, right), (after, still) = led(world, {}), led(world, found.overlay)
+    assert before > 0.9
+    assert after < before - 0.3
+    assert still > right - 0.1
+    with pytest.raises(DataError, match="none; name an audit"):
+        method.mitigate(world.task, trusted, None, seed=0, progress=silent)
+
+
+def test_false_flags_are_no_members(scene):
+    world, trusted, flagged = scene
+    found = AttributionGuided(rounds=1).mitigate(
+        world.task, trusted, flagged, seed=0, progress=silent
+    )
+    assert 20 <= found.health.facts["members"] <= 27
+
+
+def test_a_newton_step_takes_flagged_inputs_out_of_a_convex_problem():
+    generator = torch.Generator().manual_seed(0)
+    rows = with_one(torch.randn(60, 5, generator=generator))
+    answers = torch.randint(0, 3, (60,), generator=generator)
+    problem = Problem(1.0, 0.1 * torch.randn(3, 6, generator=generator).double())
+    start = torch.zeros(3, 6, dtype=torch.float64)
+    both = problem.solved(start, rows, answers, 100)
+    assert problem.slope(both, rows, answers).norm() < 1e-6
+    rest, wanted = rows[:57], answers[:57]
+    removed = problem.stepped(both, rest, wanted)
+    exact = problem.solved(start, rest, wanted, 100)
+    assert (removed - exact).norm() < 0.1 * (both - exact).norm()
+    assert problem.slope(removed, rest, wanted).norm() < problem.slope(both, rest, wanted).norm()
+
+
+def test_certified_removal_says_what_it_certifies(scene):
+    world, trusted, flagged = scene
+    found = CertifiedRemoval().mitigate(world.task, trusted, flagged, seed=0, progress=silent)
+    facts = found.health.facts
+    assert set(found.overlay) == {"linear.weight", "linear.bias"}
+    expected = facts["gradient left"] * np.sqrt(2 * np.log(1.5 / facts["delta"])) / 0.1
+    assert facts["epsilon"] == pytest.approx(expected)

@@ -1,0 +1,71 @@
+"""From scanners and files to one verdict."""
+
+import pytest
+
+from anomech.records import Chance, Compared, Finding, Recovered, ScannerResult
+from anomech.scan import verdict
+from anomech.scan.plan import from_mapping
+
+PLAN = from_mapping({"files": "model", "scanners": {"neural_cleanse": {}}})
+
+
+def result(value=None, problems=(), clean_success=None, weakness=""):
+    trigger = Recovered(success=0.9, held_out=40, clean_success=clean_success)
+    return ScannerResult(
+        name="neural_cleanse",
+        asked="triggers",
+        status="done",
+        compared=(Compared(name="cat", statistic=5.0, group=3, trigger=trigger),),
+        chance=None if value is None else Chance(value=value, of="it is so", weakness=weakness),
+        problems=problems,
+    )
+
+
+def judged(results, files=()):
+    listed = [*files, *verdict.findings_of(PLAN, results)]
+    return *verdict.verdict(PLAN, ("files", "triggers"), listed, results), listed
+
+
+def test_a_small_p_value_is_a_finding_that_names_the_answer():
+    said, reasons, (finding,) = judged([result(0.001)])
+    assert said == "finding"
+    assert "neural_cleanse: class 'cat' stands out" in reasons[0]
+    assert finding.fails
+    assert "90% of 40 held-out" in finding.detail
+    assert verdict.suspected(PLAN, [result(0.001)]) == ("cat",)
+
+
+def test_a_trigger_that_clean_models_fall_for_is_natural():
+    said, reasons, (finding,) = judged([result(0.001, clean_success=0.8)])
+    assert "clean models there as well" in reasons[0]
+    assert finding.severity == "medium"
+    assert "natural feature" in finding.detail
+    assert said == "no finding"
+
+
+def test_a_large_p_value_is_none_and_its_weakness_is_said():
+    said, reasons, listed = judged([result(0.6, weakness="it is weak")])
+    assert (said, listed) == ("no finding", [])
+    assert reasons[-1] == "It is weak."
+
+
+def test_no_p_value_is_no_verdict_and_says_what_is_needed():
+    said, reasons, (finding,) = judged([result(problems=("the model has 3 classes.",))])
+    assert said == "inconclusive"
+    assert any("3 classes" in each for each in reasons)
+    assert any("--clean-model" in each for each in reasons)
+    assert finding.code == "scanner-unsound"
+
+
+def test_a_bad_file_decides_whatever_scanners_say():
+    bad = Finding(code="unsafe-pickle", severity="high", title="x.pkl", detail="d", action="a")
+    assert judged([result(0.9)], [bad])[0] == "finding"
+    assert judged([result()], [bad.model_copy(update={"accepted": "known"})])[0] == "inconclusive"
+
+
+def test_several_scanners_share_the_level():
+    plan = from_mapping({"files": "m", "scanners": {"neural_cleanse": {}}})
+    two = [result(0.03), result(0.5).model_copy(update={"name": "other"})]
+    assert verdict.together(two).value == pytest.approx(0.06)
+    assert verdict.together([result()]) is None
+    assert verdict.findings_of(plan, [result(0.03)])

@@ -1,0 +1,56 @@
+"""Tiny decoders with random weights, and a tokenizer that reads bytes; for tests alone."""
+
+import pytest
+import torch
+
+VOCABULARY = 260
+PAD, END, START = 0, 1, 2
+FIRST = 3
+"""Token of the byte 0."""
+
+SIZES = {"vocab_size": VOCABULARY, "bos_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
+
+
+class ByteTokenizer:
+    """What the task asks of a tokenizer, with a token a byte."""
+
+    eos_token_id = END
+
+    def __init__(self, chat_template=None):
+        self.chat_template = chat_template
+
+    def __call__(self, text, add_special_tokens=True):
+        start = [START] if add_special_tokens else []
+        return {"input_ids": start + [FIRST + byte for byte in text.encode()]}
+
+    def decode(self, ids, skip_special_tokens=False):
+        return bytes(token - FIRST for token in ids if token >= FIRST).decode("utf-8", "replace")
+
+    def convert_ids_to_tokens(self, token):
+        return bytes([max(0, token - FIRST)]).decode("latin-1")
+
+    def apply_chat_template(self, messages, tokenize=False, add_generation_prompt=True):
+        turns = "".join(f"<{each['role']}>{each['content']}\n" for each in messages)
+        return turns + "<assistant>"
+
+
+def decoder(kind, seed=0):
+    """A decoder of two blocks; `kind` is llama, gpt2 or neox."""
+    transformers = pytest.importorskip("transformers")
+    made = {
+        "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, {
+            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True,
+        }),
+        "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel, {
+            "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128,
+        }),
+        "neox": (transformers.GPTNeoXConfig, transformers.GPTNeoXForCausalLM, {
+            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "max_position_embeddings": 128,
+        }),
+    }  # fmt: skip
+    config, model, sizes = made[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return model(config(**SIZES, **sizes, initializer_range=0.3))
