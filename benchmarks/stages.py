@@ -28,7 +28,6 @@ from anomech.bench.places import Bench
 from anomech.bench.runner import _bench
 from anomech.bench.suite import from_mapping
 from anomech.bench.suite_files import read_suite
-from anomech.bench.work import _staged
 from anomech.calibration.stopping import limits_for
 from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import Examples, silent
@@ -83,7 +82,7 @@ def judged(lead: Calibrated, task: Task, inputs: Examples) -> tuple[Tensor, floa
 
 def measured(bench: Bench, cell: Cell) -> Found:
     """Fit on one network and judge its inputs."""
-    staged = _staged(bench, cell)
+    staged = bench.world(cell).stage(cell, bench.zoo, silent)
     plan = plan_from({"detectors": {LEAD: {}}, "seed": cell.seed})
     assert staged.loaded.reference is not None
     fitted = fit(plan, staged.loaded.task, staged.loaded.reference, silent)
@@ -109,16 +108,12 @@ def measured(bench: Bench, cell: Cell) -> Found:
 
 
 def wanted(suite: str, patterns: Sequence[str], zoo: Path, data: Path) -> tuple[Bench, list[Cell]]:
-    """The bench and the cases whose network is in the zoo."""
+    """The bench and its cases; networks that are not in the zoo are trained."""
     bench = _bench(from_mapping(read_suite(suite)), zoo / "none", zoo, data, silent)
     found = [
         cell
         for cell in cells(bench.suite)
-        if cell.detector == LEAD
-        and any(fnmatchcase(cell.place, pattern) for pattern in patterns)
-        and (
-            zoo / f"{cell.network.fingerprint(*bench.material(cell).sets.train)}.safetensors"
-        ).exists()
+        if cell.detector == LEAD and any(fnmatchcase(cell.place, pattern) for pattern in patterns)
     ]
     return bench, found
 
