@@ -8,7 +8,9 @@ import typer
 from anomech.cli.console import plain, progress, say
 from anomech.cli.options import (
     WHERE,
+    Adapter,
     Backdoorbench,
+    Base,
     Budget,
     Crop,
     Detectors,
@@ -37,6 +39,8 @@ def fit(
     weights: Weights = "",
     weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
+    adapter: Adapter = "",
+    base: Base = "",
     reference: Reference = "",
     keys: Keys = None,
     resize: Resize = None,
@@ -61,6 +65,8 @@ def fit(
         weights=weights,
         weights_key=weights_key,
         backdoorbench=backdoorbench,
+        adapter=adapter,
+        base=base,
         reference=reference,
         keys=keys,
         resize=resize,

@@ -4,9 +4,12 @@ A trigger replaces a share `m` of each number of the input by a pattern: `(1 - m
 searched by gradient descent through the task's differentiable inputs, on
 `mean CE(f((1 - m) x + m p), target) + w |m|_1`, with `m` and `p` in [0, 1] by a tanh. The weight
 `w` of the norm is raised while the trigger works and lowered while it does not (Wang et al. 2019).
+
+What else a scanner wants of a trigger is a *pressure* (`anomech.learning.pressures`), a function of
+each attempt that is added to this loss.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +19,8 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Progress
-from anomech.roles.task import DifferentiableInputs, Task, able
+from anomech.learning.pressures import Attempt, Pressure, suppression
+from anomech.roles.task import DifferentiableInputs, Pathways, Task, able
 
 BETAS = (0.5, 0.9)
 """Of Adam, as published."""
@@ -43,6 +47,9 @@ class Inversion:
     patience: int = option(5, "rounds in a row that change the weight", unit="rounds", ge=1)
     stop_after: int = option(
         25, "rounds without a smaller trigger that end the search", unit="rounds", ge=1
+    )
+    suppress: float = option(
+        0.0, "weight of keeping triggers off the class's own features; 0 leaves it out", ge=0
     )
 
 
@@ -120,6 +127,14 @@ def check_unit_box(task: Task, points: Tensor) -> None:
         )
 
 
+def mask_axis(points: Tensor) -> int:
+    """The axis of one input's points over which a mask is one.
+
+    It is the channels of images `[batch, c, h, w]`, and the numbers that embed a token.
+    """
+    return 0 if points.ndim == 4 else points.ndim - 2
+
+
 def invert(
     task: Task,
     batches: Sequence[Any],
@@ -128,21 +143,26 @@ def invert(
     *,
     shared: int,
     progress: Progress,
+    pressures: Sequence[Pressure] = (),
 ) -> Inverted:
     """The smallest trigger found that leads the inputs to an answer; nothing about it is random.
 
     An input is led if the answer takes more than half of the probability.
 
     Args:
-        task: with differentiable inputs in [0, 1].
+        task: with differentiable inputs in [0, 1]; with pathways, if a pressure watches modules.
         batches: inputs of every kind, as `Examples.load` gives them; each is one pass.
         target: the answer, one entry of `Response.answers`, such as a class number.
         recipe: how it is searched.
-        shared: axis of one input's points over which the mask is one: 0 are an image's channels.
+        shared: axis of one input's points over which the mask is one, see `mask_axis`.
         progress: told the stage "inverting" after every round.
+        pressures: what else is wanted of the trigger.
     """
     space = able(task, DifferentiableInputs)
     points = [space.embed(batch).detach() for batch in batches]
+    if recipe.suppress > 0:
+        own = suppression(task, batches, target, recipe.suppress)
+        pressures = pressures if own is None else (*pressures, own)
     free = _ones(points[0], shared)
     optimizer = torch.optim.Adam(free, lr=recipe.rate, betas=BETAS)
     count, schedule = sum(map(len, points)), _Schedule(recipe.weight)
@@ -150,7 +170,8 @@ def invert(
     while rounds < recipe.rounds and not (idle >= recipe.stop_after and schedule.settled):
         led = 0
         for batch, some in zip(batches, points, strict=True):
-            led += _descend(space, batch, some, free, target, schedule.weight, optimizer)
+            tried = _attempt(task, batch, some, free, target, pressures)
+            led += _descend(tried, free, schedule.weight, pressures, optimizer)
         mask, pattern = _unit(free)
         works, rounds = led >= recipe.success * count, rounds + 1
         smaller = works and (found is None or float(mask.sum()) < STAGNANT * float(found[0].sum()))
@@ -162,7 +183,7 @@ def invert(
     progress("inverting", recipe.rounds, recipe.rounds)
     passes = float((BACKWARD * rounds + 1) * count)
     made = Inverted(*(found or _unit(free)), 0.0, found is not None, passes)
-    return replace(made, success=_share(space, batches, points, made, target))
+    return replace(made, success=led_share(space, batches, made.apply, target))
 
 
 def _ones(points: Tensor, shared: int) -> list[Tensor]:
@@ -178,40 +199,67 @@ def _unit(free: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return mask, pattern
 
 
-def _descend(
-    space: DifferentiableInputs,
+@torch.enable_grad()
+def _attempt(
+    task: Task,
     batch: Any,
     points: Tensor,
     free: Sequence[Tensor],
     target: Tensor,
+    pressures: Sequence[Pressure],
+) -> Attempt:
+    """What the network does with stamped inputs; the target is the same for all of them."""
+    answers = target.to(points.device).expand(len(points), *target.shape)
+    mask, pattern = (torch.tanh(each) / 2 + 0.5 for each in free)
+    stamped, seen = (1 - mask) * points + mask * pattern, dict[str, Tensor]()
+
+    def look(name: str) -> Callable[[Tensor], Tensor]:
+        def kept(value: Tensor) -> Tensor:
+            seen[name] = value
+            return value
+
+        return kept
+
+    watched = {name: look(name) for each in pressures for name in each.watched}
+    if watched:
+        through = able(task, Pathways)
+        response = through.respond_through({}, stamped, batch, watched, answers)
+    else:
+        response = able(task, DifferentiableInputs).respond_at({}, stamped, batch, answers)
+    return Attempt(mask, pattern, points, stamped, batch, answers, response, seen)
+
+
+def _descend(
+    tried: Attempt,
+    free: Sequence[Tensor],
     weight: float,
+    pressures: Sequence[Pressure],
     optimizer: torch.optim.Optimizer,
 ) -> int:
-    """One step on a batch; how many of its inputs were led to the target before it."""
-    answers = target.to(points.device).expand(len(points), *target.shape)
+    """One step down from an attempt; how many of its inputs were led to the target before it."""
     with torch.enable_grad():
-        mask, pattern = (torch.tanh(each) / 2 + 0.5 for each in free)
-        response = space.respond_at({}, (1 - mask) * points + mask * pattern, batch, answers)
-        loss = response.losses.mean() + weight * mask.sum()
+        loss = tried.response.losses.mean() + weight * tried.mask.sum()
+        for pressure in pressures:
+            loss = loss + pressure.added(tried)
         slopes = torch.autograd.grad(loss, list(free))
     for each, slope in zip(free, slopes, strict=True):
         each.grad = slope
     optimizer.step()
-    return int((response.log_odds.detach() > 0).sum())
+    return int((tried.response.log_odds.detach() > 0).sum())
 
 
 @torch.no_grad()
-def _share(
+def led_share(
     space: DifferentiableInputs,
     batches: Sequence[Any],
-    points: Sequence[Tensor],
-    trigger: Inverted,
+    apply: Callable[[Tensor], Tensor],
     target: Tensor,
 ) -> float:
-    """The share of the inputs that a trigger leads to the target."""
-    led = 0
-    for batch, some in zip(batches, points, strict=True):
-        answers = target.to(some.device).expand(len(some), *target.shape)
-        response = space.respond_at({}, trigger.apply(some), batch, answers)
-        led += int((response.log_odds > 0).sum())
-    return led / sum(map(len, points))
+    """The share of the inputs of batches that a change of their points leads to the target."""
+    led = total = 0
+    for batch in batches:
+        points = space.embed(batch)
+        answers = target.to(points.device).expand(len(points), *target.shape)
+        response = space.respond_at({}, apply(points), batch, answers)
+        led, total = led + int((response.log_odds > 0).sum()), total + len(points)
+    return led / total

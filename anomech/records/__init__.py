@@ -15,6 +15,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
+from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -46,12 +47,14 @@ from anomech.records.scan import (
     Recovered,
     ScannerResult,
 )
+from anomech.records.screening import LabelCount, Screening, ScreenResult, TrainingRow
 
 __all__ = [
     "SCHEMA_VERSION",
     "Asked",
     "CauseNote",
     "Chance",
+    "Check",
     "Compared",
     "Decision",
     "DetectorSummary",
@@ -60,19 +63,27 @@ __all__ = [
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "LabelCount",
     "Mechanism",
+    "MethodResult",
     "ModelScan",
     "ModelVerdict",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
+    "RepairCard",
+    "RepairRun",
     "Run",
     "ScannerResult",
     "ScoreRow",
+    "ScreenResult",
+    "Screening",
     "Sensitivity",
     "Severity",
+    "Share",
     "Status",
+    "TrainingRow",
     "Trusted",
     "Truth",
     "Verdict",

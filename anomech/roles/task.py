@@ -227,6 +227,24 @@ class Activations(Protocol):
         ...
 
 
+class Pathways(Protocol):
+    """Activations that can be followed back to inputs that are points."""
+
+    def respond_through(
+        self,
+        overlay: Overlay,
+        points: Tensor,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """As `DifferentiableInputs.respond_at`, with changes as in `Activations.respond_with`.
+
+        Any module of the network may be named.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Units:
     """Units of one layer, each of which can be silenced alone: channels, or rows of a weight.
@@ -346,6 +364,7 @@ WORDS: Mapping[Ability, str] = {
     DifferentiableInputs: "differentiable inputs",
     Pictures: "pictures as inputs",
     Activations: "activations between layers",
+    Pathways: "activations that can be followed back to the inputs",
     Prunable: "units to prune",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",

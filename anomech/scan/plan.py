@@ -13,7 +13,10 @@ from anomech.roles.scanner import WeighingScanner
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
 
-SCANNERS = ("neural_cleanse",)
+SCANNERS = (
+    *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
+    "neural_cleanse",
+)
 """What runs if nothing else is asked for."""
 
 
@@ -37,6 +40,7 @@ class ScanPlan:
     held_out: float = option(
         0.3, "share of the trusted set kept to confirm triggers on", gt=0, le=0.9
     )
+    second_opinion: bool = option(False, "ask picklescan about pickles as well")
     seed: int = option(0, "of everything random", ge=0)
     scanners: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in SCANNERS}, "scanners with their options"
@@ -84,15 +88,10 @@ def check_named(plan: ScanPlan) -> None:
     """
     if plan.reference:
         plan.model.check()
-    if not plan.files and not plan.opens_model:
+    if not plan.files and not plan.reference:
         raise ConfigError(
             "the plan names nothing to scan; give --weights FILE or FOLDER, or a model with "
-            "--model FACTORY.py:make_model."
-        )
-    if plan.clean_models and not plan.reference:
-        raise ConfigError(
-            "clean models are scanned as the model is, which takes trusted examples; give "
-            "--reference PATH."
+            "--model FACTORY.py:make_model and trusted examples with --reference PATH."
         )
 
 

@@ -7,7 +7,8 @@ classes to it (see `anomech.learning.inversion`); `statistic_t = (median |m|_1 -
 MAD)`, with the median and the median absolute deviation over the classes. The paper calls a class
 infected above 2; only small masks count, so the statistic is signed.
 Source: Wang, Yao, Shan, Li, Viswanath, Zheng, Zhao 2019; Adam, its rate and the schedule as in
-BackdoorBench, with all inputs in each round.
+BackdoorBench, with all inputs in each round. `inversion.suppress` keeps triggers off the class's
+own features (Yang, Miller, Kesidis 2025).
 Needs: differentiable inputs in [0, 1], logits, trusted examples.
 Cost: `3 rounds * examples` forward passes for each class, less where a search stagnates.
 Fails when: triggers are large, differ from input to input, or lead every class somewhere else, and
@@ -15,24 +16,16 @@ where classes are few: the statistic of clean models exceeds 2, too. A class tha
 counts with the whole input as its mask.
 """
 
-import numpy as np
 import torch
 
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError
-from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.types import Progress
-from anomech.learning.inversion import Inversion, Inverted, check_unit_box, invert
+from anomech.kernel.types import Progress, silent
+from anomech.learning.inversion import Inversion, Inverted, check_unit_box, invert, mask_axis
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
 from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.roles.tracer import Health
-
-CONSISTENT = 1.4826
-"""Standard deviations in a median absolute deviation of normal numbers."""
-
-FEWEST = 5
-"""Classes below which their median and its deviation tell little."""
+from anomech.scanners._classes import drawn, each_class, few_classes, smallness
 
 
 @options
@@ -62,27 +55,17 @@ class NeuralCleanse:
             DataError: no trusted examples.
             CapabilityError: inputs that are not bound to [0, 1].
         """
-        if trusted is None or len(trusted) < 2:
-            raise DataError("neural_cleanse leads trusted inputs astray; give two at least.")
-        some = numpy_generator(seed, "neural_cleanse").permutation(len(trusted))[: self.examples]
-        parts = np.split(some, range(self.batch, len(some), self.batch))
-        batches = [trusted.examples.load(part) for part in parts]
-        points = able(task, DifferentiableInputs).embed(batches[0])
+        some = drawn("neural_cleanse", trusted, self.examples, self.batch, seed)
+        points = able(task, DifferentiableInputs).embed(some.batches[0])
         check_unit_box(task, points)
-        # The mask is one over an image's channels, and over the numbers that embed a token.
-        shared = 0 if points.ndim == 4 else points.ndim - 2
-        classes, found = trusted.logits.shape[1], {}
-        for target in range(classes):
-            found[target] = invert(
-                task,
-                batches,
-                torch.tensor(target),
-                self.inversion,
-                shared=shared,
-                progress=lambda stage, done, total: None,
+        shared = mask_axis(points)
+
+        def search(target: torch.Tensor) -> Inverted:
+            return invert(
+                task, some.batches, target, self.inversion, shared=shared, progress=silent
             )
-            progress("inverting triggers", target + 1, classes)
-        return scanned(found)
+
+        return scanned(each_class(able(task, Logits).classes, search, progress))
 
 
 def scanned(found: dict[int, Inverted]) -> Scan:
@@ -92,21 +75,18 @@ def scanned(found: dict[int, Inverted]) -> Scan:
         dtype=torch.float64,
     )
     lost = [target for target, each in found.items() if not each.worked]
-    problems = []
+    problems = few_classes(len(found))
     if len(lost) > len(found) / 2:
-        problems.append(
-            f"no trigger was found for {len(lost)} of {len(found)} classes; allow more rounds."
+        problems = (
+            f"no trigger was found for {len(lost)} of {len(found)} classes; allow more rounds.",
+            *problems,
         )
-    if len(found) < FEWEST:
-        problems.append(
-            f"the model has {len(found)} classes; smaller than usual needs {FEWEST} at least."
-        )
-    statistic = anomaly_index(norms)
+    statistic = smallness(norms)
     return Scan(
         groups=torch.tensor(list(found)),
         statistic=statistic,
         candidates={target: each for target, each in found.items() if each.worked},
-        health=Health(tuple(problems)),
+        health=Health(problems),
         evaluations=sum(each.evaluations for each in found.values()),
         facts={
             "largest statistic": float(statistic.max()),
@@ -114,13 +94,3 @@ def scanned(found: dict[int, Inverted]) -> Scan:
             "smallest norm": float(norms.min()),
         },
     )
-
-
-def anomaly_index(norms: torch.Tensor) -> torch.Tensor:
-    """How many standard deviations each norm `[classes]` is below their median; float64.
-
-    Where more than half of the norms are equal, a deviation cannot be told and all are 0.
-    """
-    middle = norms.quantile(0.5)
-    spread = CONSISTENT * (norms - middle).abs().quantile(0.5)
-    return (middle - norms) / spread if spread > 0 else torch.zeros_like(norms)

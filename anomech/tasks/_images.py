@@ -238,6 +238,18 @@ class ImageClassifier:
         with opened(self.network, changes):
             return self.respond(overlay, batch, answers)
 
+    def respond_through(
+        self,
+        overlay: Overlay,
+        points: Tensor,
+        batch: Any,
+        changes: Mapping[str, Callable[[Tensor], Tensor]],
+        answers: Tensor | None = None,
+    ) -> Response:
+        """See `anomech.roles.task.Pathways.respond_through`."""
+        with opened(self.network, changes):
+            return self.respond_at(overlay, points, batch, answers)
+
     corruptions: ClassVar[Sequence[str]] = tuple(CORRUPTIONS)
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from anomech.roles.task import (
     Features,
     Layers,
     Logits,
+    Pathways,
     Pictures,
     Preparation,
     Prunable,
@@ -26,7 +27,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
     *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
-    *(Activations, Prunable, Variations, Stamping, Depicting),
+    *(Activations, Pathways, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""
 

@@ -5,7 +5,10 @@ import os
 import pickle
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from anomech.architectures.digits import DigitsNet
 from anomech.kernel.errors import ModelError
 from anomech.records import FileRow, ModelScan, read_findings, read_record, read_rows
 
@@ -120,9 +123,9 @@ def test_a_model_that_must_not_be_loaded_is_an_answer(run, files, tmp_path):
     [
         ((), ("names nothing to scan", "--weights")),
         (("--weights", "nowhere"), ("does not exist",)),
+        (("--model", "a.py:make"), ("names nothing to scan", "--reference")),
         (("--weights", ".", "--reference", "."), ("names no model",)),
         (("--weights", ".", "--scanner", "neural_clense"), ("did you mean 'neural_cleanse'",)),
-        (("--weights", ".", "--clean-model", "a.pt"), ("clean models", "--reference")),
         (("--weights", ".", "--level", "2"), ("plan.level",)),
     ],
 )
@@ -177,3 +180,49 @@ def test_evidence_can_be_made_of_a_finished_scan(searched, run):
     answer = run("report", out, *(word for form in forms for word in ("--format", form)))
     assert answer.code == 0, answer.err
     assert len(list((out / "evidence").iterdir())) == len(forms)
+
+
+def test_weights_are_compared_without_a_model(run, files, tmp_path):
+    alone = run("scan", "--weights", files.weights, "--out", tmp_path / "alone")
+    assert alone.code in (0, 1), alone.err
+    found = read_record(tmp_path / "alone" / "scan.json", ModelScan)
+    assert found.asked == ("files", "weights")
+    by_name = {each.name: each for each in found.scanners}
+    assert {each.chance for each in by_name.values()} == {None}  # weights do not measure each other
+    clean = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        clean.append(tmp_path / f"clean{seed}.safetensors")
+        save_file(DigitsNet().state_dict(), clean[-1])
+    words = [word for path in clean for word in ("--clean-model", path)]
+    run("scan", "--weights", files.weights, *words, "--out", tmp_path / "compared")
+    compared = read_record(tmp_path / "compared" / "scan.json", ModelScan)
+    chances = [each.chance for each in compared.scanners]
+    assert {each.networks for each in chances} == {4}
+    assert min(each.value for each in chances) == 0.2
+
+
+def test_clean_models_of_another_architecture_are_left_out(run, files, tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_file({"a.weight": torch.randn(8, 8)}, other)
+    out = tmp_path / "run"
+    run("scan", "--weights", files.weights, "--clean-model", other, "--out", out)
+    results = read_record(out / "scan.json", ModelScan).scanners
+    assert {each.status for each in results} == {"left out"}
+    assert "same architecture" in results[0].why
+
+
+def test_a_model_folder_is_looked_through_even_if_it_must_not_be_opened(run, files, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    save_file({"w.weight": torch.ones(8, 8)}, model / "model.safetensors")
+    config = {"architectures": ["EvilForImageClassification"], "auto_map": {"AutoModel": "a.B"}}
+    (model / "config.json").write_text(json.dumps(config))
+    answer = run("scan", "--model", model, "--out", tmp_path / "alone")
+    assert answer.code == 1
+    assert "config.json: it asks to run code" in answer.out
+    words = ("scan", "--model", model, "--reference", files.reference, "--out", tmp_path / "both")
+    answer = run(*words)
+    assert answer.code == 1
+    assert "brings code of its own" in answer.err
+    assert read_record(tmp_path / "both" / "scan.json", ModelScan).asked == ("files", "weights")

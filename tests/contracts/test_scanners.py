@@ -9,8 +9,22 @@ from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 from anomech.roles.task import DifferentiableInputs
 
-CHEAP = {"neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20}}
-COUNT = 30
+ZOO = {"each": 2, "training": {"epochs": 1}, "examples": 50}
+CHEAP = {
+    "abs": {"inversion": {"rounds": 2}, "seeds": 4, "levels": 2, "candidates": 2, "examples": 20},
+    "ban": {"mask": {"passes": 2}, "steps": 2, "draws": 2, "examples": 20},
+    "bti_dbf": {"mask": {"passes": 2}, "transform": {"rounds": 2}, "examples": 20},
+    "deep_inspect": {"each": 2, "recover": 2, "rounds": 2},
+    "feature_re": {"transform": {"rounds": 2}, "examples": 10, "batch": 10},
+    "mntd": {"zoo": ZOO, "epochs": 2},
+    "neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20},
+    "parameter_shift": {"rounds": 3, "examples": 20},
+    "tabor": {"inversion": {"rounds": 3}, "examples": 20},
+    "ulp": {"zoo": ZOO, "epochs": 2},
+}
+"""Options that finish in a moment."""
+
+COUNT = 60
 
 
 @pytest.mark.parametrize("name", plugins.names("scanner"))

@@ -10,7 +10,14 @@ import toy_language
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.observing.observed import observe
-from anomech.roles.task import Activations, DifferentiableInputs, Stamping, Variations, able
+from anomech.roles.task import (
+    Activations,
+    DifferentiableInputs,
+    Pathways,
+    Stamping,
+    Variations,
+    able,
+)
 
 COUNT = 12
 OPTIONS = [*(plugins.get("task", name) for name in plugins.names("task"))]
@@ -91,6 +98,25 @@ class TestDifferentiableInputs:
         torch.testing.assert_close(task.project(nearest), nearest, rtol=0, atol=1e-6)
         real = task.embed(task.realize(nearest, batch))
         assert float((real - nearest).abs().max()) <= 1 / 255
+
+
+class TestPathways:
+    @pytest.fixture
+    def task(self, world):
+        if Pathways not in world.task.provides:
+            pytest.skip("this task's activations cannot be followed to its inputs")
+        return able(world.task, Pathways)
+
+    def test_activations_can_be_followed_to_the_inputs(self, task, world, batch):
+        points = world.task.embed(batch).detach().requires_grad_()
+        name, seen = task.points()[-1], []
+        look = {name: lambda value: (seen.append(value), value)[1]}
+        own = world.task.respond({}, batch)
+        there = task.respond_through({}, points, batch, look, own.answers)
+        torch.testing.assert_close(there.log_odds, own.log_odds, rtol=1e-4, atol=1e-4)
+        (slope,) = torch.autograd.grad(seen[0].square().sum(), points)
+        assert float(slope.abs().max()) > 0
+        assert not any(module._forward_hooks for module in world.model.modules())
 
 
 class TestActivations:

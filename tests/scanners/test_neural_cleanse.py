@@ -9,15 +9,16 @@ from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import silent
 from anomech.learning.inversion import Inversion, Inverted
 from anomech.observing.observed import observe
-from anomech.scanners.neural_cleanse import NeuralCleanse, anomaly_index, scanned
+from anomech.scanners._classes import smallness
+from anomech.scanners.neural_cleanse import NeuralCleanse, scanned
 from anomech.tasks.image_classifier import ImageClassifier
 
 
 def test_the_index_is_signed_and_counts_deviations():
     norms = torch.tensor([10.0, 12, 8, 11, 1], dtype=torch.float64)
     expected = (10 - norms) / (1.4826 * 2)  # deviations 0, 2, 2, 1, 9
-    torch.testing.assert_close(anomaly_index(norms), expected)
-    assert (anomaly_index(torch.ones(5, dtype=torch.float64)) == 0).all()
+    torch.testing.assert_close(smallness(norms), expected)
+    assert (smallness(torch.ones(5, dtype=torch.float64)) == 0).all()
 
 
 def trigger(size, worked=True):

@@ -180,8 +180,8 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if len(kept.tally.answers) < MOST_ANSWERS:
         listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.kinds))
     listed += confidence.probe(sum(kept.tally.unsure), len(inputs), len(fitted.trusted))
-    listed += files.probe("inputs", inputs)
-    listed += files.probe("trusted examples", kept.loaded.reference)
+    listed += files.probe("inputs", inputs, fitted.task)
+    listed += files.probe("trusted examples", kept.loaded.reference, fitted.task)
     shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))

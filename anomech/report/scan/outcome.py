@@ -43,7 +43,7 @@ def answer(folder: Folder) -> Answer:
     high = sum(each.fails for each in folder.findings)
     headline, steps, level = {
         "finding": (_headline(high), _ACT, "alarm"),
-        "no finding": ("Nothing was found.", _REST, "calm"),
+        "no finding": _nothing(scan),
         "inconclusive": ("The scan gives no verdict.", _MORE, "open"),
     }[scan.verdict]
     accepted = sum(bool(each.accepted) for each in folder.findings)
@@ -55,12 +55,20 @@ def answer(folder: Folder) -> Answer:
     return Answer(_question(scan), headline, _chance(scan), tuple(meaning), steps, level)
 
 
+def _nothing(scan: ModelScan) -> tuple[str, tuple[str, ...], str]:
+    """What is said of a scan without a finding: calm only if its p-value is one to rely on."""
+    if scan.chance is not None and scan.chance.weakness:
+        return "Nothing was found, on weak grounds.", (_CLEAN, *_REST), "open"
+    return "Nothing was found.", _REST, "calm"
+
+
 def _headline(high: int) -> str:
     return f"{count(high, 'finding')} of high severity." if high else "The model stands out."
 
 
 def _question(scan: ModelScan) -> str:
-    asked = [ASKED[each] for each in scan.asked] or ["may this model be used"]
+    asked = [said for each, said in ASKED.items() if each in scan.asked]
+    asked = asked or ["may this model be used"]
     joined = ", ".join(asked[:-1]) + (" and " if len(asked) > 1 else "") + asked[-1]
     return f"Asked of the whole model: {joined}?"
 
@@ -107,6 +115,10 @@ _ACT = (
 _REST = (
     "Keep this report with the model.",
     "Before you rely on its answers, judge its traffic with anomech audit: a scan sees no inputs.",
+)
+_CLEAN = (
+    "Give clean models of the same architecture and data if there are any (--clean-model, again "
+    "and again), and look at the recovered triggers yourself."
 )
 _MORE = (
     "Give what the sentences beside this ask for, then run the scan again.",

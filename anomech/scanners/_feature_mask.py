@@ -1,0 +1,105 @@
+"""A mask over the last map of features that keeps what benign answers need and frees the rest.
+
+Shared by BTI-DBF and BAN: `min_m CE(h(m f(x)), y) - CE(h((1 - m) f(x)), y)` with `m` in [0, 1] and
+the model's own answers `y`, to which a pull of the mask towards 0 may be added.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anomech.kernel.config import option, options
+from anomech.kernel.randomness import torch_generator
+from anomech.learning.halves import Halves
+from anomech.roles.task import DifferentiableInputs, able
+from anomech.scanners._classes import Drawn
+
+
+@options
+class MaskSearch:
+    """How the mask is searched."""
+
+    passes: int = option(20, "passes over the inputs", unit="passes", ge=1)
+    rate: float = option(0.01, "learning rate of Adam", gt=0)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMask:
+    """What benign answers need of a map.
+
+    Attributes:
+        mask: in [0, 1], of the shape of one map.
+        kept: mean loss of the own answers with the mask, nats.
+        freed: that with its complement.
+        evaluations: forward passes of one example each.
+    """
+
+    mask: Tensor
+    kept: float
+    freed: float
+    evaluations: float
+
+    def benign(self, maps: Tensor) -> Tensor:
+        """Maps `[batch, ...]` without what benign answers do not need."""
+        return self.mask * maps
+
+    def rest(self, maps: Tensor) -> Tensor:
+        """Maps without what benign answers need."""
+        return (1 - self.mask) * maps
+
+
+def feature_mask(
+    cut: Halves, some: Drawn, recipe: MaskSearch, *, sparsity: float, seed: int
+) -> FeatureMask:
+    """The mask, from a start that is uniform in [0, 1] at its address.
+
+    Args:
+        cut: the network.
+        some: trusted inputs.
+        recipe: how it is searched.
+        sparsity: weight of `|m|_1` over its own value, whose gradient alone matters.
+        seed: of the start.
+    """
+    space = able(cut.task, DifferentiableInputs)
+    points = [space.embed(batch) for batch in some.batches]
+    mask = torch.rand(cut.shape, generator=torch_generator(seed, "feature mask"))
+    mask = mask.to(points[0].device).requires_grad_()
+    optimizer = torch.optim.Adam([mask], lr=recipe.rate)
+    kept = freed = 0.0
+    for _ in range(recipe.passes):
+        losses = [
+            _step(cut, mask, sparsity, optimizer, *each)
+            for each in zip(points, some.batches, some.answers, strict=True)
+        ]
+        kept, freed = (sum(each) / len(losses) for each in zip(*losses, strict=True))
+    evaluations = 2.0 * recipe.passes * some.searched
+    return FeatureMask(mask.detach().clamp(0, 1), kept, freed, evaluations)
+
+
+def _step(
+    cut: Halves,
+    mask: Tensor,
+    sparsity: float,
+    optimizer: torch.optim.Optimizer,
+    points: Tensor,
+    batch: object,
+    answers: Tensor,
+) -> tuple[float, float]:
+    """One step on a batch; the losses of the own answers with the mask and with its complement."""
+    with torch.enable_grad():
+        kept = cut.read(points, batch, lambda maps: mask * maps, answers).losses.mean()
+        freed = cut.read(points, batch, lambda maps: (1 - mask) * maps, answers).losses.mean()
+        size = mask.abs().sum()
+        loss = kept - freed + sparsity * size / size.detach().clamp_min(1e-12)
+        (mask.grad,) = torch.autograd.grad(loss, [mask])
+    optimizer.step()
+    with torch.no_grad():
+        mask.clamp_(0, 1)
+    return float(kept.detach()), float(freed.detach())
+
+
+def readings(answers: Sequence[Tensor]) -> Tensor:
+    """Answers of batches as one row `[inputs]`."""
+    return torch.cat([each.cpu().flatten() for each in answers])
