@@ -39,6 +39,7 @@ DETECTORS = {
         "twins": {"rungs": 2, "steps": 6, "batch": 32},
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
+    "badexpert": {"epochs": 1, "gentlest": 0.05},
     "self_influence": {"tracer": TRACERS["gradient"]},
     "strip": {"blends": 3},
     "teco": {"severities": 1},
