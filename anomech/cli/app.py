@@ -22,6 +22,7 @@ from anomech.cli.repair import repair
 from anomech.cli.report import report
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
+from anomech.cli.train import train
 
 app = typer.Typer(
     name="anomech",
@@ -44,6 +45,7 @@ app.command()(report)
 app.command()(baseline)
 app.command()(bench)
 app.command()(federate)
+app.command()(train)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 
