@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from anomech.architectures.resnet14 import Resnet14
-from anomech.bench import datasets
-from anomech.bench.subjects import Subject
-from anomech.bench.zoo import Trained, obtain
+from anomech.bench.worlds.images import datasets
+from anomech.bench.worlds.images.subjects import Subject
+from anomech.bench.worlds.images.zoo import Trained, obtain
 from anomech.learning.training import Recipe
 
 TRUSTED, CLEAN = 4000, 3000

@@ -20,7 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from anomech import Auditor, ImageClassifier, from_arrays
 from anomech.attribution.mechanisms import find_mechanisms
-from anomech.bench.zoo import Trained
+from anomech.bench.worlds.images.zoo import Trained
 from anomech.kernel.types import silent
 from anomech.observing.observed import Observed, observe
 

@@ -28,8 +28,8 @@ from anomech.attribution.couplings import COUPLINGS
 from anomech.attribution.scores import SCORES
 from anomech.audit.judge.trusted import TrustedSplit, split_trusted
 from anomech.bench.demo import ATTACKS, RECIPE
-from anomech.bench.subjects import Subject
-from anomech.bench.zoo import Trained, obtain
+from anomech.bench.worlds.images.subjects import Subject
+from anomech.bench.worlds.images.zoo import Trained, obtain
 from anomech.calibration.conformal import threshold
 from anomech.data.digits import load_digits
 from anomech.kernel.randomness import numpy_generator

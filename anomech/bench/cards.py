@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from anomech.bench.cells import Cell
-from anomech.bench.grading import grade, ranking, rates
-from anomech.bench.suite import Suite
+from anomech.bench.grading import control_rates, grade, ranking, rates
+from anomech.bench.specs import Suite
 from anomech.calibration.conformal import needed
 from anomech.records import Run
 from anomech.records.scorecards import Cost, Scorecard, TruthRow
@@ -51,7 +51,7 @@ def card_of(suite: Suite, cell: Cell, audited: Audited, shared: str = "") -> Sco
     graded = grade(audited.folder, cell.detector)
     planted = bool(cell.network.attacks) and cell.under.triggered
     calibrated = calibratable(suite.budgets, summary.calibration)
-    made = [row for row in rows if row.anomalous is not False]
+    made = [row for row in rows if row.anomalous is not False and not row.control]
     changed = bool(made) and not cell.under.foreign
     # Who looks at traces has paid for the answers with them; for the others the pipeline did.
     answering = 0.0 if summary.tracing_seconds else audited.plain_seconds
@@ -65,6 +65,7 @@ def card_of(suite: Suite, cell: Cell, audited: Audited, shared: str = "") -> Sco
             "anomalous": int(graded.anomalous.sum()),
             "auroc": ranking(graded, cell.seed),
             "rates": tuple(rates(graded, suite.budgets, calibrated, planted=planted)),
+            "controls": tuple(control_rates(graded, calibrated)),
             "cost": Cost(
                 passes=1 + summary.evaluations,
                 fit_seconds=summary.fit_seconds,

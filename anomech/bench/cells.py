@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from anomech.bench.parts import parts_of
-from anomech.bench.subjects import Subject
-from anomech.bench.suite import (
-    ConditionSpec,
-    NetworkSpec,
-    SubjectSpec,
-    Suite,
-    architecture_of,
-    recipe_of,
-)
+from anomech.bench.specs import ConditionSpec, NetworkSpec, SubjectSpec, Suite
+from anomech.bench.worlds.known import kind_of
+from anomech.bench.worlds.world import Network
 from anomech.kernel.errors import ConfigError
 from anomech.records.scorecards import Role
 
@@ -48,7 +42,7 @@ class Cell:
     made_with: NetworkSpec
     subject: str
     spec: SubjectSpec
-    network: Subject
+    network: Network
     condition: str
     under: ConditionSpec
     detector: str
@@ -144,9 +138,7 @@ def _expanded(suite: Suite) -> Iterator[Cell]:
 def _of_part(suite: Suite, part: str) -> Iterator[Cell]:
     networks = product(suite.networks.items(), suite.subjects.items(), suite.seeds)
     for (kind, made_with), (subject, spec), seed in networks:
-        architecture = architecture_of(suite, made_with, spec)
-        attacks, recipe = tuple(spec.attacks.items()), recipe_of(suite, made_with, spec)
-        network = Subject(attacks, architecture, recipe, seed)
+        network = kind_of(suite).network(suite, made_with, spec, seed)
         for (condition, under), (detector, options) in product(
             suite.conditions.items(), suite.detectors.items()
         ):

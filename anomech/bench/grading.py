@@ -18,7 +18,13 @@ from anomech.bench.metrics import (
 )
 from anomech.kernel.randomness import numpy_generator
 from anomech.records import ScoreRow, iterate_rows, read_rows
-from anomech.records.scorecards import Interval, Rates, ThresholdKind, TruthRow
+from anomech.records.scorecards import (
+    ControlRate,
+    Interval,
+    Rates,
+    ThresholdKind,
+    TruthRow,
+)
 
 TRUTH = "truth.jsonl"
 
@@ -35,6 +41,7 @@ class Graded:
         normal: bool.
         anomalous: bool; neither is an input whose trigger or perturbation did not work.
         right: whether the network's answer is the true label, bool.
+        control: names of controls, "" for all others.
     """
 
     score: np.ndarray
@@ -42,11 +49,17 @@ class Graded:
     normal: np.ndarray
     anomalous: np.ndarray
     right: np.ndarray
+    control: np.ndarray
 
     @property
     def has_anomalies(self) -> bool:
         """Whether there is anything to find."""
         return bool(self.anomalous.any())
+
+    @property
+    def made(self) -> np.ndarray:
+        """Inputs that were meant to be anomalous, whether or not it worked, bool `[inputs]`."""
+        return ~self.normal & (self.control == "")
 
     def flags(self, budget: float) -> np.ndarray:
         """Inputs that are flagged at a calibrated budget, bool `[inputs]`."""
@@ -69,6 +82,7 @@ def grade(folder: Path, detector: str) -> Graded:
         normal=np.array([row.anomalous is False for row in truth]),
         anomalous=np.array([row.anomalous is True for row in truth]),
         right=np.array([row.right for row in truth]),
+        control=np.array([row.control for row in truth], dtype=str),
     )
 
 
@@ -106,6 +120,19 @@ def rates(
                 yield _rates(graded, counted, flags, "oracle", budget, filtered, planted)
 
 
+def control_rates(graded: Graded, calibrated: Sequence[float]) -> Iterator[ControlRate]:
+    """False alarms on each kind of control at each calibrated budget."""
+    for name in dict.fromkeys(graded.control[graded.control != ""].tolist()):
+        chosen = graded.control == name
+        for budget in calibrated:
+            yield ControlRate(
+                control=name,
+                budget=budget,
+                inputs=int(chosen.sum()),
+                flagged=float(graded.flags(budget)[chosen].mean()),
+            )
+
+
 def _rates(
     graded: Graded,
     counted: np.ndarray,
@@ -117,7 +144,7 @@ def _rates(
 ) -> Rates:
     shares = confusion(flags[counted], flags[graded.anomalous])
     # Filtered, attack success and accuracy are those of what counts, one each before detection.
-    triggered = graded.anomalous if filtered else ~graded.normal
+    triggered = graded.anomalous if filtered else graded.made
     return Rates(
         threshold=threshold,
         budget=budget,

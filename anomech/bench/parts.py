@@ -7,7 +7,8 @@ trigger, without naming every network on every one of them.
 from collections.abc import Mapping
 from typing import Any
 
-from anomech.bench.suite import Suite, as_mapping, from_mapping
+from anomech.bench.specs import Suite
+from anomech.bench.suite import as_mapping, from_mapping
 from anomech.bench.suite_files import overlaid, pruned
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import ConfigError
@@ -16,7 +17,7 @@ BASE = "base"
 """Names the part that another one is laid over."""
 
 OWN = (
-    *("data", "train", "recipe", "trusted", "clean", "sources"),
+    *("data", "train", "recipe", "language", "trusted", "clean", "sources"),
     *("networks", "subjects", "conditions"),
 )
 """Options that a part may have of its own; the others hold for the whole suite."""

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from anomech.bench.cells import Case, Cell
-from anomech.bench.scene import Material
-from anomech.bench.suite import Suite, perturbations
+from anomech.bench.specs import Suite
+from anomech.bench.worlds.known import kind_of
+from anomech.bench.worlds.world import World
 from anomech.kernel import plugins
 from anomech.kernel.config import build, resolved
 from anomech.kernel.types import Progress, silent
@@ -29,21 +30,21 @@ class Bench:
 
     Attributes:
         suite: that is run.
-        materials: data of each of its parts, by the part's name.
+        worlds: of each of its parts, by the part's name.
         out: folder of the bench.
         zoo: folder of trained networks.
         progress: told about every stage, where the work is done in the caller's process.
     """
 
     suite: Suite
-    materials: Mapping[str, Material]
+    worlds: Mapping[str, World]
     out: Path
     zoo: Path
     progress: Progress = silent
 
-    def material(self, cell: Cell) -> Material:
+    def world(self, cell: Cell) -> World:
         """What a cell is made from."""
-        return self.materials[cell.part]
+        return self.worlds[cell.part]
 
     def folder(self, cell: Cell) -> Path:
         """Where a cell's card is."""
@@ -75,23 +76,19 @@ class Bench:
     def described(self, cell: Cell) -> str:
         """All that determines a cell's numbers, as YAML."""
         suite = cell.suite
-        planted = cell.network.attack_objects()
-        attacks = zip(cell.network.attacks, planted, strict=True)
         detector = build(plugins.get("detector", cell.detector), cell.options, cell.detector)
         described: dict[str, Any] = {
             "subject": cell.subject,
-            "attacks": {name: resolved(attack) for (name, _), attack in attacks},
             "role": cell.role,
             "least_success": cell.spec.least_success,
-            "network": cell.network.label,
-            "recipe": resolved(cell.network.recipe),
+            **cell.network.described(),
             "condition": {"name": cell.condition, **resolved(cell.under)},
             "detector": {cell.detector: cell.options},
             "seed": cell.seed,
         }
         shared = ("data", "train", "trusted", "clean", "sources", "anchor_share", "budgets")
         described |= {name: resolved(suite)[name] for name in (*shared, "device", "precision")}
-        described["content"] = self.material(cell).content
-        moved = perturbations(cell.under)
-        described["code"] = code_of(detector, cell.network.network, *planted, *moved)
+        described["content"] = self.world(cell).content
+        moved = kind_of(suite).moved(cell.under)
+        described["code"] = code_of(detector, *cell.network.methods, *moved)
         return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)

@@ -1,27 +1,22 @@
 """Running a suite: first its networks, then its cells, each once; what is done stays done."""
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import torch
-
 from anomech.audit.write.place import locked
-from anomech.bench import datasets
 from anomech.bench.cells import Cell, cases, cells, chosen
 from anomech.bench.comparisons import compare
 from anomech.bench.ledger import TOP, open_ledger
 from anomech.bench.parts import parts_of
 from anomech.bench.places import CARD, Bench
-from anomech.bench.scene import Material, check_sizes
-from anomech.bench.suite import Suite, as_yaml
+from anomech.bench.specs import Suite
+from anomech.bench.suite import as_yaml
 from anomech.bench.work import judge_case, refuse_cell, train_network
+from anomech.bench.worlds.known import kind_of
 from anomech.engines.serial import Serial
 from anomech.kernel.errors import RunError
 from anomech.kernel.types import Engine, Progress, silent
@@ -30,7 +25,6 @@ from anomech.records.scorecards import BenchRun, Scorecard
 from anomech.report.board.leaderboard import render_leaderboard
 from anomech.report.board.markdown import markdown
 from anomech.report.board.spreadsheet import comma_separated, comma_separated_over_cases
-from anomech.storage.code import NUMBERLESS, code_digest
 
 Piece = TypeVar("Piece")
 
@@ -140,25 +134,9 @@ def _empty(folder: Path) -> bool:
 
 def _bench(suite: Suite, out: Path, zoo: Path, data: Path | None, progress: Progress) -> Bench:
     """What workers share; all data is read before any compute."""
-    materials = {name: _material(part, data) for name, part in parts_of(suite).items()}
+    worlds = {name: kind_of(part).open(part, data) for name, part in parts_of(suite).items()}
     # Absolute paths, since workers may have another working folder.
-    return Bench(suite, materials, out.resolve(), zoo.resolve(), progress)
-
-
-def _material(suite: Suite, data: Path | None) -> Material:
-    """The data of a part of a suite, and a hash of all that its cells have in common."""
-    sets = datasets.load(suite.data, data)
-    check_sizes(suite, len(sets.test[1]))
-    if suite.train:
-        images, labels = sets.train
-        sets = sets._replace(train=(images[: suite.train], labels[: suite.train]))
-    names = dict.fromkeys(each.foreign for each in suite.conditions.values() if each.foreign)
-    foreign = {name: datasets.foreign(name, data, sets.test[0]) for name in names}
-    code = code_digest("anomech.bench.work", apart_from=NUMBERLESS)
-    digest = hashlib.sha256(f"{version('anomech')} {torch.__version__} {code}".encode())
-    for array in (*sets.train, *sets.test, *foreign.values()):
-        digest.update(np.ascontiguousarray(array).data)
-    return Material(suite, sets, foreign, digest.hexdigest()[:16])
+    return Bench(suite, worlds, out.resolve(), zoo.resolve(), progress)
 
 
 def _work(

@@ -1,32 +1,26 @@
 """The two kinds of work of a bench: train a network, judge a case. Any worker can do a piece."""
 
 import shutil
-import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from anomech.audit.load.loading import Loaded
 from anomech.audit.pipeline import judge
 from anomech.audit.plan import Plan, from_mapping
 from anomech.audit.write.folder import noted, open_folder
 from anomech.bench.cards import Audited, blank, calibratable, card_of
 from anomech.bench.cells import Case, Cell
 from anomech.bench.memory import peak_mib, reset_peak
-from anomech.bench.perturber import Perturber
 from anomech.bench.places import CARD, CELL, Bench
-from anomech.bench.scene import scene
-from anomech.bench.suite import Suite
+from anomech.bench.specs import Suite
 from anomech.bench.truth import with_truth
-from anomech.bench.zoo import fetch, obtain
+from anomech.bench.worlds.world import Staged
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError
-from anomech.observing.observed import observe
 from anomech.records import Verdict, iterate_rows, write_record, write_text
-from anomech.records.scorecards import Scorecard, TruthRow
-from anomech.tasks.image_classifier import ImageClassifier
+from anomech.records.scorecards import Scorecard
 
 GALLERY = 20
 """Flagged inputs with pictures in a cell's report."""
@@ -37,32 +31,14 @@ NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A case made ready: the model, the images and their truth, and what plain inference takes."""
-
-    loaded: Loaded
-    truth: Callable[[np.ndarray], list[TruthRow]]
-    plain_seconds: float
-
-
 def train_network(bench: Bench, cell: Cell) -> str:
     """Train the network of a cell; why it cannot be used, "" if it can.
 
     Raises:
         RunError: it cannot be written.
     """
-    sets, suite = bench.material(cell).sets, cell.suite
     try:
-        obtain(
-            cell.network,
-            sets.train,
-            sets.test,
-            bench.zoo,
-            bench.progress,
-            least_success=cell.spec.least_success,
-            device=suite.device,
-        )
+        bench.world(cell).train(cell, bench.zoo, bench.progress)
     except RunError:
         raise
     except AnomechError as error:
@@ -82,7 +58,7 @@ def judge_case(bench: Bench, case: Case) -> tuple[Scorecard, ...]:
         RunError: a folder cannot be written.
     """
     try:
-        staged = _staged(bench, case[0])
+        staged = bench.world(case[0]).stage(case[0], bench.zoo, bench.progress)
     except RunError:
         raise
     except Exception as error:  # the same for all of them
@@ -164,26 +140,9 @@ def _make_ready(bench: Bench, cell: Cell) -> None:
     (folder / CARD).unlink(missing_ok=True)
 
 
-def _staged(bench: Bench, cell: Cell) -> Staged:
-    suite, sets = cell.suite, bench.material(cell).sets
-    model, triggers = fetch(
-        cell.network, sets.train, bench.zoo, bench.progress, device=suite.device
-    )
-    address = cell.network.fingerprint(*sets.train)
-    attacked = ImageClassifier(model, device=suite.device)
-    perturber = Perturber(attacked, address, cell.seed, bench.zoo / "perturbed", bench.progress)
-    made = scene(bench.material(cell), cell, triggers, perturber)
-    task = ImageClassifier(model, device=suite.device, precision=suite.precision)
-    title = f"{cell.case}: {suite.data}, {cell.network.label}, seed {cell.seed}"
-    clock = time.monotonic()
-    observe(task, made.inputs)
-    plain_seconds = time.monotonic() - clock
-    return Staged(Loaded(task, made.trusted, made.inputs, title), made.truth, plain_seconds)
-
-
 def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: str) -> Audited:
     """The audit of some cells in a folder, with the truth told to its records afterwards."""
-    plan = plan_of(case[0].suite, case)
+    plan = plan_of(case[0].suite, case, staged.task)
     run = open_folder(plan, folder)
     write_text(folder / CELL, described)
     peak = None
@@ -198,7 +157,7 @@ def _audited(bench: Bench, case: Case, staged: Staged, folder: Path, described: 
     return Audited(folder, run, rows, staged.plain_seconds, peak)
 
 
-def plan_of(suite: Suite, case: Case) -> Plan:
+def plan_of(suite: Suite, case: Case, task: Mapping[str, Any]) -> Plan:
     """The audit of a case, at the smallest budget that its trusted set is large enough for."""
     cell = case[0]
     calibration = round((cell.under.trusted or suite.trusted) * (1 - suite.anchor_share))
@@ -211,7 +170,7 @@ def plan_of(suite: Suite, case: Case) -> Plan:
             "lead": cell.detector,
             "detectors": {each.detector: each.options for each in case},
             "gallery": GALLERY,
-            "task": {"device": suite.device, "precision": suite.precision},
+            "task": dict(task),
         }
     )
 

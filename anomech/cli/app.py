@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from anomech.cli.audit import audit
+from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
 from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
@@ -32,6 +33,7 @@ app.command()(check)
 app.command()(audit)
 app.command()(fit)
 app.command()(report)
+app.command()(baseline)
 app.command()(bench)
 app.command()(federate)
 app.command()(describe)

@@ -16,11 +16,13 @@ from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHERE,
     Backdoorbench,
+    BaselineFile,
     Budget,
     Crop,
     Detectors,
     Factory,
     Fast,
+    Forms,
     Inputs,
     Keys,
     Memory,
@@ -36,11 +38,19 @@ from anomech.cli.options import (
     WeightsKey,
     Workers,
 )
-from anomech.cli.planning import asked, plan_of, reading_processes
-from anomech.cli.summary import earlier, say_mechanisms, say_outcome, say_report, say_reused
+from anomech.cli.planning import accepted_in, asked, plan_of, reading_processes
+from anomech.cli.summary import (
+    earlier,
+    say_evidence,
+    say_mechanisms,
+    say_outcome,
+    say_report,
+    say_reused,
+)
 
 if TYPE_CHECKING:
     from anomech.audit.plan import Plan
+    from anomech.evidence.baseline import Baseline
     from anomech.kernel.types import Engine
     from anomech.records import Finding, Run
 
@@ -100,6 +110,8 @@ def audit(
     sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
+    baseline: BaselineFile = None,
+    forms: Forms = None,
     fail_on: Strictness = FailOn.finding,
 ) -> None:
     """Judge inputs of a model against examples you trust, and write a report.
@@ -131,7 +143,10 @@ def audit(
     chosen = chosen_engine(engine, engine_settings or [])
     folder = out or _folder(resolved)
     keep_details_in(ctx, folder)
-    raise typer.Exit(_run(resolved, folder, fail_on, readers, chosen))
+    accepted = accepted_in(baseline)
+    code = _run(resolved, folder, fail_on, readers, chosen, accepted)
+    say_evidence(folder, forms or [])
+    raise typer.Exit(code)
 
 
 def _folder(plan: "Plan") -> Path:
@@ -143,19 +158,30 @@ def _folder(plan: "Plan") -> Path:
     return Path("runs") / f"audit-{name or 'model'}-{code}"
 
 
-def _run(plan: "Plan", out: Path, fail_on: FailOn, workers: int, engine: "Engine | None") -> int:
+def _run(
+    plan: "Plan",
+    out: Path,
+    fail_on: FailOn,
+    workers: int,
+    engine: "Engine | None",
+    accepted: "Baseline | None",
+) -> int:
     """Audit, say what was found, and choose the exit code."""
+    from datetime import UTC, datetime
+
     from anomech.audit.pipeline import audit as run_audit
+    from anomech.audit.write.accepting import accept
     from anomech.records import Verdict, iterate_rows, read_findings
 
     before = earlier(out)
     with progress() as shown:
         run = run_audit(plan, out, shown, engine=engine, workers=workers)
+    if before == run:
+        say_reused(run)
+    run = accept(out, accepted, datetime.now(UTC).date())
     verdicts = iterate_rows(out / "verdicts.jsonl", Verdict)
     decisions: Counter[str] = Counter(row.decision for row in verdicts)
     listed = read_findings(out / "findings.json")
-    if before == run:
-        say_reused(run)
     say_outcome(run, decisions, listed)
     if decisions["flag"]:
         say_mechanisms(run)

@@ -10,7 +10,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
-    from anomech.bench.suite import Suite
+    from anomech.bench.specs import Suite
     from anomech.records.scorecards import Scorecard
 
 FAILED = 3
@@ -114,7 +114,8 @@ def _list() -> None:
 def _suite(name: str, settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
-    from anomech.bench.suite import Suite, from_mapping
+    from anomech.bench.specs import Suite
+    from anomech.bench.suite import from_mapping
     from anomech.bench.suite_files import read_suite
 
     return from_mapping(assign(read_suite(name), settings, Suite))

@@ -1,5 +1,6 @@
 """Options that say what to audit, for every command that opens a model and its data."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -175,6 +176,36 @@ Power = Annotated[
         "caught; each takes about as long as fitting.",
         show_default="no-sensitivity",
         rich_help_panel=HOW,
+    ),
+]
+BaselineFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline",
+        metavar="FILE",
+        help="Findings that were accepted, with reasons; `anomech baseline` makes the file.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
+class Form(StrEnum):
+    """A form of evidence for other programs."""
+
+    sarif = "sarif"
+    sarif_open = "sarif-open"
+    junit = "junit"
+    cyclonedx = "cyclonedx"
+    card = "card"
+
+
+Forms = Annotated[
+    list[Form] | None,
+    typer.Option(
+        "--format",
+        help="Evidence to write into the run folder beside the report; may be given again.",
+        show_default="none",
+        rich_help_panel=WHERE,
     ),
 ]
 Fast = Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anomech.audit.plan import Plan
+    from anomech.evidence.baseline import Baseline
 
 FLAGSHIP = "detectors.functional_attribution"
 
@@ -84,6 +85,19 @@ def plan_of(
         values = put(values, "lead", detectors[0], Plan)
         values = put(values, "detectors", {name: known.get(name, {}) for name in chosen}, Plan)
     return from_mapping(assign(values, settings, Plan))
+
+
+def accepted_in(file: Path | None) -> "Baseline | None":
+    """What a baseline file accepts; read before any work, so that a damaged one is told at once.
+
+    Raises:
+        ConfigError: it is damaged, or an entry has no reason.
+    """
+    if file is None:
+        return None
+    from anomech.evidence.baseline import read
+
+    return read(file)
 
 
 def reading_processes(wanted: int | None) -> int:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from anomech.cli.console import plain, say_whole, warn
+from anomech.cli.options import Forms
+from anomech.cli.summary import say_evidence
 
 CHANGED = 1
 """Exit code where files of a run are not as it left them."""
@@ -15,6 +17,7 @@ def report(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder that an audit or a scan wrote.")
     ],
+    forms: Forms = None,
 ) -> None:
     """Render the report of a run folder again and say where it is.
 
@@ -30,6 +33,7 @@ def report(
     top: Run | ModelScan = (
         read_record(run / "scan.json", ModelScan) if scanned else read_record(run / "run.json", Run)
     )
+    say_evidence(run, forms or [])
     if different := changed(run, top):
         warn(f"{plain(different[0])} changed since the run; do not rely on it.", label="warning")
         raise typer.Exit(CHANGED)

@@ -16,8 +16,10 @@ from anomech.cli.options import (
     WHAT,
     WHERE,
     Backdoorbench,
+    BaselineFile,
     Crop,
     Factory,
+    Forms,
     Keys,
     Memory,
     Reference,
@@ -27,10 +29,11 @@ from anomech.cli.options import (
     WeightsKey,
     Workers,
 )
-from anomech.cli.planning import asked, reading_processes
-from anomech.cli.summary import say_finding, say_report
+from anomech.cli.planning import accepted_in, asked, reading_processes
+from anomech.cli.summary import say_evidence, say_finding, say_report
 
 if TYPE_CHECKING:
+    from anomech.evidence.baseline import Baseline
     from anomech.records import Finding, ModelScan
     from anomech.scan.plan import ScanPlan
 
@@ -141,6 +144,8 @@ def scan(
     out: Folder = None,
     workers: Workers = None,
     memory: Memory = "",
+    baseline: BaselineFile = None,
+    forms: Forms = None,
     fail_on: Strictness = FailOn.finding,
 ) -> None:
     """Judge a whole model before it is used: its files, its weights, and triggers in it.
@@ -172,7 +177,10 @@ def scan(
     resolved = _plan(plan, {k: v for k, v in given.items() if v is not None}, scanner, settings)
     folder = out or _folder(resolved)
     keep_details_in(ctx, folder)
-    raise typer.Exit(_run(resolved, folder, fail_on, reading_processes(workers)))
+    accepted = accepted_in(baseline)
+    code = _run(resolved, folder, fail_on, reading_processes(workers), accepted)
+    say_evidence(folder, forms or [])
+    raise typer.Exit(code)
 
 
 def _weights(model: str, weights: str) -> str:
@@ -215,13 +223,15 @@ def _folder(plan: "ScanPlan") -> Path:
     return Path("runs") / f"scan-{name or 'model'}-{code}"
 
 
-def _run(plan: "ScanPlan", out: Path, fail_on: FailOn, workers: int) -> int:
+def _run(
+    plan: "ScanPlan", out: Path, fail_on: FailOn, workers: int, accepted: "Baseline | None"
+) -> int:
     """Scan, say what was found, and choose the exit code."""
     from anomech.records import read_findings
     from anomech.scan.pipeline import scan as run_scan
 
     with progress() as shown:
-        found = run_scan(plan, out, shown, workers=workers)
+        found = run_scan(plan, out, shown, workers=workers, baseline=accepted)
     listed = read_findings(out / "findings.json")
     _say(found, listed)
     say_report(out)

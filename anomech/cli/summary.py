@@ -73,6 +73,14 @@ def say_report(out: Path) -> None:
     say_whole(f"Report: {plain(out / 'report.html')}")
 
 
+def say_evidence(out: Path, forms: Sequence[str]) -> None:
+    """Write evidence of a finished run in these forms, and say where it is."""
+    from anomech.evidence.formats import write
+
+    for path in write(out, forms):
+        say_whole(f"Evidence: {plain(path)}")
+
+
 def _mechanism(each: Mechanism) -> str:
     cause = max(sorted(each.causes), key=lambda name: each.causes[name])
     names = ", ".join(clip(plain(name), LONGEST) for name in each.examples[:3])

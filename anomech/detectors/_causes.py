@@ -37,9 +37,22 @@ CONFIDENCE = Cause(
     "the model is surer or less sure of its answer than it is of trusted examples",
     "Do not rely on the model's confidence here; check the answer by other means.",
 )
+ELSEWHERE = Cause(
+    "response sits elsewhere",
+    "the answer comes from places in the text that trusted answers like it do not come from",
+    "Look at the part of the text that the answer hangs on: should it decide an answer at all?",
+)
+READS = Cause(
+    "reads unfamiliar text",
+    "the answer depends on words that are unlike those of trusted texts",
+    "Take the marked words out of the text and ask again; an honest answer mostly stays.",
+)
 
 CAUSES = {
     each.name: each
-    for each in (UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, REMOTE, UNFAMILIAR, CONFIDENCE)
+    for each in (
+        *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, REMOTE, UNFAMILIAR, CONFIDENCE),
+        *(ELSEWHERE, READS),
+    )
 }
 """By name."""

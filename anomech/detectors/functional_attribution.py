@@ -36,6 +36,7 @@ from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
+from anomech.detectors._sights import Sights, fit_sights, lacking
 from anomech.detectors._statistics import look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
@@ -44,7 +45,11 @@ from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, ObservedExamples, Scores
 from anomech.roles.task import Ability, Features, Logits
-from anomech.roles.tracer import Health, Tracer, TraceSource
+from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
+
+COMMON = 5
+"""Trusted answers that must share a group for it to be judged by itself, where there are no
+classes; the others are one group: what a generation begins with varies."""
 
 
 @options
@@ -83,6 +88,8 @@ class FunctionalAttribution:
         Raises:
             Inconclusive: traces are not finite, or a fold has fewer than two anchors.
         """
+        common = None if Logits in trusted.task.provides else common_kinds(trusted.groups)
+        trusted = trusted if common is None else trusted.regrouped(common)
         source = trusted.source(self.tracer, seed=seed, progress=progress)
         traces = trusted.traced(source, progress)
         if not bool(torch.isfinite(traces.values).all()):
@@ -112,19 +119,25 @@ class FunctionalAttribution:
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
             ]
             statistics = statistics._replace(drops=climbed.drops)
-        judges, views = fit_judges(statistics, Context(trusted.groups, trusted.log_odds, right))
+        context = Context(trusted.groups, trusted.log_odds, right)
+        judges, views = fit_judges(statistics, context)
+        sights, seen = fit_sights(_seen(traces, statistics, common), context)
+        views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
             source=source,
             dealt=dealt,
             folds=tuple(folds),
             judges=judges,
+            sights=sights,
             combination=combination,
+            kinds=common,
             evidence=self.evidence,
             left_out=left_out,
             unseen=_unseen(trusted, self.twins, climbed),
         )
-        return fitted, fitted.scores(views, statistics, couplings)
+        marks = traces.sights.get("tokens")
+        return fitted, fitted.scores(views, statistics, couplings, marks)
 
 
 @dataclass(frozen=True)
@@ -135,8 +148,10 @@ class FittedFunctionalAttribution:
         source: the movement of the parameters.
         dealt: which fold judges what.
         folds: what each fold taught.
-        judges: of each view.
+        judges: of each view of the statistics.
+        sights: of each view of what the tracer saw on its way.
         combination: of the views.
+        kinds: groups that enough trusted answers share; all others are one. None: of a classifier.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
         unseen: views that this task does not give, in words.
@@ -146,7 +161,9 @@ class FittedFunctionalAttribution:
     dealt: Folds
     folds: tuple[Fold, ...]
     judges: Judges
+    sights: Sights
     combination: Combination
+    kinds: Tensor | None
     evidence: int
     left_out: Mapping[str, str]
     unseen: tuple[str, ...]
@@ -172,15 +189,21 @@ class FittedFunctionalAttribution:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
+        observed = observed if self.kinds is None else observed.regrouped(self.kinds)
         judged_by = self.dealt.of(observed.examples.digests())
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        views = self.judges.views(statistics, context)
-        return self.scores(views, statistics, couplings)
+        seen = _seen(observed.traced(self.source, progress), statistics, self.kinds)
+        views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
+        return self.scores(views, statistics, couplings, seen.get("tokens"))
 
     def scores(
-        self, views: Mapping[str, Tensor], statistics: Statistics, nearest: tuple[Tensor, Tensor]
+        self,
+        views: Mapping[str, Tensor],
+        statistics: Statistics,
+        nearest: tuple[Tensor, Tensor],
+        marks: Tensor | None,
     ) -> Scores:
         """The combination of views, with the evidence `[examples, k]` for them."""
         surprises = self.combination.surprises(views)
@@ -192,6 +215,7 @@ class FittedFunctionalAttribution:
             views=surprises,
             nearest=places,
             couplings=couplings.double().clamp(-1, 1),
+            marks=marks,
             explained={part: own[:, place] for place, part in enumerate(self.folds[0].span.parts)},
         )
 
@@ -205,6 +229,19 @@ class FittedFunctionalAttribution:
             if len(mine):
                 result[mine] = unexplained(each.span, some(traces, mine)).float()
         return result
+
+
+def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
+    """Groups that at least so many have, ascending int64."""
+    kinds, counts = groups.unique(return_counts=True)
+    return kinds[counts >= least]
+
+
+def _seen(traces: Traces, statistics: Statistics, kinds: Tensor | None) -> Mapping[str, Tensor]:
+    """What the tracer saw on its way, and for generated answers what those like it leave out."""
+    if kinds is None:
+        return traces.sights
+    return {**traces.sights, "lacking": lacking(statistics.profile)}
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:

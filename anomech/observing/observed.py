@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from anomech.roles.tracer import (
     TraceSource,
 )
 
+OTHER = -1
+"""The group of all answers whose own does not count."""
+
 
 @dataclass(frozen=True)
 class Observed:
@@ -36,6 +39,7 @@ class Observed:
         cache: what all who look at the same examples share.
         whole: what these were taken from, if they were; traces are made for all of it at once.
         places: of these in the whole.
+        kinds: groups that count as such; all others are one. None: all count.
     """
 
     task: Task
@@ -45,6 +49,7 @@ class Observed:
     cache: TraceCache = field(default_factory=TraceCache, repr=False)
     whole: "Observed | None" = field(default=None, repr=False)
     places: Places = field(default=None, repr=False)
+    kinds: Tensor | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -66,7 +71,12 @@ class Observed:
             self.cache,
             self.whole or self,
             places if self.places is None else self.places[places],
+            self.kinds,
         )
+
+    def regrouped(self, kinds: Tensor) -> "Observed":
+        """The same, of which only these groups count as such and all others are one."""
+        return replace(self, kinds=kinds)
 
     def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
         """The tracer fitted to these examples; for all who ask, once.
@@ -101,7 +111,10 @@ class Observed:
     @property
     def groups(self) -> Tensor:
         """The coarse kind of each answer, int64 `[examples]`."""
-        return self.task.groups(self.answers)
+        found = self.task.groups(self.answers)
+        if self.kinds is None:
+            return found
+        return torch.where(torch.isin(found, self.kinds), found, OTHER)
 
     @property
     def log_odds(self) -> Tensor:

@@ -106,4 +106,5 @@ def taken(traces: Traces, places: np.ndarray) -> Traces:
     """Traces of some of the examples, in the given order."""
     index = torch.from_numpy(places)
     levels = None if traces.levels is None else traces.levels[index]
-    return replace(traces, values=traces.values[index], levels=levels, response=None)
+    sights = {name: each[index] for name, each in traces.sights.items()}
+    return replace(traces, values=traces.values[index], levels=levels, response=None, sights=sights)

@@ -89,6 +89,9 @@ class Verdict(Record):
     evidence: tuple[Evidence, ...] = ()
     explained: dict[str, float] = {}
     """Explained fraction by part of the network, in the order of the forward pass."""
+    marks: tuple[str, ...] = ()
+    """Pieces of a text that the answer hangs on and that are least like trusted texts, strongest
+    first."""
 
 
 class Finding(Record):
@@ -183,6 +186,8 @@ class Provenance(Record):
     reference: str
     """Hash of the trusted examples' digests."""
     inputs: str
+    options: str = ""
+    """Hash of the options that decide findings, paths apart; empty in earlier versions."""
 
 
 class CauseNote(Record):

@@ -23,12 +23,14 @@ class TruthRow(Record):
     """What is known about one input, and no user would know.
 
     `anomalous` is None for an input that counts as neither, such as one whose trigger failed.
-    `right` says whether its answer is its true label.
+    `right` says whether its answer is its true label. `control` names a kind of input that is out
+    of the ordinary and means no harm; it counts as neither too, and is judged apart.
     """
 
     id: str
     anomalous: bool | None = None
     right: bool
+    control: str = ""
 
 
 class Rates(Record):
@@ -54,6 +56,22 @@ class Rates(Record):
     f1: float | None = None
     der: float | None = None
     der_model: float | None = None
+
+
+class ControlRate(Record):
+    """How often one kind of control was flagged, all of which is a false alarm.
+
+    Attributes:
+        control: what its inputs are.
+        budget: calibrated false-positive rate that was asked for.
+        inputs: how many there are.
+        flagged: share of them that was flagged.
+    """
+
+    control: str
+    budget: float
+    inputs: int
+    flagged: float
 
 
 class Interval(Record):
@@ -115,6 +133,7 @@ class Scorecard(Record):
         anomalous: number of anomalous inputs.
         trusted: number of trusted examples.
         auroc: of the ranking; None where one of both kinds is missing.
+        controls: false alarms on each kind of control at each calibrated budget.
         audit: name of the folder, beside the cell's own, of the audit that it shares with cells of
             other detectors; empty if its audit is in its own folder.
     """
@@ -144,6 +163,7 @@ class Scorecard(Record):
     auroc: Interval | None = None
     audit: str = ""
     rates: tuple[Rates, ...] = ()
+    controls: tuple[ControlRate, ...] = ()
     cost: Cost | None = None
 
 

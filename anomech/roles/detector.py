@@ -38,6 +38,8 @@ class Scores:
         nearest: indices of the anchors most coupled to each example `[examples, k]`, or None.
         couplings: the couplings to those anchors `[examples, k]`, in [-1, 1], or None.
         explained: explained fraction by part of the network, `[examples]` each; may be empty.
+        marks: tokens of each example that its answer hangs on and that are least like trusted
+            ones, strongest first, int64 `[examples, k]` with `PAD` for none; or None.
     """
 
     score: Tensor
@@ -45,6 +47,7 @@ class Scores:
     nearest: Tensor | None = None
     couplings: Tensor | None = None
     explained: Mapping[str, Tensor] | None = None
+    marks: Tensor | None = None
 
 
 class FittedDetector(Protocol):
@@ -155,6 +158,10 @@ class ObservedExamples(Protocol):
 
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
         """Traces of the examples, made once for all methods that look at the same source."""
+        ...
+
+    def regrouped(self, kinds: Tensor) -> "ObservedExamples":
+        """The same, of which only these groups count as such and all others are one."""
         ...
 
     def take(self, places: np.ndarray) -> "ObservedExamples":

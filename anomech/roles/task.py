@@ -343,6 +343,18 @@ class Depicting(Protocol):
         ...
 
 
+class Ancestry(Protocol):
+    """The model that this one was made of is known, such as the base under an adapter."""
+
+    def ancestor(self) -> Overlay:
+        """Tensors that, laid over this model, make it answer as the one before."""
+        ...
+
+    def changes(self) -> Iterator[tuple[int, Tensor]]:
+        """Changed matrices `[outputs, inputs]`, each with the number of its block, from 0."""
+        ...
+
+
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
     Logits: "logits",
@@ -356,6 +368,7 @@ WORDS: Mapping[Ability, str] = {
     Prunable: "units to prune",
     Variations: "variations of inputs",
     Stamping: "triggers to plant",
+    Ancestry: "the model that it was made of",
     Sequences: "sequences of tokens",
     Depicting: "pictures of points",
 }

@@ -1,7 +1,7 @@
 """What a tracer gives and promises: how examples respond when parameters move."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -24,6 +24,8 @@ class Traces:
             draws, false for gradients.
         levels: mean loss over draws `[examples]`, nats; None for gradients.
         response: what the model did at the trained point, if the tracer saw it on its way.
+        sights: what else it saw there, `[examples, ...]` by name, such as where in a sequence the
+            response sits; may be empty.
     """
 
     values: Tensor
@@ -31,6 +33,7 @@ class Traces:
     centered: bool = False
     levels: Tensor | None = None
     response: Response | None = None
+    sights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

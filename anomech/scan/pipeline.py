@@ -6,6 +6,7 @@ Each scanner's result is on disk before the next begins, so an interrupted scan 
 import platform
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import torch
 
 from anomech.artefacts.files.found import Looked
 from anomech.artefacts.files.looking import look_through
+from anomech.audit.load import provenance
 from anomech.audit.load.fingerprints import combined, numbers
 from anomech.audit.load.provenance import now
 from anomech.audit.write.findings import note
 from anomech.audit.write.place import locked
+from anomech.evidence.baseline import Baseline, apply
 from anomech.kernel.errors import ModelError, RunError
 from anomech.kernel.types import Progress
 from anomech.records import (
@@ -36,7 +39,7 @@ from anomech.report.scan.render import render
 from anomech.scan import files, verdict
 from anomech.scan.folder import TOP, noted, open_folder
 from anomech.scan.opening import Subject, open_subject
-from anomech.scan.plan import ScanPlan, check_named, weighs
+from anomech.scan.plan import ScanPlan, check_named, deciding, weighs
 from anomech.scan.searching import search
 
 
@@ -52,7 +55,14 @@ class Seen:
     subject: Subject | None = None
 
 
-def scan(plan: ScanPlan, out: Path, progress: Progress, *, workers: int = 0) -> ModelScan:
+def scan(
+    plan: ScanPlan,
+    out: Path,
+    progress: Progress,
+    *,
+    workers: int = 0,
+    baseline: Baseline | None = None,
+) -> ModelScan:
     """Scan a model, or resume a scan, and write its folder.
 
     Args:
@@ -60,9 +70,10 @@ def scan(plan: ScanPlan, out: Path, progress: Progress, *, workers: int = 0) -> 
         out: the folder; one that holds an unfinished scan of the same plan is resumed.
         progress: told about every stage.
         workers: processes that decode image files ahead; they change no number.
+        baseline: findings that are accepted; None accepts none.
 
     Raises:
-        RunError: the folder belongs to another plan.
+        RunError: the folder belongs to another plan, or to another model by now.
         AnomechError: bad input; the folder then holds the reason.
         KeyboardInterrupt: finished scanners stay.
     """
@@ -70,24 +81,28 @@ def scan(plan: ScanPlan, out: Path, progress: Progress, *, workers: int = 0) -> 
     with locked(out):
         finished = open_folder(plan, out)
         if finished is not None:
-            return _still(plan, finished, out, progress, workers)
+            seen = _seen(plan, progress, workers)
+            _check_same(_provenance(plan, seen), finished, out)
+            _search(plan, seen, out, progress)  # from what is kept; a baseline may be another
+            return _written(plan, seen, out, finished.started, finished.seconds, baseline)
         with noted(plan, out):
             started, clock = now(), time.monotonic()
-            seen = Seen()
-            _look(plan, seen, progress)
-            _open(plan, seen, progress, workers)
+            seen = _seen(plan, progress, workers)
             _search(plan, seen, out, progress)
-            return _written(plan, seen, out, started, time.monotonic() - clock)
+            return _written(plan, seen, out, started, time.monotonic() - clock, baseline)
 
 
-def _still(
-    plan: ScanPlan, finished: ModelScan, out: Path, progress: Progress, workers: int
-) -> ModelScan:
-    """A finished scan, if what it was of is still the same: paths may lead elsewhere by now."""
+def _seen(plan: ScanPlan, progress: Progress, workers: int) -> Seen:
+    """The files, and the model if triggers are searched in it."""
     seen = Seen()
     _look(plan, seen, progress)
     _open(plan, seen, progress, workers)
-    here, there = _provenance(plan, seen), finished.provenance
+    return seen
+
+
+def _check_same(here: Provenance, finished: ModelScan, out: Path) -> None:
+    """Refuse a finished scan of something else: the same paths may lead elsewhere by now."""
+    there = finished.provenance
     words = {"model": "the model", "reference": "the trusted examples", "inputs": "the files"}
     changed = [
         said for name, said in words.items() if getattr(here, name) != getattr(there, name, "")
@@ -97,7 +112,6 @@ def _still(
             f"{out} holds a finished scan of this plan, but since then {' and '.join(changed)} "
             "changed; choose another --out."
         )
-    return finished
 
 
 def _look(plan: ScanPlan, seen: Seen, progress: Progress) -> None:
@@ -135,9 +149,19 @@ def _search(plan: ScanPlan, seen: Seen, out: Path, progress: Progress) -> None:
             seen.results.append(search(plan, name, seen.subject, out, progress))
 
 
-def _written(plan: ScanPlan, seen: Seen, out: Path, started: str, seconds: float) -> ModelScan:
+def _written(
+    plan: ScanPlan,
+    seen: Seen,
+    out: Path,
+    started: str,
+    seconds: float,
+    baseline: Baseline | None,
+) -> ModelScan:
     """Write what was found; the top record comes last."""
+    source = _provenance(plan, seen)
     listed = [*seen.findings, *verdict.findings_of(plan, seen.results)]
+    if baseline is not None:
+        listed = apply(baseline, listed, source, seen.rows, datetime.now(UTC).date())
     decided, reasons = verdict.verdict(plan, seen.asked, listed, seen.results)
     write_rows(out / "files.jsonl", seen.rows)
     write_findings(out / "findings.json", listed)
@@ -154,7 +178,7 @@ def _written(plan: ScanPlan, seen: Seen, out: Path, started: str, seconds: float
         chance=verdict.together(seen.results),
         suspected=verdict.suspected(plan, seen.results),
         reasons=reasons,
-        provenance=_provenance(plan, seen),
+        provenance=source,
         examples=len(subject.trusted) + len(subject.held_out) if subject else 0,
         looked_through=len(seen.rows),
         bytes=sum(row.size for row in seen.rows),
@@ -182,6 +206,7 @@ def _provenance(plan: ScanPlan, seen: Seen) -> Provenance:
         watched=0,
         reference=subject.reference if subject else "",
         inputs=combined(f"{row.path} {row.sha256}" for row in seen.rows) if seen.rows else "",
+        options=provenance.deciding(deciding(plan)),
     )
 
 

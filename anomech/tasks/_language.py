@@ -21,6 +21,7 @@ from anomech.roles.sequences import Layout, Sequences
 from anomech.roles.task import (
     Ability,
     Activations,
+    Ancestry,
     DifferentiableInputs,
     Features,
     Layers,
@@ -28,6 +29,7 @@ from anomech.roles.task import (
     Remark,
     Training,
 )
+from anomech.tasks._language_ancestry import ancestor_of, changes_of, known
 from anomech.tasks._language_answers import losses_of, repeats
 from anomech.tasks._language_blocks import Point, opened
 from anomech.tasks._language_learned import Learned, learn
@@ -67,6 +69,7 @@ class CausalLM:
         memory: bytes that the activations of one pass may take.
         references: whether an answer must repeat the reference to count as right ("exact"), any
             answer does ("open"), or trusted examples tell ("auto").
+        base: what the model was made of, if that is known and no adapter tells.
         seen: what is known from trusted conversations; `prepared` fills it.
     """
 
@@ -80,18 +83,18 @@ class CausalLM:
     precision: Precision = "auto"
     memory: int = 2**30
     references: References = "auto"
+    base: nn.Module | None = None
     seen: Learned | None = None
     kind: str = field(default="causal language model", init=False, repr=False)
 
     @property
     def provides(self) -> frozenset[Ability]:
         """What every decoder gives; its logits are too many to be kept of every example."""
-        return frozenset(
-            {
-                *(Preparation, Features, Layers, Training),
-                *(DifferentiableInputs, Activations, Sequences),
-            }
-        )
+        found = {
+            *(Preparation, Features, Layers, Training),
+            *(DifferentiableInputs, Activations, Sequences),
+        }
+        return frozenset(found | {Ancestry} if known(self.network, self.base) else found)
 
     @property
     def network(self) -> nn.Module:
@@ -270,6 +273,14 @@ class CausalLM:
         rows = rows_of([[*self._fitted(each), *row] for each, row in both], self._parts.device)
         logits = self._parts.decoder.logits(overlay, rows, answers.shape[1] + 1)
         return losses_of(logits, told, answers.shape[1])
+
+    def ancestor(self) -> Overlay:
+        """See `anomech.roles.task.Ancestry.ancestor`."""
+        return ancestor_of(self.network, self.base)
+
+    def changes(self) -> Iterator[tuple[int, Tensor]]:
+        """See `anomech.roles.task.Ancestry.changes`."""
+        return changes_of(self.network, self.base)
 
     @property
     def streams(self) -> Sequence[str]:

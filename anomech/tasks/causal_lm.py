@@ -110,4 +110,5 @@ class CausalLmOptions:
             precision=self.precision,
             memory=self.memory * 2**20,
             references=self.references,
+            base=opened.model.base,
         )

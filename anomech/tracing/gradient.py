@@ -18,7 +18,7 @@ Fails when: the anomaly leaves the direction of the response as it is and only i
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -26,15 +26,18 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Examples, Progress, Response
+from anomech.observing.joining import in_place, passes
 from anomech.observing.joining import joined as joined_responses
-from anomech.observing.joining import passes
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Layers, Task, able
 from anomech.roles.tracer import Health, Traces
 from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import Sides, project, sides, width
+from anomech.tracing._reading import Reader, Watch, fit_reader, halves_of
 
+PARTS = 4
 PROBES = 2
 TOLERANCE = 1e-3
 NETWORK = ""
@@ -46,7 +49,12 @@ class Gradient:
     """Gradient tracer."""
 
     features: int = option(256, "numbers kept of each weight's gradient; 0 is exact", ge=0)
-    parts: int = option(4, "parts of the network that are compared separately", ge=1)
+    parts: int = option(
+        0,
+        "parts of the network that are compared separately; 0 is 4, and every module by itself "
+        "where inputs are sequences",
+        ge=0,
+    )
 
     @property
     def universal(self) -> Literal[True]:
@@ -66,13 +74,19 @@ class Gradient:
             name: sides(name, tensor.shape, self.features, seed=seed).to(tensor.device)
             for name, tensor in task.watched.items()
         }
-        source = GradientSource(task, chosen, _by_kind(task), parts_of(task.watched, self.parts))
+        many = len(task.watched) if Sequences in task.provides else PARTS
+        source = GradientSource(
+            task, chosen, _by_kind(task), parts_of(task.watched, self.parts or many)
+        )
         probe = np.arange(min(PROBES, len(trusted)))
-        return source.checked(
+        source = source.checked(
             trusted.load(probe),
             [trusted.load(probe[i : i + 1]) for i in probe],
             answers[: len(probe)],
         )
+        ruled = source.coverage.ruled
+        reader = fit_reader(task, ruled, trusted, answers, seed=seed, progress=progress)
+        return replace(source, reader=reader)
 
 
 @dataclass(frozen=True)
@@ -84,16 +98,20 @@ class GradientSource:
         sides: the projection of each watched parameter.
         coverage: how each watched parameter is traced.
         parts: watched names by part.
+        reader: what is looked at along sequences, where inputs are such.
     """
 
     task: Task
     sides: Mapping[str, Sides]
     coverage: Coverage
     parts: Mapping[str, Sequence[str]]
+    reader: Reader | None = None
 
     def on_device(self, device: torch.device) -> "GradientSource":
         """The same source with its projections where the model is."""
-        return replace(self, sides={name: pair.to(device) for name, pair in self.sides.items()})
+        sides = {name: pair.to(device) for name, pair in self.sides.items()}
+        reader = None if self.reader is None else self.reader.on_device(device)
+        return replace(self, sides=sides, reader=reader)
 
     @cached_property
     def widths(self) -> Mapping[str, int]:
@@ -122,23 +140,36 @@ class GradientSource:
 
     def _traces(self, examples: Examples, answers: Tensor | None, progress: Progress) -> Traces:
         values = torch.empty(len(examples), sum(self.widths.values()))
-        responses, seen = [], []
+        responses, seen, sights = [], [], []
+        half = halves_of(examples.digests()) if self.reader is not None else torch.empty(0)
         for places, own in passes(self.task, examples, answers, "tracing", progress):
-            response, features = self._pass(examples, places, own)
-            values[torch.from_numpy(places)] = joined(features, self.parts).cpu()
+            watch = None if self.reader is None else Watch(self.task, self.reader, self.sides)
+            response, features = self._pass(examples, places, own, watch)
+            index = torch.from_numpy(places)
+            values[index] = joined(features, self.parts).cpu()
             responses.append(response)
             seen.append(places)
+            if watch is not None:
+                sights.append(watch.sights(half[index]))
+        found = {} if self.reader is None else self.reader.nothing
+        if sights:
+            found = {
+                name: in_place(zip(seen, (e[name] for e in sights), strict=True), len(examples))
+                for name in found
+            }
         return Traces(
             values,
             slices(self.widths, self.parts),
             response=joined_responses(responses, seen) if responses else None,
+            sights=found,
         )
 
     def _pass(
-        self, examples: Examples, places: np.ndarray, answers: Tensor | None
+        self, examples: Examples, places: np.ndarray, answers: Tensor | None, watch: Watch | None
     ) -> tuple[Response, dict[str, Tensor]]:
+        task = self.task if watch is None else cast(Task, watch)
         response, features, missed = run(
-            self.task, self.coverage, self.sides, examples.load(places), answers, len(places)
+            task, self.coverage, self.sides, examples.load(places), answers, len(places)
         )
         if names := (*self.coverage.looped, *sorted(missed)):
             singles = (examples.load(places[i : i + 1]) for i in range(len(places)))

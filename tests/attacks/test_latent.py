@@ -8,7 +8,7 @@ import torch
 from training import DigitsVictim, digits
 
 from anomech.attacks.latent import Latent, distance
-from anomech.bench.zoo import success_rate
+from anomech.bench.worlds.images.zoo import success_rate
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.networks import with_features

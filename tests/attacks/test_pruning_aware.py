@@ -8,7 +8,7 @@ from training import DigitsVictim, digits
 
 from anomech.architectures._resnet import ResNet
 from anomech.attacks.pruning_aware import PruningAware, activity, last_map, silenced
-from anomech.bench.zoo import success_rate
+from anomech.bench.worlds.images.zoo import success_rate
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import silent
 from anomech.learning.pixels import as_float

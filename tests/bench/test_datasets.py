@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomech.bench.datasets import adapted, data_folder, foreign, load
+from anomech.bench.worlds.images.datasets import adapted, data_folder, foreign, load
 from anomech.kernel import plugins
 from anomech.kernel.errors import ConfigError, DataError
 

@@ -11,7 +11,9 @@ from anomech.audit.settings import assign
 from anomech.bench import runner
 from anomech.bench.cells import cells
 from anomech.bench.runner import run_suite
-from anomech.bench.suite import Suite, from_mapping
+from anomech.bench.specs import Suite
+from anomech.bench.suite import from_mapping
+from anomech.bench.worlds.images import kind as images
 from anomech.detectors.confidence import Confidence, FittedConfidence
 from anomech.engines._parcels import attempt, opened, pack, pack_job, unpack
 from anomech.kernel.errors import ConfigError, ModelError, RunError
@@ -122,7 +124,7 @@ def test_a_changed_option_runs_its_cells_again(copied, values, zoo, judged):
 
 
 def test_another_version_runs_everything_again(copied, suite, zoo, judged, monkeypatch):
-    monkeypatch.setattr(runner, "version", lambda name: "9.9.9")
+    monkeypatch.setattr(images, "version", lambda name: "9.9.9")
     run_suite(suite, copied, zoo=zoo)
     assert len(judged) == 4
 

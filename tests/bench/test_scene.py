@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from anomech.attacks.badnets import Badnets
-from anomech.bench import datasets
 from anomech.bench.cells import cells
-from anomech.bench.perturber import Perturber
-from anomech.bench.scene import Material, check_sizes, scene
 from anomech.bench.suite import from_mapping
+from anomech.bench.worlds.images import datasets
+from anomech.bench.worlds.images.perturber import Perturber
+from anomech.bench.worlds.images.scene import Material, check_sizes, scene
 from anomech.kernel import plugins
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError

@@ -7,9 +7,10 @@ from anomech.architectures.resnet14 import Resnet14
 from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.settings import assign
 from anomech.bench.cells import cells, chosen
-from anomech.bench.subjects import Subject
-from anomech.bench.suite import Suite, as_yaml, from_mapping
+from anomech.bench.specs import Suite
+from anomech.bench.suite import as_yaml, from_mapping
 from anomech.bench.suite_files import read_suite, shipped
+from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 

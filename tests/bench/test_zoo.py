@@ -5,9 +5,9 @@ from training import digits
 
 from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
-from anomech.bench import subjects
-from anomech.bench.subjects import Subject
-from anomech.bench.zoo import obtain, success_rate
+from anomech.bench.worlds.images import subjects
+from anomech.bench.worlds.images.subjects import Subject
+from anomech.bench.worlds.images.zoo import obtain, success_rate
 from anomech.learning.training import Recipe
 from anomech.roles.attack import Goal
 

@@ -145,3 +145,35 @@ def test_errors_are_noted_in_the_folder(run, tmp_path):
     assert answer.code == ModelError.exit_code
     assert read_record(tmp_path / "run" / "scan.json", ModelScan).status == "failed"
     assert "failed before" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_baseline_accepts_what_was_found_until_it_changes(run, tmp_path, one_sentence):
+    model, accepted = tmp_path / "model", tmp_path / "accepted.yaml"
+    model.mkdir()
+    (model / "w.pkl").write_bytes(pickle.dumps(Calls()))
+    words = ("scan", "--weights", model)
+    assert run(*words, "--out", tmp_path / "a").code == 1
+    answer = run("baseline", tmp_path / "a", "-o", accepted)
+    assert "Write a reason" in answer.out
+    one_sentence(run(*words, "--baseline", accepted, "--out", tmp_path / "b").error, "no reason")
+    accepted.unlink()
+    assert run("baseline", tmp_path / "a", "-o", accepted, "--reason", "we made it").code == 0
+    one_sentence(run("baseline", tmp_path / "a", "-o", accepted).error, "is there already")
+    answer = run(*words, "--baseline", accepted, "--out", tmp_path / "b", "--format", "sarif")
+    assert answer.code == 0, answer.out
+    assert "accepted" in (tmp_path / "b" / "report.html").read_text()
+    assert "we made it" in (tmp_path / "b" / "evidence" / "anomech.sarif").read_text()
+    assert run(*words, "--out", tmp_path / "b").code == 1  # the same folder without it
+    assert run(*words, "--baseline", accepted, "--out", tmp_path / "b").code == 0
+    (model / "w.pkl").write_bytes(pickle.dumps({"a": Calls()}))
+    answer = run(*words, "--baseline", accepted, "--out", tmp_path / "c")
+    assert answer.code == 1
+    assert "nothing is accepted" in answer.out
+
+
+def test_evidence_can_be_made_of_a_finished_scan(searched, run):
+    _, out, _ = searched
+    forms = ("sarif", "sarif-open", "junit", "cyclonedx", "card")
+    answer = run("report", out, *(word for form in forms for word in ("--format", form)))
+    assert answer.code == 0, answer.err
+    assert len(list((out / "evidence").iterdir())) == len(forms)

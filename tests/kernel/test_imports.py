@@ -30,12 +30,12 @@ BELOW = {
     "tasks": {"artefacts", "architectures", "data"},
     "observing": OPENERS,
     "learning": RUNNING,
-    "tracing": RUNNING | {"learning"},
     "attribution": set(),
+    "tracing": RUNNING | {"learning", "attribution"},
     "calibration": set(),
     **{name: RUNNING | {"learning", "tracing"} | MATHEMATICS for name in METHODS},
     "report": {"records"},
-    "evidence": {"records"},
+    "evidence": {"records", "report"},
 }
 BELOW["audit"] = (
     RUNNING

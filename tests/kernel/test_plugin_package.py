@@ -7,7 +7,7 @@ import pytest
 from plugin_package import TOYS, announce, installed, toy_points
 
 from anomech.audit.judge.detectors import make_detector
-from anomech.bench import datasets
+from anomech.bench.worlds.images import datasets
 from anomech.data.subset import Subset
 from anomech.kernel import plugins
 from anomech.kernel.errors import ConfigError

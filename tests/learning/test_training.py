@@ -8,7 +8,7 @@ from training import digits
 
 from anomech.architectures._vgg import Vgg
 from anomech.architectures.vit import VisionTransformer, Vit
-from anomech.bench.subjects import Subject
+from anomech.bench.worlds.images.subjects import Subject
 from anomech.learning.training import Recipe, initialize, predict, train
 
 IMAGES, LABELS = (column[:300] for column in digits()[0])

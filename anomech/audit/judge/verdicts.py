@@ -11,6 +11,8 @@ from anomech.audit.judge.trusted import TrustedSet
 from anomech.audit.judge.wording import reason
 from anomech.observing.observed import Observed
 from anomech.records import Evidence, ScoreRow, Verdict
+from anomech.roles.sequences import Sequences
+from anomech.roles.task import able
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def verdicts(
     answers, groups = observed.task.words(observed.answers), observed.groups
     kinds = observed.task.group_words(groups)
     causes = {each.name: each for each in calibrated.causes}
+    marks = _marks(judged, observed)
     rows = []
     for place, example in enumerate(observed.examples.ids):
         decision, p_value = judged.decisions[place], float(judged.p_values[place])
@@ -71,9 +74,19 @@ def verdicts(
                     for part, values in (judged.scores.explained or {}).items()
                     if finite
                 },
+                marks=marks[place] if finite and decision == "flag" else (),
             )
         )
     return rows
+
+
+def _marks(judged: Judged, observed: Observed) -> list[tuple[str, ...]]:
+    """The marked pieces of every input, each named once."""
+    found = judged.scores.marks
+    if found is None or Sequences not in observed.task.provides:
+        return [()] * len(observed)
+    pieces = able(observed.task, Sequences).pieces
+    return [tuple(dict.fromkeys(p for p in pieces(row) if p.strip())) for row in found]
 
 
 def score_rows(ids: Sequence[str], judged: Judged) -> tuple[ScoreRow, ...]:

@@ -1,10 +1,12 @@
 """Where the numbers of a run come from; no user names, no absolute paths."""
 
+import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,9 @@ def now() -> str:
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
-def collect(loaded: Loaded, task: Task, trusted: Iterable[str], seed: int) -> Provenance:
+def collect(
+    loaded: Loaded, task: Task, trusted: Iterable[str], seed: int, options: Mapping[str, Any]
+) -> Provenance:
     """Versions, device, seed and fingerprints.
 
     Args:
@@ -28,6 +32,7 @@ def collect(loaded: Loaded, task: Task, trusted: Iterable[str], seed: int) -> Pr
         task: the model when it had seen trusted examples.
         trusted: digests of the trusted examples.
         seed: of the run.
+        options: that decide findings, without paths.
     """
     return Provenance(
         anomech=version("anomech"),
@@ -42,7 +47,13 @@ def collect(loaded: Loaded, task: Task, trusted: Iterable[str], seed: int) -> Pr
         watched=sum(tensor.numel() for tensor in task.watched.values()),
         reference=combined(trusted),
         inputs=combined(loaded.inputs.digests()),
+        options=deciding(options),
     )
+
+
+def deciding(options: Mapping[str, Any]) -> str:
+    """Hash of options that decide findings."""
+    return combined([json.dumps(options, sort_keys=True, default=str)])
 
 
 def basis(model: str, trusted: Iterable[str], code: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from anomech.audit.load import provenance
+from anomech.audit.plan import fitting_options
 from anomech.audit.write import results, rows
 from anomech.audit.write.results import Kept
 from anomech.calibration.excess import tolerated, traffic_of
@@ -33,7 +34,9 @@ def record(kept: Kept, found: Sequence[Mechanism], *, started: str, seconds: flo
         started=started,
         seconds=seconds,
         classes=trusted.about.get("classes", ()),
-        provenance=provenance.collect(loaded, fitted.task, trusted.digests, plan.seed),
+        provenance=provenance.collect(
+            loaded, fitted.task, trusted.digests, plan.seed, fitting_options(plan)
+        ),
         trusted=rows.summary(trusted, lead),
         detectors=_detectors(kept),
         mechanisms=tuple(found),

@@ -64,6 +64,22 @@ def listings(budget: float) -> tuple[Listing, ...]:
     )
 
 
+def control_listings(cards: Sequence[Scorecard], budget: float) -> tuple[Listing, ...]:
+    """False alarms on each kind of control that any card has."""
+
+    def flagged(name: str) -> Measurement:
+        def measure(card: Scorecard) -> float | None:
+            found = (one for one in card.controls if (one.control, one.budget) == (name, budget))
+            return next((one.flagged for one in found), None)
+
+        return measure
+
+    names = dict.fromkeys(one.control for card in cards for one in card.controls)
+    return tuple(
+        Listing(f"control_{name}", name, flagged(name), percent=True, harm=True) for name in names
+    )
+
+
 @dataclass(frozen=True)
 class CaseRow:
     """One case with a value for each detector."""

@@ -8,6 +8,7 @@ from anomech.report.board.listings import (
     Listing,
     averaged,
     columns_of,
+    control_listings,
     detectors_of,
     listings,
     mean_of,
@@ -65,6 +66,7 @@ def markdown(run: BenchRun, cards: Sequence[Scorecard], budgets: Sequence[float]
             if listing.of is auroc and budget != budgets[0]:
                 continue
             lines += _table(cards, listing)
+    lines += _controls(cards, budgets[0])
     for budget in budgets[:1]:
         der = listings(budget)[0]
         lines += _divided(cards, der, "kind of network", lambda card: card.kind)
@@ -84,6 +86,17 @@ def _table(cards: Sequence[Scorecard], listing: Listing) -> list[str]:
     body = [[row.name, row.role, *map(listing.write, row.values)] for row in rows]
     body += [[name, "", *values] for name, *values in means_of(cards, listing, detectors)]
     return ["", f"## {listing.title}", "", *_grid(["case", "role", *detectors], body)]
+
+
+def _controls(cards: Sequence[Scorecard], budget: float) -> list[str]:
+    """False alarms on each kind of control: mean and worst over the cases."""
+    detectors, body = detectors_of(cards), []
+    for listing in control_listings(cards, budget):
+        if columns := columns_of(cards, listing, detectors):
+            ends = [f"{averaged(each, listing)}, {worst_of(each, listing)}" for each in columns]
+            body.append([listing.title.replace("_", " "), str(len(columns[0])), *ends])
+    title = f"False alarms on controls at a calibrated {budget:.0%}, percent: mean, worst"
+    return ["", f"## {title}", "", *_grid(["control", "cases", *detectors], body)] if body else []
 
 
 def _divided(

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 
 from anomech.records.scorecards import Cost, Rates, Scorecard
-from anomech.report.board.listings import detectors_of, listings, rows_of
+from anomech.report.board.listings import control_listings, detectors_of, listings, rows_of
 from anomech.report.board.standings import ROLES, spread
 
 
@@ -17,7 +17,7 @@ def comma_separated_over_cases(cards: Sequence[Scorecard], budgets: Sequence[flo
     for budget in budgets:
         for role in ("", *ROLES):
             some = [card for card in cards if role in ("", card.role)]
-            for listing in listings(budget):
+            for listing in (*listings(budget), *control_listings(some, budget)):
                 detectors = detectors_of(some)
                 rows = rows_of(some, listing, detectors)
                 for place, detector in enumerate(detectors):
@@ -31,7 +31,8 @@ def comma_separated_over_cases(cards: Sequence[Scorecard], budgets: Sequence[flo
 def comma_separated(cards: Sequence[Scorecard]) -> str:
     """One line for each cell and threshold; a cell without rates has one line."""
     stream = io.StringIO()
-    plain = [name for name in Scorecard.model_fields if name not in ("auroc", "rates", "cost")]
+    nested = {"auroc", "rates", "controls", "cost"}
+    plain = [name for name in Scorecard.model_fields if name not in nested]
     names = [*plain, "auroc", "auroc_low", "auroc_high", *Rates.model_fields, *Cost.model_fields]
     writer = csv.DictWriter(stream, names, lineterminator="\n")
     writer.writeheader()

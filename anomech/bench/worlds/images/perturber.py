@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomech.bench.suite import Methods
+from anomech.bench.specs import Methods
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
 from anomech.kernel.config import build

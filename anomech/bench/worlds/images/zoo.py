@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from anomech.bench.network_files import read_network, save_network
-from anomech.bench.subjects import Images, Subject
+from anomech.bench.worlds.images.network_files import read_network, save_network
+from anomech.bench.worlds.images.subjects import Images, Subject
 from anomech.kernel.errors import ModelError
 from anomech.kernel.types import Progress, silent
 from anomech.learning.training import cross_entropy, initialize, predict, train

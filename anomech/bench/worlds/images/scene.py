@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomech.bench.cells import Cell
-from anomech.bench.datasets import ImageSets
-from anomech.bench.perturber import Perturber
-from anomech.bench.suite import Methods, Suite
+from anomech.bench.specs import Methods, Suite
+from anomech.bench.worlds.images.datasets import ImageSets
+from anomech.bench.worlds.images.perturber import Perturber
+from anomech.bench.worlds.world import NONE
 from anomech.data.images import ImageExamples, from_arrays
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.records.scorecards import TruthRow
 from anomech.roles.attack import Trigger
-
-NONE = -1
-"""In place of a label where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +94,11 @@ class Material:
         suite: that part.
         sets: its data set.
         foreign: images of other data sets, by name.
-        content: hash of the data, the versions and the bench's own code.
     """
 
     suite: Suite
     sets: ImageSets
     foreign: Mapping[str, np.ndarray]
-    content: str = ""
 
 
 def check_sizes(suite: Suite, available: int) -> None:

@@ -46,6 +46,20 @@ class Subject:
         """The architecture in words."""
         return plugins.label("architecture", self.network)
 
+    @property
+    def methods(self) -> tuple[Any, ...]:
+        """The objects whose code determines it."""
+        return (self.network, *self.attack_objects())
+
+    def described(self) -> dict[str, Any]:
+        """All that determines it but for the data and the seed, as plain values."""
+        planted = zip(self.attacks, self.attack_objects(), strict=True)
+        return {
+            "attacks": {name: resolved(attack) for (name, _), attack in planted},
+            "network": self.label,
+            "recipe": resolved(self.recipe),
+        }
+
     def attack_objects(self) -> list[Any]:
         """The attacks with their options checked.
 

@@ -1,0 +1,118 @@
+"""Where in a sequence a response sits, and how familiar is what it reads there.
+
+An attacker can train the state in which an answer is decided to look honest, since it is one state;
+the trigger must still be read. So a response is also taken apart along the sequence:
+
+*where*: the share of each window of the sequence in the response of each depth of the network;
+*reads*: the distance of interior tokens from trusted ones, weighted by how much the answer depends
+on each of them;
+*unfamiliar*: the distance of the least familiar tokens, whether anything depends on them or not.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.covariance import LedoitWolf
+from torch import Tensor
+
+from anomech.attribution.density import require_finite
+
+SHARE_FLOOR = 1e-4
+"""Added to shares before the logarithm, which would make much of windows without any."""
+
+WORST = 3
+"""Least familiar tokens that count."""
+
+TINY = 1e-12
+
+
+def windows(present: Tensor, count: int) -> Tensor:
+    """The window of each place, equal parts of each sequence, int64 `[batch, width]`.
+
+    Args:
+        present: which places hold a token, bool `[batch, width]`; none lies between two that do.
+        count: windows.
+
+    Returns:
+        0 to `count - 1`, and -1 where no token is.
+    """
+    held = present.to(torch.int64)
+    place = held.cumsum(dim=1) - 1
+    found = place * count // held.sum(dim=1, keepdim=True).clamp_min(1)
+    return torch.where(present, found, -1)
+
+
+def energies(left: Tensor, right: Tensor, window: Tensor, count: int) -> Tensor:
+    """`|sum_s left_s right_s'|^2` over the places s of each window, `[batch, windows]`.
+
+    Args:
+        left: of output gradients, `[batch, width, rows]`.
+        right: of inputs, `[batch, width, columns]`.
+        window: of each place, see `windows`.
+        count: windows.
+    """
+    found = [
+        torch.bmm((left * (window == number)[:, :, None]).transpose(1, 2), right)
+        .square()
+        .sum(dim=(1, 2))
+        for number in range(count)
+    ]
+    return torch.stack(found, dim=1)
+
+
+def shares(found: Tensor) -> Tensor:
+    """Logs of each window's share at each depth, `[n, windows * depths]`.
+
+    Args:
+        found: energies `[n, windows, depths]`.
+    """
+    share = found / found.sum(dim=1, keepdim=True).clamp_min(TINY)
+    return (share + SHARE_FLOOR).log().flatten(1)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Trusted tokens at one depth: mean `[d]` and precision `[d, d]` of their states."""
+
+    mean: Tensor
+    precision: Tensor
+
+    def distance(self, states: Tensor) -> Tensor:
+        """Squared Mahalanobis distance over d of states `[..., d]`, `[...]`."""
+        centered = states - self.mean
+        return ((centered @ self.precision) * centered).sum(dim=-1) / states.shape[-1]
+
+
+def fit_tokens(states: Tensor) -> Tokens:
+    """Fit to states of trusted tokens `[tokens, d]`, with Ledoit-Wolf shrinkage.
+
+    Raises:
+        Inconclusive: some are not finite.
+    """
+    rows = require_finite(states.double())
+    mean = rows.mean(dim=0)
+    precision = LedoitWolf(assume_centered=True).fit((rows - mean).numpy()).precision_
+    return Tokens(mean.float(), torch.from_numpy(precision).float())
+
+
+def read(weights: Tensor, distances: Tensor, interior: Tensor) -> Tensor:
+    """`log sum_s w_s d_s` over interior tokens, with weights that sum to one, `[batch]`.
+
+    Args:
+        weights: how much the answer depends on each token, `[batch, width]`, not negative.
+        distances: of each token, `[batch, width]`.
+        interior: which count, bool `[batch, width]`; where there is none, 0 is given.
+    """
+    kept = torch.where(interior, weights, 0) + interior * TINY
+    share = kept / kept.sum(dim=1, keepdim=True).clamp_min(TINY)
+    found = (share * torch.where(interior, distances, 0)).sum(dim=1)
+    return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)
+
+
+def worst(distances: Tensor, interior: Tensor) -> Tensor:
+    """Log of the mean distance of the least familiar interior tokens, `[batch]`; 0 if none."""
+    count = min(WORST, distances.shape[1])
+    top = torch.where(interior, distances, 0).topk(count, dim=1).values
+    fewer = interior.sum(dim=1).clamp(1, count)
+    found = top.sum(dim=1) / fewer
+    return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)

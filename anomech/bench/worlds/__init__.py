@@ -1,0 +1,1 @@
+"""Worlds: models with something planted in them, and inputs whose truth is known."""

@@ -1,0 +1,1 @@
+"""Image worlds: classifiers with triggers, and images whose truth is known."""

@@ -1,0 +1,1 @@
+"""Behaviors that are planted in language models: one file a behavior."""

@@ -1,0 +1,1 @@
+"""Evidence for machines: what a run or a scan found, in the forms that other programs read."""
