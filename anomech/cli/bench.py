@@ -11,6 +11,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
     from anomech.bench.specs import Suite
+    from anomech.records.modelcards import ModelCard
     from anomech.records.scorecards import Scorecard
 
 FAILED = 3
@@ -84,6 +85,10 @@ def bench(
         from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
+    from anomech.bench.models.suite import is_one
+
+    if is_one(suite):
+        raise typer.Exit(_run_models(suite, settings or [], out, zoo, data, cells or []))
     resolved = _suite(suite, settings or [])
     folder = out or Path("runs") / f"bench-{resolved.name}"
     from anomech.bench.runner import run_suite
@@ -105,10 +110,61 @@ def bench(
 
 
 def _list() -> None:
+    from anomech.bench.models import suite as models
     from anomech.bench.suite_files import read_suite, shipped
 
     rows = [(name, str(read_suite(name).get("title", ""))) for name in shipped()]
+    rows += [
+        (name, str(models.read_model_suite(name).get("title", ""))) for name in models.shipped()
+    ]
     table([("suite", "left"), ("what it measures", "left")], rows)
+
+
+def _run_models(
+    name: str,
+    settings: list[str],
+    out: Path | None,
+    zoo: Path | None,
+    data: Path | None,
+    patterns: list[str],
+) -> int:
+    """Run a suite of whole networks; the exit code."""
+    from anomech.audit.settings import assign
+    from anomech.bench.models.runner import run_models
+    from anomech.bench.models.suite import ModelSuite, from_mapping, read_model_suite
+
+    suite = from_mapping(assign(read_model_suite(name), settings, ModelSuite))
+    folder = out or Path("runs") / f"bench-{suite.name}"
+    with progress() as shown:
+        found = run_models(
+            suite,
+            folder,
+            zoo=zoo or folder.parent / "zoo",
+            data=data,
+            patterns=patterns,
+            progress=shown,
+            told=_tell_model,
+        )
+    from anomech.report.models.render import tables
+
+    first = tables(found)[0]
+    table(
+        [(head, "right" if place else "left") for place, head in enumerate(first.head)], first.rows
+    )
+    say(f"{len(found.networks)} networks; {found.failed} scans failed.")
+    say_whole(f"Bench:       {plain(folder)}")
+    say_whole(f"Leaderboard: {plain(folder / 'leaderboard.html')}")
+    return FAILED if found.failed else 0
+
+
+def _tell_model(card: "ModelCard") -> None:
+    """A line about a network that was scanned."""
+    if card.status == "done":
+        said = f"{card.largest:.3g}" + ("" if card.top is None else f" at class {card.top}")
+        said += f", {card.seconds:.1f} s"
+    else:
+        said = f"{card.status}, {card.reason}"
+    errors().print(plain(f"{card.network}/{card.scanner}: {said}"), soft_wrap=True)
 
 
 def _suite(name: str, settings: list[str]) -> "Suite":
