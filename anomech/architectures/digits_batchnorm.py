@@ -1,7 +1,7 @@
 """A small normalized convolutional network for digits of 8x8 pixels, about 24 k parameters.
 
-Three convolutions, each with batch normalization, pooling over all places and one linear layer: in small what
-residual networks are made of.
+Three convolutions, each with batch normalization, pooling over all places and one linear layer: in
+small what residual networks are made of.
 Source: own.
 Needs: images of 8x8 pixels or more.
 """
