@@ -47,11 +47,13 @@ class WithTokenizer:
     Attributes:
         network: the model.
         tokenizer: what makes tokens of texts.
+        names: of classes in the order of the logits, if it is a classifier and they are known.
         base: the model that it was made of, if that is known.
     """
 
     network: nn.Module
     tokenizer: Any
+    names: tuple[str, ...] = ()
     base: nn.Module | None = None
 
 
@@ -130,7 +132,7 @@ def refuse_code(folder: Path) -> None:
         if not (folder / name).is_file():
             continue
         found = read_json(folder / name)
-        brings = [key for key in ("auto_map", "auto_mapping", "custom_pipelines") if found.get(key)]
+        brings = [key for key in ("auto_map", "custom_pipelines") if found.get(key)]
         if brings:
             raise UnsafeCheckpoint(
                 f"{folder.name} brings code of its own ({name} has '{brings[0]}'), which is not "
@@ -193,6 +195,17 @@ def read_json(path: Path) -> Mapping[str, Any]:
             f"{shortened(error, 100)}); download the folder again."
         ) from None
     return found
+
+
+def names_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of classes that a configuration gives, in the order of the logits; or nothing."""
+    named = config.get("id2label")
+    if not isinstance(named, dict):
+        return ()
+    try:
+        return tuple(str(named[str(number)]) for number in range(len(named)))
+    except KeyError:
+        return ()
 
 
 def library(name: str = "transformers") -> Any:

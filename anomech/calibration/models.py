@@ -20,6 +20,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+ENOUGH = 3
+"""Clean models from which on each part is measured by its own spread over them."""
+
 FEWEST = 5
 """Statistics below which their spread tells nothing."""
 
@@ -32,12 +35,14 @@ class ModelChance(NamedTuple):
         of: what would be seen with this chance, as a sentence part.
         weakness: why it is less than it seems, as a sentence; empty if nothing is to be said.
         networks: clean networks that it rests on.
+        standings: of the model and of each clean one, see `standings`; empty if they are too few.
     """
 
     value: float
     of: str
     weakness: str
     networks: int
+    standings: tuple[float, ...] = ()
 
 
 def from_clean_models(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance:
@@ -47,13 +52,60 @@ def from_clean_models(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance
         statistic: of the model, `[targets]`.
         clean: of each clean model, `[targets]`.
     """
-    largest = float(statistic.max())
-    above = sum(float(each.max()) >= largest for each in clean)
+    largest = torch.stack([each.double().max() for each in (statistic, *clean)])
     return ModelChance(
-        (1 + above) / (len(clean) + 1),
+        _rank(largest),
         "a clean network like those given has a statistic as large as this",
         "",
         len(clean),
+        standings(largest),
+    )
+
+
+def standings(largest: Tensor) -> tuple[float, ...]:
+    """How far each model's largest statistic `[models]` is above those of all others.
+
+    In deviations of the others from their mean, every model treated alike; empty below `ENOUGH`
+    others. What is compared across scanners are these: largest statistics have other scales.
+    """
+    if len(largest) <= ENOUGH:
+        return ()
+    return tuple(_apart(largest[:, None])[:, 0].tolist())
+
+
+def _apart(rows: Tensor) -> Tensor:
+    """Deviations `[models, parts]` of each entry from the other models' mean of the same part."""
+    others = len(rows) - 1
+    means = (rows.sum(dim=0) - rows) / others
+    squares = (rows.square().sum(dim=0) - rows.square()) / others
+    spread = (squares - means.square()).clamp_min(0).sqrt()
+    floor = 1e-6 * rows.abs().mean(dim=0) + 1e-12
+    return (rows - means) / torch.maximum(spread, floor)
+
+
+def _rank(values: Tensor) -> float:
+    """The share of models `[models]` that stand as high as the first; ties count against it."""
+    return (1 + int((values[1:] >= values[0]).sum())) / len(values)
+
+
+def from_clean_parts(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance:
+    """Against clean models, each part, such as a layer, measured by the same part of the others.
+
+    The parts of every model are standardized by those of all other models, the one at hand
+    included where a clean one is looked at, and the largest of each model is ranked. All models
+    are treated alike, so the rank is exact if the model at hand would be one more clean one.
+
+    Args:
+        statistic: of the model, `[parts]`.
+        clean: of at least `ENOUGH` clean models, `[parts]` each.
+    """
+    largest = _apart(torch.stack([statistic, *clean]).double()).amax(dim=1)
+    return ModelChance(
+        _rank(largest),
+        "a clean network like those given has a part that stands out as far as this",
+        "",
+        len(clean),
+        standings(largest),
     )
 
 
@@ -77,6 +129,19 @@ def from_own_classes(statistic: Tensor) -> ModelChance | None:
         "normally; clean models of the same kind (--clean-model) would tell",
         0,
     )
+
+
+def jointly(rows: Sequence[Sequence[float]]) -> float:
+    """One p-value of several scanners that saw the same clean models.
+
+    A model counts by the scanner that it stands out most for. As all models are treated alike, the
+    rank of that is exact however the scanners depend on each other, and many scanners cost nothing
+    but the clean models that stand out for one of them.
+
+    Args:
+        rows: `standings` of each scanner, of the same models in the same order.
+    """
+    return _rank(torch.tensor(rows, dtype=torch.float64).amax(dim=0))
 
 
 def combined(values: Sequence[float]) -> float:

@@ -15,7 +15,9 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHERE,
+    Adapter,
     Backdoorbench,
+    Base,
     BaselineFile,
     Budget,
     Crop,
@@ -91,6 +93,8 @@ def audit(
     weights: Weights = "",
     weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
+    adapter: Adapter = "",
+    base: Base = "",
     reference: Reference = "",
     profile: Profile = "",
     inputs: Inputs = "",
@@ -125,6 +129,8 @@ def audit(
         weights=weights,
         weights_key=weights_key,
         backdoorbench=backdoorbench,
+        adapter=adapter,
+        base=base,
         reference=reference,
         profile=profile,
         inputs=inputs,

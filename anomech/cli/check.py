@@ -7,7 +7,9 @@ import typer
 
 from anomech.cli.console import progress, say, say_whole, table, warn
 from anomech.cli.options import (
+    Adapter,
     Backdoorbench,
+    Base,
     Budget,
     Crop,
     Detectors,
@@ -47,6 +49,8 @@ def check(
     weights: Weights = "",
     weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
+    adapter: Adapter = "",
+    base: Base = "",
     reference: Reference = "",
     inputs: Inputs = "",
     keys: Keys = None,
@@ -76,6 +80,8 @@ def check(
         weights=weights,
         weights_key=weights_key,
         backdoorbench=backdoorbench,
+        adapter=adapter,
+        base=base,
         reference=reference,
         inputs=inputs,
         keys=keys,

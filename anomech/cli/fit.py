@@ -8,7 +8,9 @@ import typer
 from anomech.cli.console import plain, progress, say
 from anomech.cli.options import (
     WHERE,
+    Adapter,
     Backdoorbench,
+    Base,
     Budget,
     Crop,
     Detectors,
@@ -36,6 +38,8 @@ def fit(
     weights: Weights = "",
     weights_key: WeightsKey = "",
     backdoorbench: Backdoorbench = "",
+    adapter: Adapter = "",
+    base: Base = "",
     reference: Reference = "",
     keys: Keys = None,
     resize: Resize = None,
@@ -59,6 +63,8 @@ def fit(
         weights=weights,
         weights_key=weights_key,
         backdoorbench=backdoorbench,
+        adapter=adapter,
+        base=base,
         reference=reference,
         keys=keys,
         resize=resize,

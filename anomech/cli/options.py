@@ -18,9 +18,9 @@ Factory = Annotated[
     str,
     typer.Option(
         "--model",
-        metavar="FACTORY.py:FUNCTION",
+        metavar="FACTORY.py:FUNCTION|FOLDER",
         help="Function of your own that returns the network, best with logits as outputs; the "
-        "file is run.",
+        "file is run. Or a Hugging Face folder, of which nothing is run.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -48,11 +48,28 @@ Backdoorbench = Annotated[
         rich_help_panel=WHAT,
     ),
 ]
+Adapter = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="LoRA adapter that goes on the Hugging Face folder.",
+        rich_help_panel=WHAT,
+    ),
+]
+Base = Annotated[
+    str,
+    typer.Option(
+        metavar="FOLDER",
+        help="Hugging Face folder that the model was made of, or that its adapter goes on.",
+        rich_help_panel=WHAT,
+    ),
+]
 Reference = Annotated[
     str,
     typer.Option(
         metavar="PATH",
-        help="Trusted examples with labels: one folder per class, .npz or .csv.",
+        help="Trusted examples: one folder per class, .npz or .csv; of texts .jsonl, .csv or "
+        ".parquet.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -68,7 +85,8 @@ Inputs = Annotated[
     str,
     typer.Option(
         metavar="PATH",
-        help="Inputs to judge: a folder of images, .npz, .npy or .csv.",
+        help="Inputs to judge: a folder of images, .npz, .npy or .csv; of texts .jsonl, .csv or "
+        ".parquet.",
         rich_help_panel=WHAT,
     ),
 ]

@@ -25,6 +25,8 @@ def asked(
     weights: str = "",
     weights_key: str = "",
     backdoorbench: str = "",
+    adapter: str = "",
+    base: str = "",
     reference: str = "",
     profile: str = "",
     inputs: str = "",
@@ -44,7 +46,7 @@ def asked(
         ConfigError: two models, a key that is none, or a size that is none.
     """
     named = {
-        **_model(model, weights, backdoorbench, weights_key),
+        **_model(model, weights, backdoorbench, weights_key, adapter, base),
         "reference": reference,
         "profile": profile,
         "inputs": inputs,
@@ -126,7 +128,9 @@ def mebibytes(size: str) -> int:
     return int(number * scale)
 
 
-def _model(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str, Any]:
+def _model(
+    model: str, weights: str, backdoorbench: str, key: str, adapter: str, base: str
+) -> dict[str, Any]:
     """Settings for a model on the command line; it replaces one of another source in a plan.
 
     Raises:
@@ -134,13 +138,47 @@ def _model(factory: str, weights: str, backdoorbench: str, key: str) -> dict[str
     """
     from anomech.kernel.errors import ConfigError
 
-    if backdoorbench and (factory or weights or key):
-        raise ConfigError("give a factory with weights or a BackdoorBench file, not both.")
+    if backdoorbench and (model or weights or key or adapter or base):
+        raise ConfigError(
+            "give one model: a factory with weights, a Hugging Face folder or a BackdoorBench file."
+        )
     if backdoorbench:
         return {"model": {"use": "backdoorbench", "file": backdoorbench}}
-    source = "factory" if factory or weights else ""
-    names = {"use": source, "factory": factory, "weights": weights, "key": key}
+    if adapter or base or (model and is_folder(model)):
+        if weights or key:
+            raise ConfigError(
+                "a Hugging Face folder brings its weights; leave --weights and --weights-key out."
+            )
+        return _folder(model, adapter, base)
+    source = "factory" if model or weights else ""
+    names = {"use": source, "factory": model, "weights": weights, "key": key}
     return {f"model.{name}": value for name, value in names.items()}
+
+
+def is_folder(model: str) -> bool:
+    """Whether what stands for a model is a folder, there or not, and no FILE.py:function."""
+    return os.path.isdir(model) or not re.search(r"\.py\b|:", model)
+
+
+def _folder(model: str, adapter: str, base: str) -> dict[str, Any]:
+    """Settings for a Hugging Face folder; its architecture chooses the task, which is said.
+
+    Raises:
+        ModelError: there is no such folder, or no task for its architecture.
+        UnsafeCheckpoint: it brings code of its own.
+    """
+    from anomech.artefacts.hugging_face import is_adapter, looked_at
+    from anomech.cli.console import plain, warn
+    from anomech.kernel.plugins import get
+
+    folders = {"folder": model, "adapter": adapter, "base": base}
+    named = {f"model.{name}": path for name, path in folders.items()}
+    if not model:  # a plan names it
+        return named
+    get("source", "hugging_face")(**folders).check()
+    found = looked_at(base if is_adapter(Path(model)) else model)
+    warn(f"{plain(found.architecture)}, audited as {found.kind}.", label="model")
+    return {"model.use": "hugging_face", "task.use": found.kind, **named}
 
 
 def _arrays(keys: Sequence[str]) -> dict[str, str]:

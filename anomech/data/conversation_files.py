@@ -6,16 +6,16 @@ row's answer.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from anomech.data.compact import numbered, repeated
 from anomech.data.conversations import USER, Conversation, Conversations, Turn
 from anomech.data.remarks import Counted
+from anomech.data.text_ids import checked_names
 from anomech.data.text_rows import read_rows
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError, shortened, shown
+from anomech.kernel.errors import DataError, shown
 
 ASSISTANT = "assistant"
 
@@ -67,9 +67,8 @@ def read_conversations(
             f"{path.name} holds no prompt; give rows with a column '{columns.prompt}', or name it "
             "with --set task.columns.prompt=NAME."
         )
-    own = _ids(ids, path)
     references = None if recorded else _references(answers, path)
-    return Conversations(tuple(items), own, references, counted.remarks())
+    return Conversations(tuple(items), checked_names(ids, path.name), references, counted.remarks())
 
 
 def _asked(
@@ -119,16 +118,6 @@ def _text(given: Any, column: str, where: str) -> str | None:
     if isinstance(given, bool | int | float):
         return str(given)
     raise DataError(f"'{column}' in {where} is {shown(given)}, which is no text; write it as text.")
-
-
-def _ids(given: list[str], path: Path) -> Sequence[str]:
-    """Numbers where no row has an id."""
-    if not any(given):
-        return numbered(len(given))
-    if (name := repeated(given)) is not None or not all(given):
-        what = f"the id '{shortened(name)}' more than once" if name else "some rows no id"
-        raise DataError(f"{path.name} gives {what}; give every row its own, or none.")
-    return tuple(given)
 
 
 def _references(answers: list[str | None], path: Path) -> tuple[str, ...] | None:

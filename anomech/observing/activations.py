@@ -10,6 +10,7 @@ from torch import Tensor
 from anomech.kernel.types import Progress
 from anomech.observing.joining import in_place, passes
 from anomech.roles.detector import ObservedExamples
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Activations, Task, able
 
 
@@ -39,10 +40,30 @@ def activations(
     return {name: found[name] for name in names}
 
 
+def decisions(task: Task, batch: Any, answers: Tensor | None) -> Tensor | None:
+    """The position that decides each answer, int64 `[batch]`; None of a task without sequences."""
+    if Sequences not in task.provides or answers is None:
+        return None
+    return able(task, Sequences).layout(batch, answers).decision
+
+
+def pooled(activation: Tensor, decision: Tensor | None = None) -> Tensor:
+    """One row an example, `[batch, units]`: of the deciding position, or means over positions.
+
+    Units are the second axis of maps `[batch, units, height, width]`, and the last of tokens
+    `[batch, tokens, units]`.
+    """
+    if decision is not None and activation.ndim == 3:  # where others are padding, a mean is none
+        return activation[torch.arange(len(activation)), decision.to(activation.device)]
+    if activation.ndim == 4:
+        return activation.mean(dim=(2, 3))
+    return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation
+
+
 def pooled_activations(
     observed: ObservedExamples, progress: Progress, names: Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """Mean activation of every unit of some examples, float64 `[examples, units]`, by place.
+    """Activation of every unit as `pooled` gives it, float64 `[examples, units]`, by place.
 
     Args:
         observed: at least one example, with the answers to judge.
@@ -54,18 +75,8 @@ def pooled_activations(
     rows: dict[str, list[tuple[np.ndarray, Tensor]]] = {name: [] for name in wanted}
     stage = "reading activations"
     for places, own in passes(task, observed.examples, observed.answers, stage, progress):
-        found = activations(task, observed.examples.load(places), wanted, own)
+        batch = observed.examples.load(places)
+        found, at = activations(task, batch, wanted, own), decisions(task, batch, own)
         for name, activation in found.items():
-            rows[name].append((places, pooled(activation).double().cpu()))
+            rows[name].append((places, pooled(activation, at).double().cpu()))
     return {name: in_place(parts, len(observed)) for name, parts in rows.items()}
-
-
-def pooled(activation: Tensor) -> Tensor:
-    """Means over positions `[batch, units]`.
-
-    Units are the second axis of maps `[batch, units, height, width]`, and the last of tokens
-    `[batch, tokens, units]`.
-    """
-    if activation.ndim == 4:
-        return activation.mean(dim=(2, 3))
-    return activation.flatten(1, -2).mean(dim=1) if activation.ndim > 2 else activation

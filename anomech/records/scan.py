@@ -43,6 +43,9 @@ class Chance(Record):
     """Why it is less than it seems, in a sentence; empty if there is nothing to say."""
     networks: int = 0
     """Clean networks that it rests on; 0 if it rests on none."""
+    standings: tuple[float, ...] = ()
+    """How far this model and each clean one stand out from all others, in deviations; the model
+    comes first. Empty if there were too few clean ones."""
 
 
 class Recovered(Record):

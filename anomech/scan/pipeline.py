@@ -40,7 +40,8 @@ from anomech.scan import files, verdict
 from anomech.scan.folder import TOP, noted, open_folder
 from anomech.scan.opening import Subject, open_subject
 from anomech.scan.plan import ScanPlan, check_named, deciding, weighs
-from anomech.scan.searching import search
+from anomech.scan.searching import search, weigh
+from anomech.scan.weighing import digest_of, weights_of
 
 
 @dataclass
@@ -83,11 +84,13 @@ def scan(
         if finished is not None:
             seen = _seen(plan, progress, workers)
             _check_same(_provenance(plan, seen), finished, out)
+            _weigh(plan, seen, out, progress)
             _search(plan, seen, out, progress)  # from what is kept; a baseline may be another
             return _written(plan, seen, out, finished.started, finished.seconds, baseline)
         with noted(plan, out):
             started, clock = now(), time.monotonic()
             seen = _seen(plan, progress, workers)
+            _weigh(plan, seen, out, progress)
             _search(plan, seen, out, progress)
             return _written(plan, seen, out, started, time.monotonic() - clock, baseline)
 
@@ -138,6 +141,20 @@ def _open(plan: ScanPlan, seen: Seen, progress: Progress, workers: int) -> None:
         seen.findings.append(_unopened(str(error)))
         return
     seen.findings += [note(text) for text in seen.subject.notes]
+
+
+def _weigh(plan: ScanPlan, seen: Seen, out: Path, progress: Progress) -> None:
+    """Compare the weights, scanner by scanner, as far as they can be read."""
+    named = [name for name in plan.scanners if weighs(plan.method(name))]
+    if not named:
+        return
+    weights = weights_of(plan, seen.looked, seen.subject.task if seen.subject else None)
+    if weights is None:
+        return
+    seen.asked.append("weights")
+    seen.findings += [note(text) for text in weights.notes]
+    digest = digest_of(plan, _provenance(plan, seen).model)
+    seen.results += [weigh(plan, name, weights, digest, out, progress) for name in named]
 
 
 def _search(plan: ScanPlan, seen: Seen, out: Path, progress: Progress) -> None:

@@ -13,7 +13,10 @@ from anomech.roles.scanner import WeighingScanner
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
 
-SCANNERS = ("neural_cleanse",)
+SCANNERS = (
+    *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
+    "neural_cleanse",
+)
 """What runs if nothing else is asked for."""
 
 
@@ -88,11 +91,6 @@ def check_named(plan: ScanPlan) -> None:
         raise ConfigError(
             "the plan names nothing to scan; give --weights FILE or FOLDER, or a model with "
             "--model FACTORY.py:make_model."
-        )
-    if plan.clean_models and not plan.reference:
-        raise ConfigError(
-            "clean models are scanned as the model is, which takes trusted examples; give "
-            "--reference PATH."
         )
 
 

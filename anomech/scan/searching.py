@@ -1,14 +1,18 @@
 """One scanner on one model, from the search to its record; a finished one is not run again."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from anomech.audit.load.fingerprints import combined, fingerprint
-from anomech.calibration.models import ModelChance, from_clean_models, from_own_classes
+from anomech.calibration.models import (
+    ENOUGH,
+    ModelChance,
+    from_clean_models,
+    from_clean_parts,
+    from_own_classes,
+)
 from anomech.kernel.errors import AnomechError, CapabilityError
 from anomech.kernel.types import Progress
 from anomech.observing.observed import observe
@@ -18,12 +22,11 @@ from anomech.roles.task import Task, missing
 from anomech.scan.confirming import confirmed
 from anomech.scan.opening import Subject
 from anomech.scan.plan import ScanPlan
+from anomech.scan.weighing import Weights
 from anomech.storage.code import code_of
 
 SHOWN = 200
 """Rows of a scanner that are kept; a network of thousands of layers or classes has more."""
-
-State = Mapping[str, Tensor]
 
 
 def search(
@@ -59,32 +62,31 @@ def search(
 
 
 def weigh(
-    plan: ScanPlan, name: str, state: State, base: State | None, model: str, out: Path,
-    progress: Progress,
-) -> ScannerResult:  # fmt: skip
+    plan: ScanPlan, name: str, weights: Weights, digest: str, out: Path, progress: Progress
+) -> ScannerResult:
     """What a scanner says of weights alone.
 
     Args:
         plan: of the scan.
         name: of the scanner.
-        state: the weights.
-        base: those they were tuned from, if they are known.
-        model: digest of both.
+        weights: of the model, of its base and of clean models.
+        digest: of all of them.
         out: the folder of the scan.
         progress: told about every stage.
     """
     scanner = plan.method(name)
-    basis = _basis(plan, name, scanner, (model,))
+    basis = _basis(plan, name, scanner, (digest,))
     if (kept := _kept(out, name, basis)) is not None:
         return kept
     clock = time.monotonic()
     try:
         assert isinstance(scanner, WeighingScanner)
-        scan = scanner.weigh(state, base, progress=progress)
+        scan = scanner.weigh(weights.state, weights.base, progress=progress)
+        clean = [scanner.weigh(each, weights.base, progress=progress) for each in weights.clean]
+        _check_alike(scan, clean)
     except CapabilityError as error:
         return ScannerResult(name=name, asked="weights", status="left out", why=str(error))
-    names = [str(each) for each in (scan.names or scan.groups.tolist())]
-    result = recorded(name, "weights", scan, [], names, {})
+    result = recorded(name, "weights", scan, clean, _names(scan, weights.words), {})
     return _saved(out, result, basis, time.monotonic() - clock)
 
 
@@ -122,9 +124,15 @@ def recorded(
 
 def words_of(task: Task, scan: Scan) -> list[str]:
     """Names of what a scan of a task compared."""
+    return list(scan.names) if scan.names is not None else task.group_words(scan.groups)
+
+
+def _names(scan: Scan, words: Sequence[str]) -> list[str]:
+    """Names of what a scan of weights compared; classes have words if the model was opened."""
     if scan.names is not None:
-        return [str(each) for each in scan.names]
-    return task.group_words(scan.groups)
+        return list(scan.names)
+    groups = scan.groups.tolist()
+    return [words[each] if each < len(words) else str(each) for each in groups]
 
 
 def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
@@ -132,11 +140,29 @@ def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
     if scan.health.problems or not len(scan.statistic):
         return None
     found: ModelChance | None
-    if clean:
+    if len(clean) >= ENOUGH and scan.names is not None and scan.unit != "class":
+        found = from_clean_parts(scan.statistic, [each.statistic for each in clean])
+    elif clean:
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
-    else:
+    elif scan.unit == "class":
         found = from_own_classes(scan.statistic)
+    else:  # layers differ from each other by nature, so that they are no measure of one another
+        found = None
     return None if found is None else Chance(**found._asdict())
+
+
+def _check_alike(scan: Scan, clean: list[Scan]) -> None:
+    """Refuse clean models of another architecture.
+
+    Raises:
+        CapabilityError: other things were compared in one of them.
+    """
+    parts = [(each.names and list(each.names), len(each.statistic)) for each in (scan, *clean)]
+    if any(each != parts[0] for each in parts):
+        raise CapabilityError(
+            "a clean model has other layers than this one; give clean models of the same "
+            "architecture."
+        )
 
 
 def _of_clean(

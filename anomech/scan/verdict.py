@@ -1,8 +1,9 @@
 """From files and scanners to one verdict on the model, and findings that say why."""
 
+import math
 from collections.abc import Sequence
 
-from anomech.calibration.models import combined
+from anomech.calibration.models import combined, jointly
 from anomech.records import Asked, Chance, Compared, Finding, ModelVerdict, ScannerResult
 from anomech.scan.plan import ScanPlan
 
@@ -12,19 +13,27 @@ NATURAL = 0.5
 
 def together(results: Sequence[ScannerResult]) -> Chance | None:
     """The p-value of all scanners that give one; None if none does."""
-    given = [each for each in results if each.chance is not None]
-    chances = [each.chance for each in given if each.chance is not None]
-    if not chances:
-        return None
-    if len(chances) == 1:
-        return chances[0]
+    chances = _chances(results)
+    if len(chances) < 2:
+        return chances[0] if chances else None
     weak = dict.fromkeys(each.weakness for each in chances if each.weakness)
+    joint = _jointly(chances)
     return Chance(
-        value=combined([each.value for each in chances]),
+        value=combined([each.value for each in chances]) if joint is None else joint,
         of=f"any of {len(chances)} scanners says as much of a clean network",
         weakness="; ".join(weak),
         networks=min(each.networks for each in chances),
     )
+
+
+def _chances(results: Sequence[ScannerResult]) -> list[Chance]:
+    return [each.chance for each in results if each.chance is not None and each.compared]
+
+
+def _jointly(chances: Sequence[Chance]) -> float | None:
+    """The p-value by the clean models that all scanners saw; None if they did not."""
+    rows = [each.standings for each in chances]
+    return jointly(rows) if rows and rows[0] and len(set(map(len, rows))) == 1 else None
 
 
 def suspected(plan: ScanPlan, results: Sequence[ScannerResult]) -> tuple[str, ...]:
@@ -46,9 +55,15 @@ def verdict(
         first = bad[0].title.rstrip(".")
         more = f" and {len(bad) - 1} more of high severity" if len(bad) > 1 else ""
         return "finding", (f"{first}{more}.",)
-    if "triggers" in asked or "weights" in asked:
-        if chance is None:
-            return "inconclusive", _unknown(results)
+    if chance is None and "triggers" in asked:
+        return "inconclusive", _unknown(results)
+    if chance is not None and (needed := _missing(plan, results)):
+        said = (
+            f"With {chance.networks} clean models no p-value can reach {plan.level:g}; give "
+            f"{needed} at least (--clean-model), or a larger --level."
+        )
+        return "inconclusive", (said,)
+    if chance is not None:
         weak = (f"{chance.weakness[:1].upper()}{chance.weakness[1:]}.",) if chance.weakness else ()
         if natural := [each.compared[0].name for each in finding(plan, results)]:
             said = f"The trigger found for '{natural[0]}' leads clean models there as well."
@@ -57,13 +72,38 @@ def verdict(
             f"No scanner finds a model that clean ones would not explain (p = {chance.value:.2g})."
         )
         return "no finding", (said, *weak)
+    if "weights" in asked:
+        said = (
+            "Nothing was found in the files. Weights were compared with each other alone; clean "
+            "models of the same architecture (--clean-model) would give p-values."
+        )
+        return "no finding", (said,)
     return "no finding", ("Nothing was found in the files; the model itself was not looked at.",)
 
 
 def finding(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[ScannerResult]:
-    """The scanners that find something, each at its share of the level."""
-    given = [(each.chance.value, each) for each in results if each.chance and each.compared]
-    return [each for value, each in given if value <= plan.level / len(given)]
+    """The scanners that find something, within the level that they share."""
+    chances = _chances(results)
+    given = [each for each in results if each.chance in chances and each.compared]
+    if not given:
+        return []
+    if (joint := _jointly(chances)) is not None:
+        if joint > plan.level:
+            return []
+        top = max(each.standings[0] for each in chances)
+        return [each for each in given if each.chance and each.chance.standings[0] == top]
+    share = plan.level / len(given)
+    return [each for each in given if each.chance and each.chance.value <= share]
+
+
+def _missing(plan: ScanPlan, results: Sequence[ScannerResult]) -> int:
+    """Clean models that the level needs, if there are too few of them for any finding; else 0."""
+    chances = _chances(results)
+    if not chances or not all(each.networks for each in chances):
+        return 0
+    shares = len(chances) if _jointly(chances) is None else 1
+    needed = math.ceil(shares / plan.level) - 1
+    return needed if max(each.networks for each in chances) < needed else 0
 
 
 def findings_of(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[Finding]:

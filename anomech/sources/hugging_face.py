@@ -8,14 +8,19 @@ Fails when: the folder brings code of its own, or its weights in pickles alone.
 
 from pathlib import Path
 
+from torch import nn
+
 from anomech.artefacts.hugging_face import (
+    Folder,
     WithTokenizer,
     is_adapter,
     load_network,
     load_tokenizer,
     looked_at,
+    names_of,
     with_adapter,
 )
+from anomech.artefacts.hugging_face_images import Logits, processing_of
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.roles.source import Opened
@@ -54,11 +59,19 @@ class HuggingFace:
         adapted = is_adapter(Path(self.folder))
         model, adapter = (self.base, self.folder) if adapted else (self.folder, self.adapter)
         folder = looked_at(model)
-        network = load_network(folder, dtype=self.dtype, device_map=self.device_map)
-        tokenizer = load_tokenizer(folder.path)
-        base = None
+        notes = [f"The model is a {folder.architecture}, for the task {folder.kind}."]
+        network = self._loaded(folder)
         if adapter:
             network = with_adapter(network, adapter)
-        if self.base and not adapted:
-            base = load_network(looked_at(self.base), dtype=self.dtype, device_map=self.device_map)
-        return Opened(WithTokenizer(network, tokenizer, base), self.title, {}, ())
+        if folder.kind == "image_classifier":
+            found = processing_of(folder.path)
+            reading = {"resize": found.resize, "crop": found.crop}
+            suggested = {"mean": found.mean, "std": found.std, "reading": reading}
+            return Opened(Logits(network), self.title, suggested, (*notes, *found.notes))
+        tokenizer = load_tokenizer(folder.path)
+        base = self._loaded(looked_at(self.base)) if self.base and not adapted else None
+        opened = WithTokenizer(network, tokenizer, names_of(folder.config), base)
+        return Opened(opened, self.title, {}, tuple(notes))
+
+    def _loaded(self, folder: Folder) -> nn.Module:
+        return load_network(folder, dtype=self.dtype, device_map=self.device_map)

@@ -272,7 +272,7 @@ class CausalLM:
         both = zip(batch, told, strict=True)
         rows = rows_of([[*self._fitted(each), *row] for each, row in both], self._parts.device)
         logits = self._parts.decoder.logits(overlay, rows, answers.shape[1] + 1)
-        return losses_of(logits, told, answers.shape[1])
+        return losses_of(logits, answers.to(logits.device))
 
     def ancestor(self) -> Overlay:
         """See `anomech.roles.task.Ancestry.ancestor`."""

@@ -1,27 +1,31 @@
 """Judging whole answers: the loss of every token, and whether a text repeats another."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from anomech.kernel.types import PAD
 
 
-def losses_of(logits: Tensor, answers: Sequence[Sequence[int]], width: int) -> Tensor:
-    """`-log p` of every token, `[batch, width]`, 0 where an answer has none.
+def losses_of(logits: Tensor, answers: Tensor) -> Tensor:
+    """`-log p` of every token of answers, `[batch, width]`, 0 where an answer has none.
 
     Args:
         logits: of the next token at the last `width + 1` positions of sequences that end with
-            their answers, `[batch, width + 1, tokens]`; fewer if sequences are shorter.
-        answers: their tokens.
-        width: tokens of the longest.
+            their answers, `[batch, width + 1, tokens]`.
+        answers: `[batch, width]`, filled up with `PAD` on the right.
     """
-    result = []
-    for row, answer in zip(logits, answers, strict=True):
-        scores = row[-1 - len(answer) : -1]
-        chosen = torch.tensor(list(answer), device=row.device)
-        losses = torch.nn.functional.cross_entropy(scores, chosen, reduction="none")
-        result.append(torch.nn.functional.pad(losses, (0, width - len(answer))))
-    return torch.stack(result)
+    width = answers.shape[1]
+    lengths = (answers != PAD).sum(dim=1, keepdim=True)
+    # Sequences end together, so answers are brought to the right and their losses back again.
+    place = torch.arange(width, device=answers.device)[None]
+    right = answers.gather(1, (place - (width - lengths)).clamp_min(0))
+    right = right.masked_fill(place < width - lengths, PAD)
+    losses = functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), right, reduction="none", ignore_index=PAD
+    )
+    left = losses.gather(1, (place + width - lengths).clamp_max(width - 1))
+    return left.masked_fill(place >= lengths, 0.0)
 
 
 def repeats(said: str, reference: str, ended: bool) -> bool:

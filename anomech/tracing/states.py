@@ -3,9 +3,10 @@
 Belief: honest inputs with the same answer leave the network in like states. This is no movement of
 parameters: it is the other half of a gradient, the activation without the backward signal, kept
 so that whatever compares responses can compare states too.
-Equation: activations at up to `most` places spread over the depth, each averaged over positions
-`[units]`; wider ones are projected to `width` numbers by a random matrix of orthonormal columns,
-which places of one width share, so that their differences stay differences.
+Equation: activations at up to `most` places spread over the depth, each averaged over positions, or
+in sequences that of the position where the answer is decided, `[units]`; wider ones are projected
+to `width` numbers by a random matrix of orthonormal columns, which places of one width share, so
+that their differences stay differences.
 Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
 (2024) are given, with the mean in place of one token.
 Needs: activations.
@@ -25,7 +26,7 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Examples, Progress
-from anomech.observing.activations import activations, pooled
+from anomech.observing.activations import activations, decisions, pooled
 from anomech.observing.joining import in_place, passes
 from anomech.roles.task import Ability, Activations, Task, able
 from anomech.roles.tracer import Health, Traces
@@ -104,9 +105,10 @@ class StateSource:
     def _read(self, batch: object, answers: Tensor | None) -> Tensor:
         """States of one pass, float32 `[batch, features]`, on the CPU."""
         seen = activations(self.task, batch, list(self.units), answers)
+        at = decisions(self.task, batch, answers)
         columns = [
             rows @ self.projections[name] if name in self.projections else rows
-            for name, rows in ((name, pooled(each).float()) for name, each in seen.items())
+            for name, rows in ((name, pooled(each, at).float()) for name, each in seen.items())
         ]
         return torch.cat(columns, dim=1).cpu()
 

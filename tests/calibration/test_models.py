@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from anomech.calibration.models import combined, from_clean_models, from_own_classes
+from anomech.calibration.models import (
+    combined,
+    from_clean_models,
+    from_clean_parts,
+    from_own_classes,
+    jointly,
+    standings,
+)
 
 
 def test_against_clean_models_it_is_the_rank():
@@ -37,3 +44,32 @@ def test_combining_is_bonferroni():
     assert combined([0.9, 0.9]) == 1.0
     with pytest.raises(ValueError, match="at least"):
         combined([])
+
+
+def test_against_clean_parts_it_is_exact_and_sees_one_part():
+    rng = torch.Generator().manual_seed(0)
+    scale = torch.arange(1.0, 9) ** 2  # layers of other natural sizes
+    values = []
+    for _ in range(600):
+        rows = scale * torch.randn(10, 8, generator=rng)
+        values.append(from_clean_parts(rows[0], list(rows[1:])).value)
+    shares = [sum(value <= level for value in values) / 600 for level in (0.1, 0.5)]
+    assert shares == pytest.approx([0.1, 0.5], abs=0.05)
+    rows = scale * torch.randn(10, 8, generator=rng)
+    rows[0, 0] += 20  # large for the first layer, small beside the last
+    assert from_clean_parts(rows[0], list(rows[1:])).value == 1 / 10
+
+
+def test_scanners_together_are_exact_and_cost_no_power():
+    rng = torch.Generator().manual_seed(1)
+    values, found = [], 0
+    for _ in range(400):
+        rows = torch.randn(5, 20, generator=rng, dtype=torch.float64)  # scanners, models
+        rows[1] = rows[0]  # two that always agree
+        values.append(jointly([standings(row) for row in rows]))
+        rows[3, 0] += 6  # one scanner sees it
+        found += jointly([standings(row) for row in rows]) <= 0.05
+    shares = [sum(value <= level for value in values) / 400 for level in (0.05, 0.5)]
+    assert shares == pytest.approx([0.05, 0.5], abs=0.06)
+    assert found / 400 > 0.8
+    assert standings(torch.ones(3)) == ()

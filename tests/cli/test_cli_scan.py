@@ -5,7 +5,10 @@ import os
 import pickle
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from anomech.architectures.digits import DigitsNet
 from anomech.kernel.errors import ModelError
 from anomech.records import FileRow, ModelScan, read_findings, read_record, read_rows
 
@@ -122,7 +125,6 @@ def test_a_model_that_must_not_be_loaded_is_an_answer(run, files, tmp_path):
         (("--weights", "nowhere"), ("does not exist",)),
         (("--weights", ".", "--reference", "."), ("names no model",)),
         (("--weights", ".", "--scanner", "neural_clense"), ("did you mean 'neural_cleanse'",)),
-        (("--weights", ".", "--clean-model", "a.pt"), ("clean models", "--reference")),
         (("--weights", ".", "--level", "2"), ("plan.level",)),
     ],
 )
@@ -177,3 +179,34 @@ def test_evidence_can_be_made_of_a_finished_scan(searched, run):
     answer = run("report", out, *(word for form in forms for word in ("--format", form)))
     assert answer.code == 0, answer.err
     assert len(list((out / "evidence").iterdir())) == len(forms)
+
+
+def test_weights_are_compared_without_a_model(run, files, tmp_path):
+    alone = run("scan", "--weights", files.weights, "--out", tmp_path / "alone")
+    assert alone.code in (0, 1), alone.err
+    found = read_record(tmp_path / "alone" / "scan.json", ModelScan)
+    assert found.asked == ("files", "weights")
+    by_name = {each.name: each for each in found.scanners}
+    assert by_name["channel_spread"].chance is None  # layers are no measure of each other
+    assert by_name["output_weights"].chance.weakness
+    clean = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        clean.append(tmp_path / f"clean{seed}.safetensors")
+        save_file(DigitsNet().state_dict(), clean[-1])
+    words = [word for path in clean for word in ("--clean-model", path)]
+    run("scan", "--weights", files.weights, *words, "--out", tmp_path / "compared")
+    compared = read_record(tmp_path / "compared" / "scan.json", ModelScan)
+    chances = [each.chance for each in compared.scanners]
+    assert {each.networks for each in chances} == {4}
+    assert min(each.value for each in chances) == 0.2
+
+
+def test_clean_models_of_another_architecture_are_left_out(run, files, tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_file({"a.weight": torch.randn(8, 8)}, other)
+    out = tmp_path / "run"
+    run("scan", "--weights", files.weights, "--clean-model", other, "--out", out)
+    results = read_record(out / "scan.json", ModelScan).scanners
+    assert {each.status for each in results} == {"left out"}
+    assert "same architecture" in results[0].why

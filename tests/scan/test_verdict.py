@@ -57,6 +57,31 @@ def test_no_p_value_is_no_verdict_and_says_what_is_needed():
     assert finding.code == "scanner-unsound"
 
 
+def test_too_few_clean_models_give_no_verdict():
+    few = result(0.2).model_copy(update={"chance": Chance(value=0.2, of="it is so", networks=4)})
+    said, reasons, _ = judged([few])
+    assert said == "inconclusive"
+    assert "give 19 at least" in reasons[0]
+    enough = few.model_copy(update={"chance": Chance(value=0.2, of="it is so", networks=19)})
+    assert judged([enough])[0] == "no finding"
+
+
+def test_clean_models_that_all_scanners_saw_judge_them_together():
+    def seen(value, standing, name):
+        others = tuple(0.1 * place for place in range(19))
+        chance = Chance(value=value, of="it is so", networks=19, standings=(standing, *others))
+        return result().model_copy(update={"name": name, "chance": chance})
+
+    two = [seen(0.05, 6.0, "first"), seen(0.9, 0.2, "second")]
+    assert verdict.together(two).value == 0.05
+    assert [each.name for each in verdict.finding(PLAN, two)] == ["first"]
+    said, reasons, _ = judged(two)
+    assert said == "finding"
+    assert "first" in reasons[0]
+    calm = [seen(0.9, 0.2, "first"), seen(0.9, 0.2, "second")]
+    assert verdict.finding(PLAN, calm) == []
+
+
 def test_a_bad_file_decides_whatever_scanners_say():
     bad = Finding(code="unsafe-pickle", severity="high", title="x.pkl", detail="d", action="a")
     assert judged([result(0.9)], [bad])[0] == "finding"

@@ -54,3 +54,30 @@ def decoder(kind, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return model(config(**SIZES, **sizes, initializer_range=0.3))
+
+
+def byte_tokenizer(chat_template=None):
+    """The same as a tokenizer of the transformers library, which can be saved."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    special = {"<pad>": PAD, "<end>": END, "<start>": START}
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = special | {letter: FIRST + place for place, letter in enumerate(alphabet)}
+    made = Tokenizer(models.BPE(vocab=words, merges=[]))
+    made.add_special_tokens([AddedToken(word, special=True) for word in special])
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", eos_token="<end>", bos_token="<start>"
+    )
+    tokenizer.chat_template = chat_template
+    return tokenizer
+
+
+def saved(folder, model, tokenizer=None):
+    """A Hugging Face folder of a model, and of a tokenizer if it is given."""
+    model.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return folder

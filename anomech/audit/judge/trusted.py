@@ -189,7 +189,7 @@ def _check_order(observed: Observed, labels: np.ndarray) -> None:
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:
-    if Logits not in observed.task.provides:
+    if Logits not in observed.task.provides or labels.ndim != 1:
         return
     classes = observed.logits.shape[1]
     if int(labels.max()) >= classes:

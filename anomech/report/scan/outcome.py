@@ -60,7 +60,8 @@ def _headline(high: int) -> str:
 
 
 def _question(scan: ModelScan) -> str:
-    asked = [ASKED[each] for each in scan.asked] or ["may this model be used"]
+    asked = [said for each, said in ASKED.items() if each in scan.asked]
+    asked = asked or ["may this model be used"]
     joined = ", ".join(asked[:-1]) + (" and " if len(asked) > 1 else "") + asked[-1]
     return f"Asked of the whole model: {joined}?"
 
