@@ -11,10 +11,13 @@ from anomech.calibration.models import (
     ModelChance,
     from_clean_models,
     from_clean_parts,
+    from_known,
     from_own_classes,
 )
+from anomech.calibration.nulls import Null, shipped
 from anomech.kernel.errors import AnomechError, CapabilityError
 from anomech.kernel.types import Progress
+from anomech.learning.families import family
 from anomech.observing.observed import observe
 from anomech.records import Chance, Compared, Recovered, ScannerResult, read_record, write_record
 from anomech.roles.scanner import Scan, Scanner, WeighingScanner
@@ -46,7 +49,8 @@ def search(
     if lacking:
         why = f"this {subject.task.kind} does not give {' and '.join(lacking)}."
         return ScannerResult(name=name, asked="triggers", status="left out", why=why)
-    parts = (subject.model, subject.reference, *map(_key, subject.clean))
+    known = shipped(name, plan.scanners[name], family(subject.task))
+    parts = (subject.model, subject.reference, *map(_key, subject.clean), str(known))
     basis = _basis(plan, name, scanner, parts)
     if (kept := _kept(out, name, basis)) is not None:
         return kept
@@ -57,7 +61,8 @@ def search(
     except CapabilityError as error:
         return ScannerResult(name=name, asked="triggers", status="left out", why=str(error))
     triggers = confirmed(scan, subject, out, name, progress)
-    result = recorded(name, "triggers", scan, clean, words_of(subject.task, scan), triggers)
+    words = words_of(subject.task, scan)
+    result = recorded(name, "triggers", scan, clean, words, triggers, known)
     return _saved(out, result, basis, time.monotonic() - clock)
 
 
@@ -97,6 +102,7 @@ def recorded(
     clean: list[Scan],
     names: list[str],
     triggers: Mapping[int, Recovered],
+    known: Null | None = None,
 ) -> ScannerResult:
     """The record of a scan; the most suspicious first."""
     order = scan.statistic.argsort(descending=True, stable=True)[:SHOWN].tolist()
@@ -115,7 +121,7 @@ def recorded(
             )
             for place in order
         ),
-        chance=_chance(scan, clean),
+        chance=_chance(scan, clean, known),
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
@@ -135,7 +141,7 @@ def _names(scan: Scan, words: Sequence[str]) -> list[str]:
     return [words[each] if each < len(words) else str(each) for each in groups]
 
 
-def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
+def _chance(scan: Scan, clean: list[Scan], known: Null | None) -> Chance | None:
     """The p-value of a scan; None if nothing gives one, or the scan itself is unsound."""
     if scan.health.problems or not len(scan.statistic):
         return None
@@ -144,6 +150,8 @@ def _chance(scan: Scan, clean: list[Scan]) -> Chance | None:
         found = from_clean_parts(scan.statistic, [each.statistic for each in clean])
     elif clean:
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
+    elif known is not None:
+        found = from_known(scan.statistic, known)
     elif scan.unit == "class":
         found = from_own_classes(scan.statistic)
     else:  # layers differ from each other by nature, so that they are no measure of one another
