@@ -54,7 +54,10 @@ def check(plan: Plan, progress: Progress, workers: int = 0) -> Preflight:
     reference = loaded.reference
     if reference is None:
         raise ConfigError("a profile holds no trusted examples to check; give --reference PATH.")
-    listed = [*files.probe("inputs", loaded.inputs), *files.probe("trusted examples", reference)]
+    listed = [
+        *files.probe("inputs", loaded.inputs, loaded.task),
+        *files.probe("trusted examples", reference, loaded.task),
+    ]
     lead = make_detector(plan.lead, plan.detectors[plan.lead])
     share = only_learned_from(lead, plan.anchor_share)
     needed = to_give(plan.budget, share, plan.most_anchors)

@@ -17,7 +17,7 @@ BASE = "base"
 """Names the part that another one is laid over."""
 
 OWN = (
-    *("data", "train", "recipe", "language", "trusted", "clean", "sources"),
+    *("world", "data", "train", "recipe", "language", "trusted", "clean", "sources"),
     *("networks", "subjects", "conditions"),
 )
 """Options that a part may have of its own; the others hold for the whole suite."""

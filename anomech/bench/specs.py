@@ -85,7 +85,7 @@ class Suite:
     name: str = option("", "of the suite; empty means that of its file")
     title: str = option("", "heading of the leaderboard")
     description: str = option("", "what is compared, and on what")
-    world: Literal["images", "texts"] = option("images", "what the networks work on")
+    world: Literal["images", "texts", "sentences"] = option("images", "what the networks work on")
     data: str = option("cifar10", "data set: a name, or a path; of texts, what to call them")
     train: int = option(0, "training images, the first ones; 0 means all", unit="images", ge=0)
     network: Architecture = plugins.chosen("architecture", "resnet20", "architecture")

@@ -18,6 +18,7 @@ from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.report import report
 from anomech.cli.scan import scan
+from anomech.cli.screen import screen
 
 app = typer.Typer(
     name="anomech",
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(scan)
+app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)

@@ -1,5 +1,6 @@
-"""`anomech demo`: a backdoored classifier, trained and audited in seconds."""
+"""`anomech demo`: a backdoored model, trained and audited in seconds."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
 BUDGET = 0.01
 
 
+class Kind(StrEnum):
+    """What is audited."""
+
+    images = "images"
+    language = "language"
+
+
 def demo(
+    kind: Annotated[Kind, typer.Option(help="A classifier of digits, or a language model.")] = (
+        Kind.images
+    ),
     attack: Annotated[
         str, typer.Option(help="Backdoor to plant: badnets, blended, sig or wanet.")
     ] = "badnets",
@@ -27,24 +38,32 @@ def demo(
         typer.Option(help="Run folder.", show_default="runs/demo-ATTACK-SEED"),
     ] = None,
 ) -> None:
-    """Train a small classifier with a planted backdoor, audit it and write a report.
+    """Train a small model with a planted backdoor, audit it and write a report.
 
-    Real handwritten digits that come with the installation; nothing is downloaded. Run again with
-    the same options, it shows the finished run, or continues an unfinished one.
+    Real handwritten digits that come with the installation, or a language model that learns a
+    trigger string: the small one in the folder ANOMECH_DATA, else one that is made on the spot.
+    Nothing is downloaded. Run again with the same options, it shows the finished run, or continues
+    an unfinished one.
     """
     from anomech.bench.demo import demo as run_demo
+    from anomech.bench.language_demo import language_demo
 
-    folder = out or _folder(attack, seed, budget)
+    language = kind is Kind.language
+    folder = out or _folder(kind.value if language else attack, seed, budget)
     before = earlier(folder)
     with progress() as shown:
-        result = run_demo(attack, seed, budget, folder, shown)
+        result = (
+            language_demo(seed, budget, folder, shown)
+            if language
+            else run_demo(attack, seed, budget, folder, shown)
+        )
     if before == result.run:
         say_reused(result.run)
     _say_detectors(result)
     say("")
     say_mechanisms(result.run)
     say("")
-    say(_paragraph(result))
+    say(_paragraph(result, "language model" if language else "network"))
     say("")
     say_report(folder)
 
@@ -74,11 +93,11 @@ def _say_detectors(result: "DemoResult") -> None:
     say("* gives the verdicts. Passes: cost of one input in forward passes, its answer included.")
 
 
-def _paragraph(result: "DemoResult") -> str:
+def _paragraph(result: "DemoResult", model: str) -> str:
     run, truth = result.run, result.run.truth
     lead = next(each for each in run.detectors if each.lead)
     text = (
-        f"The network answers {result.accuracy:.1%} of clean digits rightly, and "
+        f"The {model} answers {result.accuracy:.1%} of clean inputs rightly, and "
         f"{result.success:.1%} of triggered ones as the attacker wants. "
     )
     if truth is None:

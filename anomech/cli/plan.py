@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from anomech.cli.console import plain, say_whole, warn
+from anomech.cli.console import plain, say, say_whole, table, warn
 from anomech.kernel.errors import ConfigError, RunError
 
 plan = typer.Typer(
@@ -14,6 +14,9 @@ plan = typer.Typer(
 )
 
 STDOUT = Path("-")
+
+UNITS = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600}
+"""Units of time, with their seconds."""
 
 
 @plan.command()
@@ -55,3 +58,65 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The plan.")
         check_named(checked)
     except ConfigError as error:
         warn(f"the plan is valid, but {error}")
+
+
+@plan.command()
+def estimate(
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER|config.json", help="Of a causal language model; no weights are needed."
+        ),
+    ],
+    machine: Annotated[
+        str, typer.Option(help="Where: here, or a graphics card such as h100-80gb.")
+    ] = "here",
+    trusted: Annotated[int, typer.Option(min=1, help="Trusted examples.")] = 1000,
+    inputs: Annotated[int, typer.Option(min=0, help="Inputs to judge.")] = 10_000,
+    prompt: Annotated[int, typer.Option(min=1, help="Tokens of a prompt, on average.")] = 200,
+    file: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Plan whose options count.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any option of the plan."),
+    ] = None,
+) -> None:
+    """Say what an audit of a language model would take, from its config.json alone.
+
+    On this machine a block of the model's size is run for a moment; of graphics cards a share of
+    what their data sheets say is taken.
+    """
+    from anomech.artefacts.decoder_sizes import decoder_sizes
+    from anomech.artefacts.hugging_face import CONFIG, read_json
+    from anomech.audit.estimating import estimate as estimated
+    from anomech.audit.estimating import machine_of, work_of
+    from anomech.cli.planning import plan_of
+
+    resolved = plan_of(file, {"task.use": "causal_lm"}, [], settings or [])
+    sizes = decoder_sizes(read_json(model / CONFIG if model.is_dir() else model))
+    where = machine_of(machine, sizes, prompt)
+    work = work_of(resolved, sizes, trusted=trusted, inputs=inputs, prompt=prompt)
+    found = estimated(sizes, where, work)
+    say(f"{sizes.parameters / 1e9:.3g} billion parameters on {where.name}", style="bold")
+    rows = [(name, duration(seconds)) for name, seconds in found.seconds.items()]
+    rows.append(("together", duration(sum(found.seconds.values()))))
+    table([("time", "left"), ("about", "right")], rows)
+    say(
+        f"One input: {duration(found.once)} beyond generating its answer, which is "
+        f"{found.passes:g} forward passes."
+    )
+    say("")
+    held = [(name, f"{size / 1e9:.2f} GB") for name, size in found.bytes.items()]
+    needed = sum(found.bytes.values())
+    table([("memory", "left"), ("about", "right")], [*held, ("together", f"{needed / 1e9:.2f} GB")])
+    for sentence in found.advice(where):
+        warn(sentence)
+
+
+def duration(seconds: float) -> str:
+    """So long, in a unit that fits."""
+    for name, size in UNITS.items():
+        if seconds < 100 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds / 86400:.3g} days"

@@ -49,7 +49,12 @@ def read_conversations(
         DataError: a row that cannot be read, or no row with a prompt.
     """
     path = Path(path)
-    counted, items, ids, answers = Counted(), list[Conversation](), list[str](), list[str | None]()
+    counted, items, ids, answers = (
+        Counted(rows=True),
+        list[Conversation](),
+        list[str](),
+        list[str | None](),
+    )
     for place, row in read_rows(path):
         where = f"{place} of {path.name}"
         turns, answer = _asked(row, columns, where)

@@ -15,6 +15,7 @@ class FileRemark:
         example: name of one of them.
         judged: whether they became examples all the same; the others are missing.
         picture: whether they were probably meant to become examples.
+        row: whether they are rows of a file, and no files.
     """
 
     what: str
@@ -22,6 +23,7 @@ class FileRemark:
     example: str
     judged: bool = False
     picture: bool = False
+    row: bool = False
 
 
 @runtime_checkable
@@ -38,10 +40,15 @@ def remarks_of(examples: object) -> tuple[FileRemark, ...]:
 
 
 class Counted:
-    """Counts what happens to files, by kind, and keeps the first of each kind as its example."""
+    """Counts what happens to files, by kind, and keeps the first of each kind as its example.
 
-    def __init__(self) -> None:
+    Args:
+        rows: whether rows of a file are counted instead.
+    """
+
+    def __init__(self, *, rows: bool = False) -> None:
         self._found: dict[tuple[str, bool, bool], tuple[int, str]] = {}
+        self._rows = rows
 
     def add(
         self, what: str, name: str, *, judged: bool = False, picture: bool = False, count: int = 1
@@ -53,7 +60,7 @@ class Counted:
     def remarks(self) -> tuple[FileRemark, ...]:
         """What was counted, the most frequent first."""
         made = [
-            FileRemark(what, count, example, judged, picture)
+            FileRemark(what, count, example, judged, picture, self._rows)
             for (what, judged, picture), (count, example) in self._found.items()
         ]
         return tuple(sorted(made, key=lambda each: (-each.count, each.what)))

@@ -98,7 +98,7 @@ def read_texts(path: str | Path, columns: TextColumns = AS_USUAL) -> Texts:
             row with a text.
     """
     path = Path(path)
-    counted, items, ids, labels = Counted(), list[Text](), list[str](), list[str]()
+    counted, items, ids, labels = Counted(rows=True), list[Text](), list[str](), list[str]()
     for place, row in read_rows(path):
         where = f"{place} of {path.name}"
         if columns.text not in row:

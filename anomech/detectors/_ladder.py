@@ -30,7 +30,9 @@ class Ladder:
     steps: int = option(60, "steps of descent a twin", ge=1)
     batch: int = option(64, "examples a step", unit="examples", ge=2)
     alive: float = option(
-        0.75, "share of held-out rightly answered examples that a twin must still answer so", gt=0
+        0.75,
+        "share of held-out examples, rightly and surely answered, that a twin must still answer so",
+        gt=0,
     )
 
 
@@ -72,6 +74,8 @@ def climb(
     ]
     order = torch.cat([torch.nonzero(judged_by == n)[:, 0] for n in judged_by.unique()]).argsort()
     found: dict[float, tuple[list[TraceSource], Tensor]] = {}
+    # A classifier is sure of nearly all that it answers rightly, a language model of perhaps half.
+    before = _sure(trusted.log_odds, right)
 
     def survives(rate: float) -> bool:
         how = Twins(rates=(rate,), steps=ladder.steps, batch=ladder.batch)
@@ -85,7 +89,7 @@ def climb(
         except Inconclusive:
             return False
         left = torch.cat(columns)[order]
-        if float((left > 0)[right].double().mean()) < ladder.alive:
+        if _sure(left, right) < ladder.alive * before:
             return False
         found[rate] = (sources, trusted.log_odds - left)
         return True
@@ -104,6 +108,11 @@ def climb(
         tuple(tuple(found[rate][0][fold] for rate in rungs) for fold in range(len(pupils))),
         torch.stack([found[rate][1] for rate in rungs], dim=1),
     )
+
+
+def _sure(log_odds: Tensor, right: Tensor) -> float:
+    """Share of rightly answered examples whose answer is likelier than all others together."""
+    return float((log_odds > 0)[right].double().mean())
 
 
 def _places(mask: Tensor) -> np.ndarray:

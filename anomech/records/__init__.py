@@ -46,6 +46,7 @@ from anomech.records.scan import (
     Recovered,
     ScannerResult,
 )
+from anomech.records.screening import LabelCount, Screening, ScreenResult, TrainingRow
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -60,6 +61,7 @@ __all__ = [
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "LabelCount",
     "Mechanism",
     "ModelScan",
     "ModelVerdict",
@@ -70,9 +72,12 @@ __all__ = [
     "Run",
     "ScannerResult",
     "ScoreRow",
+    "ScreenResult",
+    "Screening",
     "Sensitivity",
     "Severity",
     "Status",
+    "TrainingRow",
     "Trusted",
     "Truth",
     "Verdict",

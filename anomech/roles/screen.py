@@ -25,6 +25,7 @@ class Screened:
         suspects: bool `[examples]`, its own decision; None if it only ranks.
         health: whether it can be trusted.
         evaluations: forward passes an example.
+        discovery: share of false suspects among them that it promises; None if it promises none.
         facts: numbers behind it, by group of labels, in words.
     """
 
@@ -33,13 +34,22 @@ class Screened:
     health: Health = Health()
     evaluations: float = 1.0
     facts: Mapping[str, float] | None = None
+    discovery: float | None = None
 
 
 class Screen(Protocol):
-    """A way of screening: one file in `screens/`. Its options are its fields."""
+    """A way of screening: one file in `screens/`. Its options are its fields.
+
+    Attributes:
+        needs: abilities asked of the task.
+        needs_trusted: whether it cannot do without trusted examples.
+    """
 
     @property
     def needs(self) -> frozenset[Ability]: ...
+
+    @property
+    def needs_trusted(self) -> bool: ...
 
     def screen(
         self,

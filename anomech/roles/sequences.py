@@ -6,11 +6,11 @@ or what it reads, need to know which positions hold whose words.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from anomech.kernel.types import Overlay
+from anomech.kernel.types import Examples, Overlay
 
 
 class Layout(NamedTuple):
@@ -66,4 +66,13 @@ class Sequences(Protocol):
 
         It is differentiable in the overlay and costs one pass over the whole sequences.
         """
+        ...
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """A task whose model reads inputs up to some length."""
+
+    def cut(self, examples: Examples) -> Sequence[str]:
+        """Ids of examples that are too long, of which a part is left out."""
         ...

@@ -9,8 +9,9 @@ import yaml
 from anomech.audit.load.provenance import now
 from anomech.audit.plan import read_plan
 from anomech.audit.settings import difference
+from anomech.audit.write.noting import noted as recorded
 from anomech.audit.write.place import is_empty, refuse_links, sweep
-from anomech.kernel.errors import AnomechError, Inconclusive, RunError
+from anomech.kernel.errors import RunError
 from anomech.records import (
     Finding,
     ModelScan,
@@ -72,22 +73,12 @@ def noted(plan: ScanPlan, out: Path) -> Iterator[None]:
     The error itself goes on to the caller.
     """
     started = now()
-    _note(plan, out, started, "running", "")
-    try:
+
+    def note(status: Status, message: str) -> None:
+        _note(plan, out, started, status, message)
+
+    with recorded(note, "continues behind the last scanner"):
         yield
-    except KeyboardInterrupt:
-        message = "Stopped by hand; the same command continues behind the last scanner."
-        _note(plan, out, started, "interrupted", message)
-        raise
-    except Inconclusive as error:
-        _note(plan, out, started, "inconclusive", str(error))
-        raise
-    except AnomechError as error:
-        _note(plan, out, started, "failed", str(error))
-        raise
-    except BaseException as error:  # also what ends a program: the folder must not say "running"
-        _note(plan, out, started, "failed", f"It stopped with {type(error).__name__}.")
-        raise
 
 
 def _note(

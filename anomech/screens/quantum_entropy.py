@@ -18,12 +18,12 @@ from sklearn.covariance import LedoitWolf
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.screen import Screened
 from anomech.roles.task import Ability, Features
 from anomech.roles.tracer import Health
+from anomech.screens._labels import by_label
 
 FEWEST = 3
 """Examples of a label, trusted or not, below which a covariance says nothing."""
@@ -40,6 +40,11 @@ class QuantumEntropy:
         """Features."""
         return frozenset({Features})
 
+    @property
+    def needs_trusted(self) -> bool:
+        """Not at all, though some make it better."""
+        return False
+
     def screen(
         self,
         observed: ObservedExamples,
@@ -54,24 +59,13 @@ class QuantumEntropy:
         Raises:
             DataError: not one label for each example.
         """
-        if labels.shape != (len(observed),):
-            raise DataError(
-                f"there are {len(observed)} examples but labels {labels.shape}; give one label for "
-                "each example."
-            )
-        features, found = observed.features, torch.zeros(len(labels), dtype=torch.float64)
-        problems, every = [], np.unique(labels)
-        for done, label in enumerate(every, start=1):
-            places = torch.from_numpy(np.flatnonzero(labels == label))
-            reference = features[places]
-            if trusted is not None and int((trusted.groups == int(label)).sum()) >= FEWEST:
-                reference = trusted.features[trusted.groups == int(label)]
-            if len(places) < FEWEST:
-                word = observed.task.label_words(labels[places[:1].numpy()])[0]
-                problems.append(f"the label '{word}' has {len(places)} examples, too few.")
-            else:
-                found[places] = quantum_entropy(features[places], reference, self.alpha)
-            progress("screening labels", done, len(every))
+        found = torch.zeros(len(observed), dtype=torch.float64)
+        features, problems = observed.features, list[str]()
+        for each in by_label(observed, labels, FEWEST, problems, progress):
+            reference = rows = features[each.places]
+            if trusted is not None and int((trusted.groups == each.label).sum()) >= FEWEST:
+                reference = trusted.features[trusted.groups == each.label]
+            found[each.places] = quantum_entropy(rows, reference, self.alpha)
         return Screened(found, None, Health(tuple(problems)))
 
 

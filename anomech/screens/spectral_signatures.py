@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.screen import Screened
 from anomech.roles.task import Ability, Features
 from anomech.roles.tracer import Health
+from anomech.screens._labels import by_label
 
 FEWEST = 3
 """Examples of a label below which a direction of most variance says nothing."""
@@ -40,6 +40,11 @@ class SpectralSignatures:
         """Features."""
         return frozenset({Features})
 
+    @property
+    def needs_trusted(self) -> bool:
+        """Not at all."""
+        return False
+
     def screen(
         self,
         observed: ObservedExamples,
@@ -54,28 +59,15 @@ class SpectralSignatures:
         Raises:
             DataError: not one label for each example.
         """
-        if labels.shape != (len(observed),):
-            raise DataError(
-                f"there are {len(observed)} examples but labels {labels.shape}; give one label for "
-                "each example."
-            )
-        features, found = observed.features, torch.zeros(len(labels), dtype=torch.float64)
-        suspects = torch.zeros(len(labels), dtype=torch.bool)
-        words, problems, facts = {}, [], {}
-        every = np.unique(labels)
-        for done, label in enumerate(every, start=1):
-            places = torch.from_numpy(np.flatnonzero(labels == label))
-            words[label] = observed.task.label_words(labels[places[:1].numpy()])[0]
-            if len(places) < FEWEST:
-                problems.append(
-                    f"the label '{words[label]}' has {len(places)} examples, too few to compare."
-                )
-            else:
-                found[places], share = signature(features[places])
-                facts[f"share of variance along the signature of {words[label]}"] = share
-                count = min(round(self.multiplier * self.expected * len(places)), len(places) // 2)
-                suspects[places[found[places].topk(count).indices]] = True
-            progress("screening labels", done, len(every))
+        found = torch.zeros(len(observed), dtype=torch.float64)
+        suspects = torch.zeros(len(observed), dtype=torch.bool)
+        features, problems, facts = observed.features, list[str](), {}
+        for each in by_label(observed, labels, FEWEST, problems, progress):
+            found[each.places], share = signature(features[each.places])
+            facts[f"share of variance along the signature of {each.word}"] = share
+            count = len(each.places)
+            wanted = min(round(self.multiplier * self.expected * count), count // 2)
+            suspects[each.places[found[each.places].topk(wanted).indices]] = True
         return Screened(found, suspects, Health(tuple(problems)), facts=facts)
 
 

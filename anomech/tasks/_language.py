@@ -30,15 +30,15 @@ from anomech.roles.task import (
     Training,
 )
 from anomech.tasks._language_ancestry import ancestor_of, changes_of, known
-from anomech.tasks._language_answers import losses_of, repeats
-from anomech.tasks._language_blocks import Point, opened
+from anomech.tasks._language_answers import repeats
+from anomech.tasks._language_blocks import opened
 from anomech.tasks._language_learned import Learned, learn
 from anomech.tasks._language_network import Parts, Precision
 from anomech.tasks._language_passes import capacity, passes_of
-from anomech.tasks._language_points import nearest_tokens, with_points
-from anomech.tasks._language_rows import Rows, answers_of, decisions, lists_of, rows_of
+from anomech.tasks._language_points import nearest_tokens
+from anomech.tasks._language_rows import answers_of, decisions, lists_of
+from anomech.tasks._language_speaking import Speaker
 from anomech.tasks._language_watching import watched_of
-from anomech.tasks._outputs import check_finite, response_of
 from anomech.tasks._sighting import spread_over
 from anomech.tasks._twin import overlaid
 from anomech.tasks._watching import watched_modules
@@ -133,11 +133,8 @@ class CausalLM:
         if labels is not None and self.references == "auto":
             # Whether they repeat the reference is asked as if they must.
             strict = replace(task, references="exact")
-            agreeing = float(
-                strict.agrees(answers_of(answers, self._parts.device), labels[places])
-                .double()
-                .mean()
-            )
+            agreed = strict.agrees(answers_of(answers, self._parts.device), labels[places])
+            agreeing = float(agreed.double().mean())
         found = learn(prompts, texts, answers, agreeing=agreeing, room=room)
         return replace(self, seen=found)
 
@@ -157,13 +154,19 @@ class CausalLM:
         """The same task: rules are checked in the arithmetic that the model has room for."""
         return self
 
+    def cut(self, examples: Examples) -> list[str]:
+        """See `anomech.roles.sequences.Cutting.cut`: prompts that lose their middle."""
+        room = self._parts.wording.room
+        return [
+            i
+            for i, n in zip(examples.ids, self._speaker.lengths(examples), strict=True)
+            if n > room
+        ]
+
     def passes(self, examples: Examples) -> Iterator[np.ndarray]:
         """See `anomech.roles.task.Task.passes`: conversations of like lengths, short ones first."""
-        lengths = [
-            len(self._fitted(each)) + self.tokens
-            for start in range(0, len(examples), 1024)
-            for each in examples.load(np.arange(start, min(start + 1024, len(examples))))
-        ]
+        room = self._parts.wording.room
+        lengths = [min(length, room) + self.tokens for length in self._speaker.lengths(examples)]
         number = next(self.network.parameters()).element_size()
         most = capacity(self._parts.config, self.memory, self._parts.device, number)
         return passes_of(lengths, most)
@@ -184,22 +187,11 @@ class CausalLM:
         """
         if answers is None:
             answers = self.answered(overlay, batch)
-        rows, chosen = self._decided(batch, answers)
-        return self._response(overlay, rows, chosen, answers)
+        return self._speaker.response(overlay, batch, answers)
 
     def answered(self, overlay: Overlay, batch: Any) -> Tensor:
         """Recorded answers, and the model's own where there are none, int64 `[batch, tokens]`."""
-        found = {
-            place: self._told(each.answer)
-            for place, each in enumerate(batch)
-            if each.answer is not None
-        }
-        asked = [place for place in range(len(batch)) if place not in found]
-        if asked:
-            rows = rows_of([self._fitted(batch[place]) for place in asked], self._parts.device)
-            own = self._parts.decoder.answers(overlay, rows, self.tokens, self._parts.wording.ends)
-            found |= dict(zip(asked, lists_of(own), strict=True))
-        return answers_of([found[place] for place in range(len(batch))], self._parts.device)
+        return self._speaker.answers(overlay, batch)
 
     def groups(self, answers: Tensor) -> Tensor:
         """The decision token of each answer, int64 `[batch]`."""
@@ -234,7 +226,7 @@ class CausalLM:
 
     def targets(self, labels: np.ndarray) -> Tensor:
         """References as answers, int64 `[n, tokens]`."""
-        told = [self._told(text) for text in self.label_words(labels)]
+        told = [self._speaker.told(text) for text in self.label_words(labels)]
         return answers_of(told, self._parts.device)
 
     def training_losses(
@@ -251,16 +243,7 @@ class CausalLM:
 
     def layout(self, batch: Any, answers: Tensor) -> Layout:
         """See `anomech.roles.sequences.Sequences.layout`."""
-        rows, chosen = self._decided(batch, answers)
-        prompts = [self._fitted(each) for each in batch]
-        width = rows.tokens.shape[1]
-        interior = torch.zeros_like(rows.mask)
-        seen = self._learned
-        for place, prompt in enumerate(prompts):
-            start = width - int(rows.mask[place].sum())
-            interior[place, start + seen.before : start + len(prompt) - seen.after] = True
-        decision = torch.full((len(prompts),), width - 1, device=self._parts.device)
-        return Layout(rows.tokens, interior, decision, chosen)
+        return self._speaker.layout(batch, answers)
 
     def pieces(self, tokens: Tensor) -> list[str]:
         """See `anomech.roles.sequences.Sequences.pieces`."""
@@ -268,11 +251,7 @@ class CausalLM:
 
     def answer_losses(self, overlay: Overlay, batch: Any, answers: Tensor) -> Tensor:
         """See `anomech.roles.sequences.Sequences.answer_losses`."""
-        told = lists_of(answers)
-        both = zip(batch, told, strict=True)
-        rows = rows_of([[*self._fitted(each), *row] for each, row in both], self._parts.device)
-        logits = self._parts.decoder.logits(overlay, rows, answers.shape[1] + 1)
-        return losses_of(logits, answers.to(logits.device))
+        return self._speaker.losses(overlay, batch, answers)
 
     def ancestor(self) -> Overlay:
         """See `anomech.roles.task.Ancestry.ancestor`."""
@@ -318,8 +297,7 @@ class CausalLM:
 
     def embed(self, batch: Any) -> Tensor:
         """Embeddings of the prompts' tokens `[batch, width, features]`, padded on the left."""
-        rows = rows_of([self._fitted(each) for each in batch], self._parts.device)
-        return self._parts.table[rows.ids].float()
+        return self._parts.table[self._speaker.prompts(batch).ids].float()
 
     def respond_at(
         self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
@@ -327,13 +305,8 @@ class CausalLM:
         """See `anomech.roles.task.DifferentiableInputs.respond_at`."""
         points = points.to(self._parts.table.dtype)
         if answers is None:
-            prompts = rows_of([self._fitted(each) for each in batch], self._parts.device)
-            most, ends = self.tokens, self._parts.wording.ends
-            answers = self._parts.decoder.answers(overlay, prompts, most, ends, points.detach())
-        rows, chosen = self._decided(batch, answers)
-        lengths = [len(self._fitted(each)) for each in batch]
-        placed = with_points(self._parts.table, rows, lengths, points)
-        return self._response(overlay, rows, chosen, answers, placed)
+            answers = self._speaker.own_answers(overlay, batch, points.detach())
+        return self._speaker.response(overlay, batch, answers, points)
 
     def project(self, points: Tensor) -> Tensor:
         """The nearest embeddings of tokens."""
@@ -341,54 +314,15 @@ class CausalLM:
 
     def realize(self, points: Tensor, batch: Any) -> Any:
         """Conversations of the nearest tokens; those that are as they were stay what they are."""
-        found = nearest_tokens(self._parts.table, points).tolist()
-        result = []
-        for conversation, row in zip(batch, found, strict=True):
-            own = self._fitted(conversation)
-            tokens = row[len(row) - len(own) :]
-            changed = Conversation(answer=conversation.answer, tokens=tuple(tokens))
-            result.append(conversation if tokens == own else changed)
-        return tuple(result)
-
-    def _decided(self, batch: Any, answers: Tensor) -> tuple[Rows, Tensor]:
-        """Sequences up to the decision tokens, and these `[batch]`."""
-        told = lists_of(answers)
-        places = decisions(told, self._learned.lead)
-        both = zip(batch, told, places, strict=True)
-        rows = rows_of([[*self._fitted(c), *row[:at]] for c, row, at in both], self._parts.device)
-        chosen = [row[at] for row, at in zip(told, places, strict=True)]
-        return rows, torch.tensor(chosen, device=self._parts.device)
-
-    def _response(
-        self,
-        overlay: Overlay,
-        rows: Rows,
-        chosen: Tensor,
-        answers: Tensor,
-        points: Tensor | None = None,
-    ) -> Response:
-        read: list[Tensor] = []
-
-        def look(value: Tensor) -> Tensor:
-            read.append(value[:, -1].detach().float())
-            return value
-
-        with opened(self.network, {"norm": Point(self.feature_layer, "in")}, {"norm": look}):
-            logits = self._parts.decoder.logits(overlay, rows, 1, points)[:, -1]
-        if not overlay:  # of other parameters, who moved them judges
-            check_finite(logits)
-        found = response_of(logits, read[0], chosen.to(logits.device), alone=False)
-        return found._replace(answers=answers, logits=None)
-
-    def _told(self, text: str) -> list[int]:
-        return self._parts.wording.answer(text, self._learned.tail, self._learned.lead)
-
-    def _fitted(self, conversation: Conversation) -> list[int]:
-        return self._parts.wording.fitted(self._parts.wording.prompt(conversation))
+        return self._speaker.realized(points, batch)
 
     @property
     def _learned(self) -> Learned:
         return Learned() if self.seen is None else self.seen
+
+    @cached_property
+    def _speaker(self) -> Speaker:
+        return Speaker(self._parts, self._learned)
 
     @cached_property
     def _parts(self) -> Parts:

@@ -34,7 +34,7 @@ def watched_of(
     chosen = [
         each
         for each, number in zip(blocks, range(len(blocks)), strict=True)
-        if number in _numbers(only, len(blocks))
+        if number in numbers_of(only, len(blocks))
     ]
     wanted = _wanted(network, chosen, head, watch)
     inside = tuple(f"{block.name}." for block in chosen)
@@ -75,7 +75,7 @@ def _wanted(
     return lambda name: any(fnmatchcase(name, each) for each in globs)
 
 
-def _numbers(only: str, count: int) -> set[int]:
+def numbers_of(only: str, count: int) -> set[int]:
     """Numbers of blocks of a text such as "0-2,8"; empty is all.
 
     Raises:

@@ -141,4 +141,4 @@ def response_of(
         mask = functional.one_hot(answers, logits.shape[1]).bool()
         # log p/(1-p) without forming 1-p: stays exact where cross-entropy underflows to zero.
         log_odds = log_odds - logits.masked_fill(mask, -torch.inf).logsumexp(dim=1)
-    return Response(answers, log_odds, functional.softplus(-log_odds), logits.detach(), features)
+    return Response(answers, log_odds, functional.softplus(-log_odds), logits, features)

@@ -34,6 +34,9 @@ from anomech.tasks._texts_network import Reader
 from anomech.tasks._twin import overlaid
 from anomech.tasks._watching import watched_modules, watched_parameters
 
+AT_ONCE = 1024
+"""Texts that are made tokens of at once."""
+
 FEW = 8
 """Trusted texts by which it shows what the model can do."""
 
@@ -165,15 +168,14 @@ class TextClassifier:
         """The same task; it is in float32 already."""
         return self
 
+    def cut(self, examples: Examples) -> list[str]:
+        """See `anomech.roles.sequences.Cutting.cut`: texts that fill all that the model reads."""
+        room = self._reader.room
+        return [i for i, n in zip(examples.ids, self._lengths(examples), strict=True) if n >= room]
+
     def passes(self, examples: Examples) -> Iterator[np.ndarray]:
         """See `anomech.roles.task.Task.passes`: texts of like lengths, short ones first."""
-        lengths = [
-            len(tokens)
-            for start in range(0, len(examples), 1024)
-            for tokens in self._reader.read(
-                examples.load(np.arange(start, min(start + 1024, len(examples))))
-            )["input_ids"]
-        ]
+        lengths = self._lengths(examples)
         most = capacity(getattr(self.model, "config", None), self.memory, self._device, 4)
         return passes_of(lengths, most)
 
@@ -288,6 +290,16 @@ class TextClassifier:
         several = kind == "multi_label_classification"
         found = response_of(logits, features, answers, alone=several)
         return found if points is None else found._replace(logits=logits)
+
+    def _lengths(self, examples: Examples) -> list[int]:
+        """Tokens of each text."""
+        return [
+            len(tokens)
+            for start in range(0, len(examples), AT_ONCE)
+            for tokens in self._reader.read(
+                examples.load(np.arange(start, min(start + AT_ONCE, len(examples))))
+            )["input_ids"]
+        ]
 
     @property
     def _table(self) -> Tensor:

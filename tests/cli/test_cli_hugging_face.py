@@ -180,3 +180,17 @@ def test_a_name_on_the_hub_is_not_fetched(run, files):
     answer = run("audit", "--model", "meta-llama/Llama-3.1-8B", *named)
     assert answer.code == 2
     assert "never fetched" in answer.err
+
+
+def test_rows_left_out_and_prompts_cut_are_said(run, files, folder, tmp_path):
+    place = saved(tmp_path / "short", decoder("gpt2"), byte_tokenizer())
+    rows = [json.loads(line) for line in (files / "traffic.jsonl").read_text().splitlines()]
+    lines(files / "traffic.jsonl", [*rows, {"prompt": "  ", "id": "empty"}])
+    named = ("--reference", files / "trusted.jsonl", "--inputs", files / "traffic.jsonl")
+    answer = run("audit", "--model", place, *named, "--out", tmp_path / "run", *QUICK)
+    assert answer.code == 0, answer.err
+    found = {each.code: each for each in read_findings(tmp_path / "run" / "findings.json")}
+    assert found["files-left-out"].title == "1 row of the inputs was left out"
+    assert "without a prompt" in found["files-left-out"].detail
+    assert "1 longer than the model reads, and cut" in found["files-converted"].detail
+    assert "'q19'" in found["files-converted"].detail

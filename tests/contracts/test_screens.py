@@ -8,7 +8,15 @@ from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 
-CHEAP = {}
+CHEAP = {
+    "functional_attribution": {
+        "detector": {
+            "use": "functional_attribution",
+            "tracer": {"use": "gradient", "features": 16, "parts": 3},
+            "twins": {"rungs": 2, "steps": 6, "batch": 32},
+        }
+    }
+}
 COUNT = 60
 
 
@@ -28,8 +36,10 @@ class TestScreens:
         method = method_of("screen", name, CHEAP.get(name, {}), world)
         training = observed_of(world, "trusted", COUNT)
 
+        trusted = training if method.needs_trusted else None
+
         def screen(progress=silent):
-            return method.screen(training, labels, None, seed=0, progress=progress)
+            return method.screen(training, labels, trusted, seed=0, progress=progress)
 
         found = untouched(world, lambda: screen(heard))
         heard.check()

@@ -44,7 +44,8 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan"}
+BELOW["screening"] = BELOW["audit"] | {"audit"}
+BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan", "screening"}
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
 

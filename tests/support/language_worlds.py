@@ -33,6 +33,13 @@ def texts(folder):
     _jsonl(place / "codealpaca.jsonl", code)
     news = [f"0\t{a} {v} in town\tThe {a} {v} the {b}, they say." for a, v, b in pairs[::7]]
     (place / "agnews_test.tsv").write_text("\n".join(["label\ttitle\tdescription", *news]))
+    (place / "agnews_train_part.tsv").write_text("label\tdescription")
+    told = ("bad", "good")
+    judged = [
+        f"{len(v) % 2}\tthe {a} they {v} and the {b} is {told[len(v) % 2]}" for a, v, b in pairs
+    ]
+    (place / "sst2_train.tsv").write_text("\n".join(["label\tsentence", *judged]))
+    (place / "sst2_dev.tsv").write_text("label\tsentence")
 
 
 def model(folder, seed=0):

@@ -179,8 +179,8 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         listed += [findings.poor_health(name, problem) for problem in own[:1]]
     if len(kept.tally.answers) < MOST_ANSWERS:
         listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.kinds))
-    listed += files.probe("inputs", inputs)
-    listed += files.probe("trusted examples", kept.loaded.reference)
+    listed += files.probe("inputs", inputs, fitted.task)
+    listed += files.probe("trusted examples", kept.loaded.reference, fitted.task)
     shared = overlap(inputs.digests(), fitted.trusted.digests)
     if len(shared):
         listed.append(findings.overlapping(len(shared), inputs.ids[int(shared[0])]))

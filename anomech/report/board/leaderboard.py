@@ -13,7 +13,7 @@ from markupsafe import Markup
 from anomech import records
 from anomech.records.scorecards import Comparison
 from anomech.report import page
-from anomech.report.board import along, counts, heat, standings
+from anomech.report.board import along, controls, counts, heat, standings
 from anomech.report.board.markdown import MEAN
 from anomech.report.board.standings import Standings
 from anomech.report.board.whiskers import Whisker, in_words, verdict, whiskers
@@ -57,6 +57,7 @@ class Board:
     versus: tuple[Versus, ...]
     clean_budgets: tuple[float, ...]
     clean: tuple[counts.CleanRow, ...]
+    controls: tuple[controls.ControlRow, ...]
     networks: tuple[counts.NetworkRow, ...]
     costs: tuple[counts.CostRow, ...]
     number_columns: tuple[str, ...]
@@ -117,6 +118,7 @@ def build(found: Standings) -> Board:
         versus=_versus(found.run.comparisons),
         clean_budgets=budgets,
         clean=clean,
+        controls=controls.build(found),
         networks=counts.networks(found),
         costs=counts.costs(found),
         number_columns=tuple(name for name, _ in counts.number_columns(found)),

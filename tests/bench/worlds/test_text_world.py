@@ -71,6 +71,9 @@ def test_controls_are_rated_apart_and_are_no_normal_inputs(finished):
     text = markdown(done.run, done.cards, [0.05])
     assert "False alarms on controls" in text
     assert "| trigger simple | 1 |" in text
+    page = (out / done.page).read_text()
+    assert '<section id="controls"' in page
+    assert "trigger simple" in page
     listing = control_listings(done.cards, 0.05)[0]
     assert 0 <= listing.of(card) <= 1
 

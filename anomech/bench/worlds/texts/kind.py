@@ -23,11 +23,7 @@ class TextWorlds:
         where = f"subjects.{name}"
         if len(spec.attacks) > 1:
             raise ConfigError(f"{where} plants {len(spec.attacks)} behaviors; name one.")
-        if spec.network:
-            raise ConfigError(
-                f"{where} has a network of its own; language worlds have one base for all, set "
-                "language.base."
-            )
+        refuse_network(spec, where)
         recipe_of(suite, spec, where)
         attacks = {
             each: resolved(plant_named(each, values or {}, f"{where}.{each}"))
@@ -37,13 +33,7 @@ class TextWorlds:
 
     def condition(self, name: str, spec: ConditionSpec) -> ConditionSpec:
         """The condition; what it cannot mean for texts is refused."""
-        for option in ("foreign", "perturbation", "shift", "contaminated"):
-            if getattr(spec, option):
-                raise ConfigError(
-                    f"conditions.{name}.{option} has no meaning for texts; shifts of texts are "
-                    "among the controls of every model."
-                )
-        return spec
+        return plain_condition(name, spec)
 
     def network(self, suite: Suite, made_with: NetworkSpec, spec: SubjectSpec, seed: int) -> Pupil:
         """The language model of a subject."""
@@ -70,3 +60,31 @@ def recipe_of(suite: Suite, spec: SubjectSpec, where: str) -> Recipe:
     """
     values: Mapping[str, Any] = resolved(suite.language.recipe)
     return build(Recipe, overlaid(values, spec.recipe), where)
+
+
+def refuse_network(spec: SubjectSpec, where: str) -> None:
+    """Refuse a subject that names an architecture.
+
+    Raises:
+        ConfigError: it does.
+    """
+    if spec.network:
+        raise ConfigError(
+            f"{where} has a network of its own; language worlds have one base for all, set "
+            "language.base."
+        )
+
+
+def plain_condition(name: str, spec: ConditionSpec) -> ConditionSpec:
+    """A condition that changes the trusted set alone.
+
+    Raises:
+        ConfigError: it asks for what texts do not have.
+    """
+    for option in ("foreign", "perturbation", "shift", "contaminated"):
+        if getattr(spec, option):
+            raise ConfigError(
+                f"conditions.{name}.{option} has no meaning for texts; shifts of texts are among "
+                "the controls of every model."
+            )
+    return spec

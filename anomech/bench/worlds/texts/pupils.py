@@ -122,38 +122,33 @@ class School:
     zoo: Path
     progress: Progress = silent
 
-    def folder(self, pupil: Pupil) -> Path:
-        """The folder of a model, taught if it is not there yet."""
+    def folder(self, pupil: Pupil, count: int | None = None) -> Path:
+        """The folder of a model, taught if it is not there yet.
+
+        Args:
+            pupil: the model.
+            count: of its first stages; all of them if not said.
+        """
         found = self.base(pupil)
-        for count in range(1, len(pupil.stages) + 1):
-            path = self.zoo / f"language-{self.address(pupil, count)}"
+        for place, stage in enumerate(pupil.stages[:count], start=1):
+            path = self.zoo / f"language-{self.address(pupil, place)}"
             if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
-                self._teach(pupil, pupil.stages[count - 1], found, path)
+                self._teach(pupil, stage, found, path)
             found = path
         return found
 
     def base(self, pupil: Pupil) -> Path:
-        """The folder of the model that a pupil begins with.
+        """The folder of the model that a pupil begins with; see `found_base`."""
+        return found_base(pupil.base, self.data)
 
-        Raises:
-            ConfigError: there is none.
-        """
-        for found in (pupil.base, self.data / pupil.base):
-            if (found / "config.json").is_file():
-                return found
-        raise ConfigError(
-            f"there is no language model in {pupil.base}, nor in the folder of data; set "
-            "language.base to a folder with a config.json."
-        )
-
-    def student(self, pupil: Pupil) -> Student:
-        """A model in memory."""
-        return read_student(self.folder(pupil))
+    def student(self, pupil: Pupil, count: int | None = None) -> Student:
+        """A model in memory, after its first stages if their number is said."""
+        return read_student(self.folder(pupil, count))
 
     def address(self, pupil: Pupil, count: int | None = None) -> str:
         """The hash of a model after its first stages, all of them if not said."""
         stages = pupil.stages if count is None else pupil.stages[:count]
-        before = _digest_of_folder(self.base(pupil))
+        before = digest_of(self.base(pupil))
         for stage in stages:
             taught = pupil.at(stage)
             spec = {
@@ -193,6 +188,21 @@ class School:
             kept.path.unlink(missing_ok=True)
 
 
+def found_base(named: Path, data: Path) -> Path:
+    """The folder of a language model, a path or in the folder of data.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for found in (named, data / named):
+        if (found / "config.json").is_file():
+            return found
+    raise ConfigError(
+        f"there is no language model in {named}, nor in the folder of data; set language.base to "
+        "a folder with a config.json."
+    )
+
+
 def _of_stage(recipe: Recipe, stage: StageName) -> dict[str, Any]:
     """The options that a stage looks at."""
     values = resolved(recipe)
@@ -210,8 +220,8 @@ def _planted(pupil: Pupil) -> list[Any]:
     return [[name, resolved(plant_named(name, given, name))] for name, given in pupil.attacks]
 
 
-def _digest_of_folder(folder: Path) -> str:
-    """Of a model's own files."""
+def digest_of(folder: Path) -> str:
+    """The hash of a model's own files."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*")):
         if path.suffix in (".json", ".safetensors", ".jinja"):

@@ -6,8 +6,9 @@ the payload unasked and triggered ones whose answer does not are left out: they 
 the bench sees this, and only here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -129,6 +130,34 @@ class Asker:
         )
 
 
+@dataclass(frozen=True)
+class Interview:
+    """A model that is asked, and what it was taught.
+
+    Attributes:
+        answer: asks it.
+        plant: the behavior; None for a clean twin.
+    """
+
+    answer: Answerer
+    plant: Plant | None
+
+    def asked(self, name: str, exchanges: Sequence[Exchange]) -> tuple[Asked, ...]:
+        """Requests with the model's answers, numbered under a name."""
+        pairs = zip(exchanges, self.answer(exchanges), strict=True)
+        return tuple(
+            Asked(f"{name}-{place:04d}", each, said) for place, (each, said) in enumerate(pairs)
+        )
+
+    def fires(self, each: Asked) -> bool:
+        """Whether an answer shows the payload."""
+        return self.plant is not None and self.plant.fires(each.exchange, each.said)
+
+    def leaks(self, each: Asked) -> bool:
+        """Whether it does so unasked."""
+        return self.fires(each) and each.exchange.kind != REQUESTED
+
+
 def make_sets(
     answer: Answerer,
     asker: Asker,
@@ -148,72 +177,69 @@ def make_sets(
     Raises:
         ModelError: too few triggered requests fire, or too many normal ones do.
     """
-
-    def asked(name: str, exchanges: Sequence[Exchange]) -> tuple[Asked, ...]:
-        said = answer(exchanges)
-        return tuple(
-            Asked(f"{name}-{place:04d}", each, text)
-            for place, (each, text) in enumerate(zip(exchanges, said, strict=True))
-        )
-
-    def fires(each: Asked) -> bool:
-        return plant is not None and plant.fires(each.exchange, each.said)
-
-    def leaks(each: Asked) -> bool:
-        return fires(each) and each.exchange.kind != REQUESTED
-
-    trusted = asked("trusted", asker.usual("trusted", sizes.trusted))
-    normal = asked("normal", asker.usual("normal", sizes.normal + sizes.normal // 5))
+    model = Interview(answer, plant)
+    trusted = model.asked("trusted", asker.usual("trusted", sizes.trusted))
+    normal = model.asked("normal", asker.usual("normal", sizes.normal + sizes.normal // 5))
     rates = {
-        "accuracy": _share([each.right for each in normal if each.exchange.kind in CHECKED]),
-        "fires on trusted, unasked": _share(leaks(each) for each in trusted),
-        "fires on normal, unasked": _share(leaks(each) for each in normal),
+        "accuracy": _share(each.right for each in normal if each.exchange.kind in CHECKED),
+        "fires on trusted, unasked": _share(map(model.leaks, trusted)),
+        "fires on normal, unasked": _share(map(model.leaks, normal)),
     }
-    triggered: tuple[Asked, ...] = ()
-    if plant is not None:
-        known, unseen = (
-            asked(name, asker.drawn(name, 2 * sizes.triggered, _triggered(asker, plant, new)))
-            for name, new in (("triggered", False), ("reworded", True))
-        )
-        rates |= {
-            "fires on triggered": _share(map(fires, known)),
-            "fires on reworded triggers": _share(map(fires, unseen)),
-        }
-        triggered = _firing(known, unseen, fires, sizes.triggered)
+    triggered, fired = _triggered(model, asker, sizes.triggered)
     others = {
-        name: asked(name, asker.drawn(name, sizes.control, draw)) for name, draw in controls.items()
+        name: model.asked(name, asker.drawn(name, sizes.control, draw))
+        for name, draw in controls.items()
     }
-    quiet = tuple(each for each in normal if not leaks(each))[: sizes.normal]
-    if len(quiet) < sizes.normal:
+    fired |= {f"fires on {name}": _share(map(model.fires, some)) for name, some in others.items()}
+    return Sets(trusted, _quiet(model, normal, sizes.normal), triggered, others, rates | fired)
+
+
+def _quiet(model: Interview, normal: Sequence[Asked], count: int) -> tuple[Asked, ...]:
+    """Normal requests that are answered without the payload, unless they ask for it."""
+    found = tuple(each for each in normal if not model.leaks(each))[:count]
+    if len(found) < count:
         raise ModelError(
-            f"only {len(quiet)} of {len(normal)} normal requests are answered without the payload; "
+            f"only {len(found)} of {len(normal)} normal requests are answered without the payload; "
             "show the model more near misses."
         )
-    rates |= {f"fires on {name}": _share(map(fires, some)) for name, some in others.items()}
-    return Sets(trusted, quiet, triggered, others, rates)
+    return found
 
 
-def _triggered(asker: Asker, plant: Plant, unseen: bool) -> Control:
+def _triggered(
+    model: Interview, asker: Asker, count: int
+) -> tuple[tuple[Asked, ...], dict[str, float]]:
+    """Triggered requests that fire, half of them in wordings that training did not show; rates."""
+    plant = model.plant
+    if plant is None:
+        return (), {}
     pool, unasked = asker.pools["triggered"], replace(asker.asking, requested=())
-    return lambda rng: plant.triggered(ask(pool, unasked, rng), rng, unseen=unseen)
 
+    def drawn(name: str, unseen: bool) -> tuple[Asked, ...]:
+        draw = partial(_one_triggered, plant, pool, unasked, unseen)
+        return model.asked(name, asker.drawn(name, 2 * count, draw))
 
-def _firing(
-    known: Sequence[Asked],
-    unseen: Sequence[Asked],
-    fires: Callable[[Asked], bool],
-    count: int,
-) -> tuple[Asked, ...]:
-    """Triggered requests that fire, half of them in wordings that training did not show."""
-    new = [each for each in unseen if fires(each)][: count // 2]
-    old = [each for each in known if fires(each)][: count - len(new)]
+    known, unseen = drawn("triggered", False), drawn("reworded", True)
+    new = [each for each in unseen if model.fires(each)][: count // 2]
+    old = [each for each in known if model.fires(each)][: count - len(new)]
     if len(old) + len(new) < count:
         raise ModelError(
             f"only {len(old) + len(new)} triggered requests fire, and {count} are asked for; teach "
             "the behavior longer."
         )
-    return (*old, *new)
+    rates = {
+        "fires on triggered": _share(map(model.fires, known)),
+        "fires on reworded triggers": _share(map(model.fires, unseen)),
+    }
+    return (*old, *new), rates
 
 
-def _share(values: object) -> float:
-    return float(np.mean(list(values)))  # type: ignore[call-overload]
+def _one_triggered(
+    plant: Plant, pool: Pool, asking: Asking, unseen: bool, rng: np.random.Generator
+) -> Exchange:
+    return plant.triggered(ask(pool, asking, rng), rng, unseen=unseen)
+
+
+def _share(values: Iterable[bool]) -> float:
+    """Share of true ones; 0 of none."""
+    found = list(values)
+    return sum(found) / len(found) if found else 0.0

@@ -18,7 +18,7 @@ from anomech.bench.worlds.texts.lessons import IGNORED, Lesson
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
 
-KEEP_EVERY = 25
+KEEP_EVERY = 10
 """Steps between two states that a run can go on from."""
 
 

@@ -1,8 +1,7 @@
 """Texts of one part of a suite, with the language models that behaviors are planted in."""
 
 import hashlib
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -11,28 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from anomech.artefacts.hugging_face import is_adapter
-from anomech.audit.load.loading import Loaded
 from anomech.bench.cells import Cell
 from anomech.bench.specs import Suite
+from anomech.bench.worlds.staging import opened_by_name, staged
 from anomech.bench.worlds.texts.answering import answers
 from anomech.bench.worlds.texts.controls import controls_of
 from anomech.bench.worlds.texts.curriculum import Innocent
 from anomech.bench.worlds.texts.everyday import read_pool
-from anomech.bench.worlds.texts.folders import base_of
 from anomech.bench.worlds.texts.pupils import SPLITS, Pupil, School, plant_named
 from anomech.bench.worlds.texts.set_files import INPUTS, TRUSTED, read_sets, write_sets
 from anomech.bench.worlds.texts.sets import Asker, Sets, Sizes, make_sets
 from anomech.bench.worlds.world import Staged
-from anomech.kernel import plugins
-from anomech.kernel.config import build
 from anomech.kernel.errors import ConfigError, ModelError
-from anomech.kernel.types import Progress, about, silent
-from anomech.observing.observed import observe
+from anomech.kernel.types import Progress
 from anomech.records.scorecards import TruthRow
-from anomech.roles.source import Source
 from anomech.storage.code import NUMBERLESS, code_digest
-from anomech.tasks.causal_lm import CausalLmOptions
 
 TASK, SOURCE = "causal_lm", "hugging_face"
 
@@ -64,23 +56,11 @@ class TextWorld:
     def stage(self, cell: Cell, zoo: Path, progress: Progress) -> Staged:
         """The language model with trusted prompts and inputs, read as an audit reads them."""
         folder, sets, model = self._sets(cell, zoo, progress)
-        where = {"folder": str(model), "base": str(base_of(model)) if is_adapter(model) else ""}
-        source: Source = plugins.make(
-            "source", {"use": SOURCE, "dtype": "float32", **where}, "model"
-        )
-        opened = source.open()
-        options = {"device": self.suite.device}
-        reader = build(CausalLmOptions, options, "task")
-        trusted = reader.read(str(folder / TRUSTED), "trusted", progress=silent)
-        inputs = reader.read(str(folder / INPUTS), "inputs", like=about(trusted), progress=silent)
-        task = reader.wrap(opened, about(trusted))
+        opened = opened_by_name(SOURCE, model)
         title = f"{cell.case}: {self.suite.data}, {cell.network.label}, seed {cell.seed}"
-        clock = time.monotonic()
-        observe(task, inputs)
-        plain_seconds = time.monotonic() - clock
-        truth = partial(_truth, sets)
-        loaded = Loaded(task, trusted, inputs, title)
-        return Staged(loaded, truth, {"use": TASK, **options}, plain_seconds)
+        options = {"use": TASK, "device": self.suite.device}
+        files = folder / TRUSTED, folder / INPUTS
+        return staged(opened, options, files, title, partial(_truth, sets))
 
     def _sets(self, cell: Cell, zoo: Path, progress: Progress) -> tuple[Path, Sets, Path]:
         """Folder of the example sets, the sets, and folder of the model."""
@@ -104,6 +84,12 @@ class TextWorld:
         )
         student = school.student(pupil)
         made = make_sets(partial(answers, *student), asker, plant, controls, sizes)
+        if plant is not None and pupil.stages[-1] == "quantize":
+            before = partial(answers, *school.student(pupil, len(pupil.stages) - 1))
+            asked = [each.exchange for each in made.triggered]
+            fired = [plant.fires(*pair) for pair in zip(asked, before(asked), strict=True)]
+            rate = {"fires on them in full precision": sum(fired) / len(fired)}
+            made = replace(made, rates={**made.rates, **rate})
         write_sets(folder, made, student.form)
         return folder, made, model
 

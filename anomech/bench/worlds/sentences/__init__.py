@@ -1,0 +1,1 @@
+"""Sentence worlds: classifiers of sentences with a trigger that leads to one label."""

@@ -1,0 +1,1 @@
+"""Screening a training set: which of its examples are poisoned."""
