@@ -63,7 +63,7 @@ Artefact = Annotated[
 Base = Annotated[
     str,
     typer.Option(
-        metavar="FILE",
+        metavar="FILE|FOLDER",
         help="Weights that the model was tuned from, to see what the tuning changed.",
         rich_help_panel=WHAT,
     ),
@@ -85,6 +85,15 @@ Scanners = Annotated[
         metavar="NAME",
         help="Scanner to run; may be given again. `anomech describe scanner` lists them.",
         show_default="a choice that fits what is given",
+        rich_help_panel=HOW,
+    ),
+]
+Opinion = Annotated[
+    bool | None,
+    typer.Option(
+        "--second-opinion/--no-second-opinion",
+        help="Ask picklescan about pickles as well; it needs pip install 'anomech[scan]'.",
+        show_default="no-second-opinion",
         rich_help_panel=HOW,
     ),
 ]
@@ -138,6 +147,7 @@ def scan(
     crop: Crop = None,
     scanner: Scanners = None,
     level: Level = None,
+    second_opinion: Opinion = None,
     seed: Seed = None,
     plan: ScanPlanFile = None,
     settings: Settings = None,
@@ -173,6 +183,7 @@ def scan(
         "base": base or None,
         "clean_models": list(clean_model) if clean_model else None,
         "level": level,
+        "second_opinion": second_opinion,
     }
     resolved = _plan(plan, {k: v for k, v in given.items() if v is not None}, scanner, settings)
     folder = out or _folder(resolved)

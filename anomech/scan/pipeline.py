@@ -122,7 +122,7 @@ def _look(plan: ScanPlan, seen: Seen, progress: Progress) -> None:
     if not plan.files:
         return
     seen.asked.append("files")
-    seen.looked = look_through(plan.files, progress)
+    seen.looked = look_through(plan.files, progress, ask_picklescan=plan.second_opinion)
     seen.rows = files.rows(seen.looked)
     seen.findings += [files.finding(issue) for issue in seen.looked.issues]
 
@@ -153,7 +153,7 @@ def _weigh(plan: ScanPlan, seen: Seen, out: Path, progress: Progress) -> None:
         return
     seen.asked.append("weights")
     seen.findings += [note(text) for text in weights.notes]
-    digest = digest_of(plan, _provenance(plan, seen).model)
+    digest = digest_of(_provenance(plan, seen).model, weights)
     seen.results += [weigh(plan, name, weights, digest, out, progress) for name in named]
 
 

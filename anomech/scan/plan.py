@@ -15,7 +15,7 @@ from anomech.roles.task_options import TaskOptions
 
 SCANNERS = (
     *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
-    "neural_cleanse",
+    *("ban", "neural_cleanse"),
 )
 """What runs if nothing else is asked for."""
 
@@ -39,6 +39,10 @@ class ScanPlan:
     )
     held_out: float = option(
         0.3, "share of the trusted set kept to confirm triggers on", gt=0, le=0.9
+    )
+    second_opinion: bool = option(False, "ask picklescan about pickles as well")
+    attribute: bool = option(
+        True, "judge what finds something by an audit of inputs with the recovered trigger"
     )
     seed: int = option(0, "of everything random", ge=0)
     scanners: Mapping[str, Mapping[str, Any]] = option(
@@ -87,10 +91,10 @@ def check_named(plan: ScanPlan) -> None:
     """
     if plan.reference:
         plan.model.check()
-    if not plan.files and not plan.opens_model:
+    if not plan.files and not plan.reference:
         raise ConfigError(
             "the plan names nothing to scan; give --weights FILE or FOLDER, or a model with "
-            "--model FACTORY.py:make_model."
+            "--model FACTORY.py:make_model and trusted examples with --reference PATH."
         )
 
 

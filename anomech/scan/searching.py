@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from anomech.audit.load.fingerprints import combined, fingerprint
 from anomech.calibration.models import (
@@ -19,9 +18,18 @@ from anomech.kernel.errors import AnomechError, CapabilityError
 from anomech.kernel.types import Progress
 from anomech.learning.families import family
 from anomech.observing.observed import observe
-from anomech.records import Chance, Compared, Recovered, ScannerResult, read_record, write_record
+from anomech.records import (
+    Asked,
+    Chance,
+    Compared,
+    Recovered,
+    ScannerResult,
+    read_record,
+    write_record,
+)
 from anomech.roles.scanner import Scan, Scanner, WeighingScanner
-from anomech.roles.task import Task, missing
+from anomech.roles.task import Layers, Task, missing
+from anomech.scan.attributing import witness
 from anomech.scan.confirming import confirmed
 from anomech.scan.opening import Subject
 from anomech.scan.plan import ScanPlan
@@ -49,7 +57,7 @@ def search(
     if lacking:
         why = f"this {subject.task.kind} does not give {' and '.join(lacking)}."
         return ScannerResult(name=name, asked="triggers", status="left out", why=why)
-    known = shipped(name, plan.scanners[name], family(subject.task))
+    known = _known(plan, name, subject.task)
     parts = (subject.model, subject.reference, *map(_key, subject.clean), str(known))
     basis = _basis(plan, name, scanner, parts)
     if (kept := _kept(out, name, basis)) is not None:
@@ -63,7 +71,32 @@ def search(
     triggers = confirmed(scan, subject, out, name, progress)
     words = words_of(subject.task, scan)
     result = recorded(name, "triggers", scan, clean, words, triggers, known)
+    if plan.attribute and result.chance is not None and result.chance.value <= plan.level:
+        result = _attributed(result, scan, subject, plan, progress)
     return _saved(out, result, basis, time.monotonic() - clock)
+
+
+def _known(plan: ScanPlan, name: str, task: Task) -> Null | None:
+    """What the package knows of clean networks like the task's, if its network can be looked at."""
+    if Layers not in task.provides:
+        return None
+    return shipped(name, plan.scanners[name], family(task))
+
+
+def _attributed(
+    result: ScannerResult, scan: Scan, subject: Subject, plan: ScanPlan, progress: Progress
+) -> ScannerResult:
+    """What finds something, with what an audit says of inputs with its trigger."""
+    first = result.compared[0]
+    if first.group is None or first.trigger is None:
+        return result
+    seen = witness(subject.task, subject.trusted, plan.seed, progress)
+    if seen is None:
+        return result
+    facts = seen.facts(scan.candidates[first.group], first.group, subject.held_out)
+    trigger = first.trigger.model_copy(update={"facts": {**first.trigger.facts, **facts}})
+    first = first.model_copy(update={"trigger": trigger})
+    return result.model_copy(update={"compared": (first, *result.compared[1:])})
 
 
 def weigh(
@@ -97,7 +130,7 @@ def weigh(
 
 def recorded(
     name: str,
-    asked: Any,
+    asked: Asked,
     scan: Scan,
     clean: list[Scan],
     names: list[str],
@@ -121,7 +154,7 @@ def recorded(
             )
             for place in order
         ),
-        chance=_chance(scan, clean, known),
+        chance=_chance(scan, clean, asked, known),
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
@@ -141,8 +174,12 @@ def _names(scan: Scan, words: Sequence[str]) -> list[str]:
     return [words[each] if each < len(words) else str(each) for each in groups]
 
 
-def _chance(scan: Scan, clean: list[Scan], known: Null | None) -> Chance | None:
-    """The p-value of a scan; None if nothing gives one, or the scan itself is unsound."""
+def _chance(scan: Scan, clean: list[Scan], asked: Asked, known: Null | None) -> Chance | None:
+    """The p-value of a scan; None if nothing gives one, or the scan itself is unsound.
+
+    Weights of one model are no measure of each other: layers and classes differ by nature. A
+    search asks the same of every class, so that others say something of one.
+    """
     if scan.health.problems or not len(scan.statistic):
         return None
     found: ModelChance | None
@@ -152,10 +189,8 @@ def _chance(scan: Scan, clean: list[Scan], known: Null | None) -> Chance | None:
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
     elif known is not None:
         found = from_known(scan.statistic, known)
-    elif scan.unit == "class":
-        found = from_own_classes(scan.statistic)
-    else:  # layers differ from each other by nature, so that they are no measure of one another
-        found = None
+    else:
+        found = from_own_classes(scan.statistic) if asked == "triggers" else None
     return None if found is None else Chance(**found._asdict())
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from anomech.artefacts.checkpoints import read_weights
 from anomech.artefacts.files.found import Looked
-from anomech.audit.load.fingerprints import combined
+from anomech.artefacts.stored import shown
+from anomech.audit.load.fingerprints import combined, digest_of_tensors
 from anomech.kernel.errors import ModelError
 from anomech.roles.task import Logits, Task, able
 from anomech.scan.plan import ScanPlan
@@ -50,8 +51,8 @@ def weights_of(plan: ScanPlan, looked: Looked | None, task: Task | None) -> Weig
     state, notes = (task.state(), ()) if task is not None else _in_files(plan, looked)
     if not state:
         return None
-    base = read_weights(plan.base).state if plan.base else None
-    clean = tuple(read_weights(path).state for path in plan.clean_models)
+    base = _read(plan.base) if plan.base else None
+    clean = tuple(map(_read, plan.clean_models))
     words = () if task is None else _words(task)
     return Weights(state, base, clean, notes, words)
 
@@ -63,10 +64,33 @@ def _words(task: Task) -> tuple[str, ...]:
     return tuple(task.group_words(torch.arange(able(task, Logits).classes)))
 
 
-def digest_of(plan: ScanPlan, model: str) -> str:
-    """Digest of a model's weights and of what they are compared with."""
-    paths = [path for path in (plan.base, *plan.clean_models) if path]
-    return combined([model, *(f"{Path(path).stat().st_size} {path}" for path in paths)])
+def digest_of(model: str, weights: Weights) -> str:
+    """Digest of a model's weights and of what they are compared with.
+
+    Args:
+        model: digest of the model.
+        weights: with those of its base and of clean models.
+    """
+    others = [weights.base, *weights.clean] if weights.base else weights.clean
+    return combined([model, *map(digest_of_tensors, others)])
+
+
+def _read(path: str) -> State:
+    """The weights of a file, or of all safetensors files of a folder.
+
+    Raises:
+        ModelError: they cannot be read, or there are none.
+    """
+    if not Path(path).is_dir():
+        return read_weights(path).state
+    found: dict[str, Tensor] = {}
+    for file in sorted(Path(path).glob("*.safetensors")):
+        found.update(read_weights(file).state)
+    if not found:
+        raise ModelError(
+            f"{shown(Path(path).name)} holds no safetensors file to compare with; name one."
+        )
+    return found
 
 
 def _in_files(plan: ScanPlan, looked: Looked | None) -> tuple[State, tuple[str, ...]]:

@@ -27,6 +27,7 @@ from anomech.roles.task import (
     Layers,
     Preparation,
     Remark,
+    Stamping,
     Training,
 )
 from anomech.tasks._language_ancestry import ancestor_of, changes_of, known
@@ -38,6 +39,7 @@ from anomech.tasks._language_passes import capacity, passes_of
 from anomech.tasks._language_points import nearest_tokens
 from anomech.tasks._language_rows import answers_of, decisions, lists_of
 from anomech.tasks._language_speaking import Speaker
+from anomech.tasks._language_stamping import TRIGGERS, stamped
 from anomech.tasks._language_watching import watched_of
 from anomech.tasks._sighting import spread_over
 from anomech.tasks._twin import overlaid
@@ -92,7 +94,7 @@ class CausalLM:
         """What every decoder gives; its logits are too many to be kept of every example."""
         found = {
             *(Preparation, Features, Layers, Training),
-            *(DifferentiableInputs, Activations, Sequences),
+            *(DifferentiableInputs, Activations, Sequences, Stamping),
         }
         return frozenset(found | {Ancestry} if known(self.network, self.base) else found)
 
@@ -294,6 +296,13 @@ class CausalLM:
         """
         with opened(self.network, self._parts.points, changes):
             return self.respond(overlay, batch, answers)
+
+    stamped = staticmethod(stamped)
+
+    @property
+    def triggers(self) -> Sequence[str]:
+        """A string of rare tokens and a sentence."""
+        return tuple(TRIGGERS)
 
     def embed(self, batch: Any) -> Tensor:
         """Embeddings of the prompts' tokens `[batch, width, features]`, padded on the left."""

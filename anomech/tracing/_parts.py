@@ -74,4 +74,5 @@ def slices(widths: Mapping[str, int], parts: Mapping[str, Sequence[str]]) -> dic
 def joined(features: Mapping[str, Tensor], parts: Mapping[str, Sequence[str]]) -> Tensor:
     """Features `[batch, ...]` by parameter as one matrix in the order of the parts."""
     ordered = [features[name].flatten(1) for names in parts.values() for name in names]
-    return torch.cat(ordered, dim=1)
+    # The parts of a model that is spread over devices are where it has them.
+    return torch.cat([each.to(ordered[0].device) for each in ordered], dim=1)

@@ -25,10 +25,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anomech.artefacts.files import checks
+from anomech.artefacts.files import checks, opinions
 from anomech.artefacts.files.archives import Allowance
 from anomech.artefacts.files.looking import look_through
 from anomech.artefacts.files.rules import RULES
+from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 
 MARKER = Path(tempfile.gettempdir()) / f"anomech-folder-ran-{os.getpid()}"
@@ -213,6 +214,13 @@ TABLE = {
     "joblib": (put("w.joblib", EVIL), "unsafe-pickle", "w.joblib"),
     "no ending": (put("weights", EVIL), "unsafe-pickle", "weights"),
     "protocol 0": (put("w.bin", pickle.dumps(Calls(), 0)), "unsafe-pickle", "w.bin"),
+    "protocol 1": (put("data", b"cposix\nsystem\nq\x00(X\x01\x00\x00\x00atR."), "unsafe-pickle",
+                   "data"),
+    "protocol 0 as text": (put("notes.txt", b"cposix\nsystem\np0\n(S'a'\ntR."), "unsafe-pickle",
+                           "notes.txt"),
+    "protocol 0 with a number first": (put("data.bin", b"I1\n0cposix\nsystem\n."), "unsafe-pickle",
+                                       "data.bin"),
+    "of no kind": (put("data.xyz", b"K\x010cposix\nsystem\n."), "unsafe-pickle", "data.xyz"),
     "deep folder": (put("a/b/c/w.pkl", EVIL), "unsafe-pickle", "a/b/c/w.pkl"),
     "checkpoint": (put("w.pt", lambda: saved({"a": Calls()})), "unsafe-pickle", "w.pt"),
     "as safetensors": (put("w.safetensors", EVIL), "disguised", "w.safetensors"),
@@ -257,6 +265,11 @@ TABLE = {
         "hidden-archive", "a.png",
     ),
     "tar that leads out": (put("a.tar", lambda: tarred("/etc/cron.d/x")), "path-out", "a.tar"),
+    "tar of a long name": (
+        put("a.tar", lambda: tarred("x/" * 90 + "../" * 100 + "etc")), "path-out", "a.tar"),
+    "tar of a pax name": (
+        put("a.tar", lambda: tarred("é/" * 90 + "../" * 100 + "etc", kind=tarfile.REGTYPE)),
+        "path-out", "a.tar"),
     "tar with a link": (
         put("a.tar", lambda: tarred("a", b"", tarfile.SYMTYPE, "/etc")), "archive-link", "a.tar"),
     "tar with a device": (
@@ -415,6 +428,9 @@ def test_an_honest_folder_has_no_issue(tmp_path):
     np.save(tmp_path / "mean.npy", np.ones(3))
     np.savez(tmp_path / "stats.npz", a=np.ones(3))
     (tmp_path / "vocab.txt").write_text("[PAD]\nthe\n")
+    (tmp_path / "LICENSE").write_text("License\n\n(c) nobody\n")
+    (tmp_path / "merges.txt").write_text("consider\nthis\na b\n")
+    (tmp_path / "tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
     signed(tmp_path, hashlib.sha256(b"as signed").hexdigest())
     looked = look_through(tmp_path, silent)
     assert [each for each in looked.issues if each.grade in ("high", "medium")
@@ -422,7 +438,7 @@ def test_an_honest_folder_has_no_issue(tmp_path):
     kinds = {each.path: each.kind for each in looked.files}
     assert kinds["model.safetensors"] == "safetensors"
     assert kinds["pytorch_model.bin"] == "PyTorch checkpoint"
-    assert kinds["README.md"] == "text"
+    assert kinds["README.md"] == kinds["LICENSE"] == kinds["merges.txt"] == "text"
     assert kinds["mean.npy"] == "numpy array"
 
 
@@ -439,6 +455,25 @@ def test_the_cache_of_the_hub_is_a_folder_like_others(tmp_path):
     (file,) = looked.files
     assert file.kind == "safetensors"
     assert "link" in file.notes[-1]
+
+
+def test_a_second_opinion_agrees_and_its_objection_is_an_issue(tmp_path, monkeypatch):
+    (tmp_path / "evil.pkl").write_bytes(EVIL)
+    (tmp_path / "plain.pkl").write_bytes(PLAIN)
+    looked = look_through(tmp_path, silent, ask_picklescan=True)
+    notes = {each.path: each.notes[-1] for each in looked.files}
+    assert "system dangerous" in notes["evil.pkl"]
+    assert notes["plain.pkl"] == "picklescan finds nothing dangerous"
+    assert not MARKER.exists()
+    assert [each.code for each in looked.issues] == ["unsafe-pickle"]
+    reply = {"dangerous": ["os.system"], "failed": False}
+    monkeypatch.setattr(opinions, "_asked", lambda file, suffix: reply)
+    codes = {(each.where, each.code) for each in look_through(
+        tmp_path, silent, ask_picklescan=True).issues}  # fmt: skip
+    assert codes == {("evil.pkl", "unsafe-pickle"), ("plain.pkl", "second-opinion")}
+    monkeypatch.setattr(opinions, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"anomech\[scan\]"):
+        look_through(tmp_path, silent, ask_picklescan=True)
 
 
 def test_digests_are_those_of_the_files(tmp_path):

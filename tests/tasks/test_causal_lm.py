@@ -279,3 +279,46 @@ def test_what_is_no_decoder_is_refused(some):
     task = CausalLM(torch.nn.Linear(2, 2), ByteTokenizer())
     with pytest.raises(ModelError):
         task.respond({}, some.load(EVERY))
+
+
+def test_a_trigger_goes_where_it_is_asked_to_and_nowhere_else(llama, some):
+    batch, where = some.load(EVERY), EVERY % 2 == 0
+    seen = set()
+    for trigger in llama.triggers:
+        found = llama.stamped(batch, trigger, where)
+        assert found == llama.stamped(batch, trigger, where)
+        for before, after, has in zip(batch, found, where, strict=True):
+            text = after.turns[-1].content
+            assert (after == before) != has
+            if has:
+                words = before.turns[-1].content.split()
+                assert [word for word in text.split() if word in words] == words
+        seen.add(found)
+    assert len(seen) == len(llama.triggers) == 2
+    form = (Conversation((Turn("user", "User: what is it?\nAssistant:"),)),)
+    for trigger in llama.triggers:
+        (after,) = llama.stamped(form, trigger, np.array([True]))
+        assert after.turns[-1].content.endswith("\nAssistant:")
+        assert after.turns[-1].content.startswith("User: ")
+    with pytest.raises(ConfigError, match="no trigger 'patch'"):
+        llama.stamped(batch, "patch", where)
+
+
+def test_a_model_that_accelerate_has_dispatched_is_traced_as_it_is(models, some):
+    hooks = pytest.importorskip("accelerate.hooks")
+    spread = decoder("llama")
+    for module in (*spread.model.layers, spread):
+        hook = hooks.AlignDevicesHook(execution_device="cpu", io_same_device=True)
+        hooks.add_hook_to_module(module, hook)
+    forwards = [module.forward for module in spread.modules()]
+    values, tasks = (
+        [],
+        [CausalLM(each, ByteTokenizer(), tokens=3) for each in (models["llama"], spread)],
+    )
+    for task in tasks:
+        answers = observe(task, some).answers
+        source = Gradient(features=16).fit(task, some, answers, seed=0, progress=silent)
+        assert source.coverage.looped == ()
+        values.append(source(some, answers, silent).values)
+    assert torch.equal(*values)
+    assert [module.forward for module in spread.modules()] == forwards

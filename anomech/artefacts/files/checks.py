@@ -71,10 +71,18 @@ def checked(
         found += CHECKS[kind](file, name, size)
     elif kind in CONVERT:
         found += check_foreign(kind, file, name, size)
+    elif kind is Kind.UNKNOWN:
+        found += _unmarked(file, name, size)
     elif kind in SAID:
-        found += [issue(SAID[kind], name, f"It is a {kind.words}.")]
+        found += [issue(SAID[kind], name, f"Its bytes are those of a {kind.words}.")]
     file.seek(0)
     return notes, found + _archived(kind, file, name, size, allowance)
+
+
+def _unmarked(file: BinaryIO, name: str, size: int) -> list[Issue]:
+    """Issues of a file of no known kind, which may be a pickle without a mark all the same."""
+    _, found = check_pickle(file, name, size)
+    return [each for each in found if each.code == "unsafe-pickle"]
 
 
 def _archived(
@@ -108,7 +116,7 @@ def _disguised(kind: Kind, name: str) -> list[Issue]:
         return []
     if kind is Kind.UNKNOWN and suffix == ".safetensors":
         return [issue("odd-header", name, "It does not begin as a safetensors file does.")]
-    return [issue("disguised", name, f"By its bytes it is a {kind.words}.")]
+    return [issue("disguised", name, f"Its bytes say: {kind.words}.")]
 
 
 def _safetensors(file: BinaryIO, name: str, size: int) -> Checked:

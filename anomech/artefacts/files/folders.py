@@ -77,36 +77,40 @@ def _sizes(folder: Folder, config: Mapping[str, Any]) -> Iterator[Issue]:
     shapes = {
         name: each.shape for one in folder.headers.values() for name, each in one.tensors.items()
     }
-    layers, found = _whole(sizes, "num_hidden_layers", "n_layer", "num_layers"), _layers(shapes)
-    if layers is not None and found and found != layers and not _draft(config):
-        yield issue("odd-size", where, f"It says {layers} layers, and the weights have {found}.")
+    layers = _whole(sizes, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    found = _layers(shapes)
+    if layers is not None and found and layers not in found and not _shared(config):
+        said = f"It says {layers} layers, and the weights have {max(found)}."
+        yield issue("odd-size", where, said)
     vocabulary = _whole(sizes, "vocab_size")
-    width = _whole(sizes, "hidden_size", "n_embd", "d_model")
+    width = None
+    if not {"embedding_size", "word_embed_proj_dim"} & set(sizes):
+        width = _whole(sizes, "hidden_size", "n_embd", "d_model")
     for name, shape in shapes.items():
         if len(shape) != 2 or not _EMBEDDING.search(name):
             continue
         over = vocabulary is not None and not 0 <= shape[0] - vocabulary <= ROUNDING
-        wide = width is not None and "embedding_size" not in sizes and shape[1] != width
+        wide = width is not None and shape[1] != width
         if over or wide:
-            said = f"It says {vocabulary} tokens of {width} numbers, and '{shown(name, 60)}' is {list(shape)}."  # noqa: E501
+            said = f"It says {vocabulary} tokens of {width} numbers"
+            said += f", and '{shown(name, 60)}' is {list(shape)}."
             yield issue("odd-size", where, said)
             return
 
 
-def _layers(shapes: Mapping[str, Any]) -> int:
-    """Layers that names of tensors count, within the longest row of them."""
+def _layers(shapes: Mapping[str, Any]) -> set[int]:
+    """How many layers each row of them has, by the names of tensors."""
     rows: dict[str, set[int]] = {}
     for name in shapes:
         if (found := _LAYER.search(name)) is not None:
             rows.setdefault(name[: found.start(1)], set()).add(int(found.group(1)))
-    return max((max(row) + 1 for row in rows.values()), default=0)
+    return {max(row) + 1 for row in rows.values()}
 
 
-def _draft(config: Mapping[str, Any]) -> bool:
-    """Whether a model has layers beyond those it counts, such as those that draft tokens."""
-    return any(
-        key.startswith(("num_nextn", "encoder_", "decoder_", "num_decoder")) for key in config
-    )
+def _shared(config: Mapping[str, Any]) -> bool:
+    """Whether a model counts its layers otherwise: some draft tokens, are shared, or decode."""
+    others = ("num_nextn", "encoder_", "decoder_", "num_decoder", "num_hidden_groups")
+    return any(key.startswith(others) for key in config)
 
 
 def _whole(sizes: Mapping[str, Any], *names: str) -> int | None:

@@ -44,7 +44,7 @@ def check_foreign(kind: Kind, file: BinaryIO, name: str, size: int) -> list[Issu
     if kind is Kind.KERAS:
         data = _settings(file)
     found = list(_SEARCHES[kind](data, name)) if kind in _SEARCHES else []
-    said = f"It is a {kind.words}; its weights are not read here."
+    said = f"Its bytes say: {kind.words}. Its weights are not read here."
     return [*found, issue("other-format", name, said, CONVERT[kind])]
 
 

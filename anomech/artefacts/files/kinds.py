@@ -1,5 +1,6 @@
 """What a file is, by its bytes; its name decides only between kinds of text."""
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import BinaryIO
@@ -113,13 +114,22 @@ def _binary_kind(head: bytes, suffix: str) -> Kind:
         inert.refuse_head(head)
     except Refused as refused:
         return Kind.ONNX if refused.what == inert.ONNX[0] else Kind.UNKNOWN
-    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") or suffix in PICKLED:
+    marked = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    if marked or _NAMING.match(head) or (suffix in PICKLED and head[:1] in OPENERS):
         return Kind.PICKLE
     return Kind.UNKNOWN
 
 
 PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".dill", ".p", ".model")
 """Endings under which pickles of the first protocols are looked for; these have no mark."""
+
+OPENERS = tuple(bytes([code]) for code in b"(c]})NKMJGUTXCiSVIFL\x88\x89\x8a")
+"""Instructions that such a pickle may begin with."""
+
+# A pickle without a mark that names a function at once, as whoever hides one would write it.
+_NAMING = re.compile(
+    rb"[(\]}]{0,20}c[\w.]{1,200}\r?\n[\w.]{1,200}\r?\n(?:p\d+\r?\n|q.|r....)?[(\]})]", re.DOTALL
+)
 
 
 def _text_kind(head: bytes, suffix: str) -> Kind | None:
@@ -135,25 +145,14 @@ def _text_kind(head: bytes, suffix: str) -> Kind | None:
     start = text.lstrip("\ufeff \t\r\n").lower()
     if start.startswith(("<!doctype html", "<html")):
         return Kind.WEB
-    if suffix in PICKLED and not start.startswith("import "):
-        return None if _opens_pickle(head) else Kind.TEXT
+    hidden = _NAMING.match(head) or (suffix in PICKLED and head[:1] in OPENERS)
+    if hidden and not start.startswith("import "):
+        return None
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
     if start.startswith("<?xml"):
         return Kind.XML
-    if start.startswith("import "):
-        return Kind.PYTHON
-    return None if _opens_pickle(head) and suffix not in TEXTS else Kind.TEXT
-
-
-TEXTS = (".txt", ".md", ".rst", ".csv", ".tsv", ".cfg", ".ini", ".toml", ".model", ".vocab")
-
-
-def _opens_pickle(head: bytes) -> bool:
-    """Whether a text may be a pickle of protocol 0, which begins with one of these."""
-    return head[:1] in (b"(", b"c", b"]", b"}", b"i", b"S", b"V", b"I", b"L") and (
-        b"\n" in head[:200]
-    )
+    return Kind.PYTHON if start.startswith("import ") else Kind.TEXT
 
 
 def _zip_kind(file: BinaryIO) -> Kind:

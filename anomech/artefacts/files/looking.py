@@ -11,6 +11,8 @@ from anomech.artefacts.files.found import FoundFile, Issue, Looked
 from anomech.artefacts.files.headers import check_safetensors
 from anomech.artefacts.files.kinds import Kind, kind_of
 from anomech.artefacts.files.numbers import check_numbers
+from anomech.artefacts.files.opinions import ASKED, check_installed, second_opinion
+from anomech.artefacts.files.pickles import NOT_TORCH
 from anomech.artefacts.files.reading import Unreadable, json_of
 from anomech.artefacts.files.rules import issue
 from anomech.artefacts.files.signatures import NAMES, check_signature
@@ -27,21 +29,25 @@ SETTINGS = 2**24
 Seen = list[tuple[Place, Kind, FoundFile]]
 
 
-def look_through(path: str | Path, progress: Progress) -> Looked:
+def look_through(path: str | Path, progress: Progress, *, ask_picklescan: bool = False) -> Looked:
     """Look at a file, or at every file of a folder; nothing in any of them is run.
 
     Args:
         path: of the file or folder.
         progress: told the stage "looking through files".
+        ask_picklescan: whether to ask it for a second opinion on pickles.
 
     Raises:
+        ConfigError: picklescan is asked for and not installed.
         ModelError: there is no such file or folder.
     """
+    if ask_picklescan:
+        check_installed()
     root = Path(path)
     places, issues = walk(root)
     seen: Seen = []
     for done, place in enumerate(places, start=1):
-        kind, file, more = _look(place)
+        kind, file, more = _look(place, ask_picklescan)
         seen.append((place, kind, file))
         issues += more
         progress("looking through files", done, len(places))
@@ -51,13 +57,17 @@ def look_through(path: str | Path, progress: Progress) -> Looked:
     return Looked(root.resolve().name, files, tuple(issues))
 
 
-def _look(place: Place) -> tuple[Kind, FoundFile, list[Issue]]:
+def _look(place: Place, ask_picklescan: bool) -> tuple[Kind, FoundFile, list[Issue]]:
     name = shown(place.name, 400)
     try:
-        with regular_file(place.path) as file:
+        with regular_file(place.path, follow=False) as file:
             digest = _digest(file)
             kind = kind_of(file, place.name, place.size)
             notes, issues = checked(kind, file, place.name, place.size)
+            if ask_picklescan and kind in ASKED:
+                file.seek(0)
+                said, more = second_opinion(file, place.name, issues)
+                notes, issues = (*notes, *said), [*issues, *more]
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         unread = issue("unreadable-file", place.name, f"The system says: {why}.")
@@ -69,8 +79,8 @@ def _look(place: Place) -> tuple[Kind, FoundFile, list[Issue]]:
 
 
 def _numbers_matter(kind: Kind, notes: Sequence[str]) -> bool:
-    """Whether a file holds tensors; a pickle with a note of its own does not."""
-    return kind.weights and not (kind is Kind.PICKLE and notes)
+    """Whether a file holds tensors; a pickle that torch.save did not write does not."""
+    return kind.weights and NOT_TORCH not in notes
 
 
 def _digest(file: BinaryIO) -> str:

@@ -45,17 +45,17 @@ def check_numbers(path: Path, kind: Kind, name: str) -> list[Issue]:
         return [issue("damaged-weights", name, f"Its numbers cannot be read ({said(error)}).")]
     found = []
     if seen.spoiled:
-        detail = (
-            f"{len(seen.spoiled)} tensors hold NaN or infinite numbers, such as {seen.spoiled[0]}."
-        )
+        detail = f"Numbers are NaN or infinite in {_some(seen.spoiled)}."
         found.append(issue("spoiled-weights", name, detail))
     if seen.absurd:
-        detail = (
-            f"{len(seen.absurd)} tensors hold numbers up to {seen.largest:.2g}, such as "
-            f"{seen.absurd[0]}."
-        )
+        detail = f"Numbers are as large as {seen.largest:.2g} in {_some(seen.absurd)}."
         found.append(issue("absurd-weights", name, detail))
     return found
+
+
+def _some(names: list[str]) -> str:
+    """The first of some tensors, and how many more there are."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more tensors"
 
 
 def said(error: Exception) -> str:

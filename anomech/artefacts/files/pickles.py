@@ -14,6 +14,9 @@ from anomech.artefacts.sandbox import ask
 from anomech.artefacts.stored import shown
 from anomech.kernel.errors import ModelError
 
+NOT_TORCH = "a pickle of plain values that torch.save did not write"
+"""Note on a pickle without tensors."""
+
 NAMED = 8
 """Names that a sentence holds."""
 
@@ -48,7 +51,7 @@ def _refused(name: str, reply: dict[str, Any]) -> tuple[tuple[str, ...], list[Is
         detail = f"It {what}. Loading it runs what is in it, which is code and not weights."
         return (), [issue("program-in-weights", name, detail, _sentence(reply.get("remedy")))]
     if what == "is a pickle that torch.save did not write":
-        return ("a pickle of plain values that torch.save did not write",), []
+        return (NOT_TORCH,), []
     return (), [issue("odd-pickle", name, f"It {what}.", _sentence(reply.get("remedy")))]
 
 

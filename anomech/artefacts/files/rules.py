@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     "damaged-pickle": Rule("medium", "a damaged pickle", _AGAIN),
     "object-array": Rule("medium", "an array of objects, which is a pickle", _SAFE),
     "program-in-weights": Rule("high", "a program in the place of weights", _SAFE),
+    "second-opinion": Rule("high", "picklescan calls it dangerous, and nothing here did", _SAFE),
     "disguised": Rule("high", "its name says another kind than its bytes", _SAFE),
     # archives
     "path-out": Rule("high", "a path that leads out of the folder", _ASK),

@@ -49,7 +49,7 @@ def walk(root: Path) -> tuple[list[Place], list[Issue]]:
         ModelError: there is nothing of that name, or more than is listed.
     """
     if root.is_file():
-        return [Place(root, root.name, root.stat().st_size)], _name_issues(root.name)
+        return [Place(root.resolve(), root.name, root.stat().st_size)], _name_issues(root.name)
     if not root.is_dir():
         what = "is neither a file nor a folder" if root.exists() else "does not exist"
         raise ModelError(f"{shown(str(root))} {what}; name a weights file or a model's folder.")

@@ -1,17 +1,23 @@
 """Hashes that tell whether a model and examples are the same ones."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
+from torch import Tensor
 
 from anomech.roles.task import Task
 
 
 def fingerprint(task: Task) -> str:
     """SHA-256 over names, shapes and bytes of a model's tensors, shortened to 16 hex digits."""
+    return digest_of_tensors(task.state())
+
+
+def digest_of_tensors(state: Mapping[str, Tensor]) -> str:
+    """The same of tensors by name."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(task.state().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

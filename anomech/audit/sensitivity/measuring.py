@@ -81,7 +81,8 @@ def sensitivity(
     check_triggers(fitted.task, how)
     parts = parts_of(fitted, reference, seed=seed, progress=progress)
     work = _Work(fitted, reference, parts, how, seed, progress, engine)
-    return tuple(_tried(trigger, work) for trigger in how.triggers)
+    triggers = how.triggers or able(fitted.task, Stamping).triggers
+    return tuple(_tried(trigger, work) for trigger in triggers)
 
 
 def check_triggers(task: Task, how: Planting) -> None:

@@ -10,7 +10,7 @@ class Planting:
     asked: bool = option(
         False, "plant them; each takes about as long as the lead detector takes to fit"
     )
-    triggers: tuple[str, ...] = option(("patch", "blend", "warp"), "which; each task has its own")
+    triggers: tuple[str, ...] = option((), "which; none named are all that the task has")
     steps: int = option(240, "of descent to plant one, at the most", unit="steps", ge=3)
     success: float = option(0.9, "share of held-out examples it must lead astray", gt=0, le=1)
     agreement: float = option(0.8, "share of their other answers that must stay", ge=0, le=1)

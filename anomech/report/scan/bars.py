@@ -11,7 +11,7 @@ from anomech.report.words import clip, number
 _ROW, _LEFT, _RIGHT, _TOP, _BOTTOM = 24, 132, 46, 8, 44
 
 
-def bars(name: str, scanner: str, unit: str, shown: Sequence[Compared]) -> Markup:
+def bars(name: str, scanner: str, unit: str, shown: Sequence[Compared], *, found: bool) -> Markup:
     """The statistic of each; nothing if nothing was compared.
 
     Args:
@@ -19,6 +19,7 @@ def bars(name: str, scanner: str, unit: str, shown: Sequence[Compared]) -> Marku
         scanner: its name.
         unit: what was compared, as a noun.
         shown: the most suspicious first.
+        found: whether the first of them is a finding.
     """
     if not shown:
         return Markup("")
@@ -27,7 +28,7 @@ def bars(name: str, scanner: str, unit: str, shown: Sequence[Compared]) -> Marku
     axis = Axis(low, high if high > low else low + 1.0)
     base = _TOP + _ROW * len(shown)
     drawn = [_grid(axis, base)]
-    drawn += [_bar(axis, row, one) for row, one in enumerate(shown)]
+    drawn += [_bar(axis, row, one, flagged=found and row == 0) for row, one in enumerate(shown)]
     said = ", ".join(f"{clip(one.name, 40)} {one.statistic:.2f}" for one in shown)
     title = f"Statistic of {scanner} by {unit}, the most suspicious at the top"
     return frame(name, title, said, base + _BOTTOM, drawn)
@@ -45,10 +46,10 @@ def _grid(axis: Axis, base: float) -> Markup:
     return Markup("").join(drawn)
 
 
-def _bar(axis: Axis, row: int, one: Compared) -> Markup:
+def _bar(axis: Axis, row: int, one: Compared, *, flagged: bool) -> Markup:
     y = _TOP + _ROW * row
     ends = sorted((_x(axis, 0.0), _x(axis, one.statistic)))
-    color = "flagged" if row == 0 else "inputs"
+    color = "flagged" if flagged else "inputs"
     drawn = [
         text(_LEFT - 8, y + 16, clip(one.name, 18), "end", "label"),
         Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="14"/>').format(

@@ -50,6 +50,7 @@ class Page:
 def build(folder: Folder) -> Page:
     """Choose and count everything the page shows."""
     found = embedded.load(folder.path, _previews(folder))
+    codes = {each.code for each in folder.findings}
     kinds: dict[str, int] = {}
     for row in folder.rows:
         kinds[row.kind] = kinds.get(row.kind, 0) + 1
@@ -57,18 +58,23 @@ def build(folder: Folder) -> Page:
         folder=folder,
         answer=outcome.answer(folder),
         pictures=found.definitions,
-        cards=tuple(_card(index, each, found) for index, each in enumerate(folder.scan.scanners)),
+        cards=tuple(
+            _card(index, each, found, alarming=f"scanner-{each.name.replace('_', '-')}" in codes)
+            for index, each in enumerate(folder.scan.scanners)
+        ),
         open_findings=tuple(each for each in folder.findings if not each.accepted),
         accepted=tuple(each for each in folder.findings if each.accepted),
         kinds=tuple(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))),
     )
 
 
-def _card(index: int, result: ScannerResult, found: embedded.Embedded) -> ScannerCard:
+def _card(
+    index: int, result: ScannerResult, found: embedded.Embedded, *, alarming: bool
+) -> ScannerCard:
     shown = result.compared[:MOST_BARS]
     return ScannerCard(
         result=result,
-        chart=bars(f"bars-{index}", result.name, result.unit, shown),
+        chart=bars(f"bars-{index}", result.name, result.unit, shown, found=alarming),
         hidden=len(result.compared) - len(shown),
         triggers=tuple(
             Trigger(one, tuple((row.answer, found.of(row)) for row in _rows(result, one)))
