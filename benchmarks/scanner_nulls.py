@@ -14,6 +14,7 @@ from pathlib import Path
 import anomech.calibration
 from anomech.audit.plan import read_plan
 from anomech.bench.models.suite import from_mapping
+from anomech.bench.worlds.images import datasets
 from anomech.calibration.nulls import FEWEST, options_key
 from anomech.learning.families import family
 from anomech.records import read_record
@@ -31,7 +32,10 @@ def main() -> None:
     asked = parser.parse_args()
     bench = read_record(asked.bench / "models.json", ModelBench)
     suite = from_mapping(read_plan(asked.bench / "suite.yaml"))
-    kind = family(ImageClassifier(suite.network.build(classes=2, channels=1)))
+    images, _ = datasets.load(suite.data, datasets.data_folder()).test
+    height, width, channels = images.shape[1:]
+    network = suite.network.build(classes=2, channels=channels)
+    kind = family(ImageClassifier(network), (channels, height, width))
     table = json.loads(TABLE.read_text(encoding="utf-8"))
     clean = [
         each.name

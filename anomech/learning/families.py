@@ -1,8 +1,10 @@
 """The family of an architecture: what a null distribution of clean networks may be shared over.
 
-How far a statistic of clean networks scatters depends most on what normalizes them and on whether
-they convolve, so networks are told apart by that and no finer.
+How far a statistic of clean networks scatters depends most on what normalizes them, on whether they
+convolve and on how large their inputs are, so networks are told apart by that and no finer.
 """
+
+from collections.abc import Sequence
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -10,10 +12,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.roles.task import Layers, Task, able
 
 
-def family(task: Task) -> str:
-    """The family of a task's network, in words.
+def family(task: Task, shape: Sequence[int]) -> str:
+    """The family of a task's network, in words such as "convolutions, batch normalization, 1x8x8".
 
-    Such as "convolutions, batch normalization" or "attention, layer normalization".
+    Args:
+        task: with layers.
+        shape: of one input as points.
     """
     modules = list(able(task, Layers).layers()[""].modules())
 
@@ -30,4 +34,4 @@ def family(task: Task) -> str:
         if has(nn.GroupNorm, nn.LayerNorm)
         else "no normalization"
     )
-    return f"{body}, {normal}"
+    return f"{body}, {normal}, {'x'.join(map(str, shape))}"

@@ -1,4 +1,4 @@
-"""Architectures are told apart by what they convolve and what normalizes them."""
+"""Architectures are told apart by what they are made of, and by the size of inputs."""
 
 import pytest
 
@@ -18,4 +18,4 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_families(name):
     network = plugins.get("architecture", name)().build(classes=3, channels=1)
-    assert family(ImageClassifier(network)) == EXPECTED[name]
+    assert family(ImageClassifier(network), (1, 8, 8)) == f"{EXPECTED[name]}, 1x8x8"
