@@ -124,8 +124,8 @@ def from_known(statistic: Tensor, known: Null) -> ModelChance | None:
     return ModelChance(
         value,
         f"a clean network has a statistic as large as this, by {len(known.values)} {known.of}",
-        "those networks were trained on other data than this model's, and a normal tail is laid "
-        "through them; clean models of your own (--clean-model) would tell better",
+        "those networks saw other data than this model, and a normal tail is laid through them; "
+        "clean models of your own (--clean-model) would tell better",
         0,
     )
 

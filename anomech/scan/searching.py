@@ -4,6 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from anomech.audit.load.fingerprints import combined, fingerprint
 from anomech.calibration.models import (
     ENOUGH,
@@ -28,7 +30,7 @@ from anomech.records import (
     write_record,
 )
 from anomech.roles.scanner import Scan, Scanner, WeighingScanner
-from anomech.roles.task import Layers, Task, missing
+from anomech.roles.task import DifferentiableInputs, Layers, Task, able, missing
 from anomech.scan.attributing import witness
 from anomech.scan.confirming import confirmed
 from anomech.scan.opening import Subject
@@ -57,7 +59,7 @@ def search(
     if lacking:
         why = f"this {subject.task.kind} does not give {' and '.join(lacking)}."
         return ScannerResult(name=name, asked="triggers", status="left out", why=why)
-    known = _known(plan, name, subject.task)
+    known = _known(plan, name, subject)
     parts = (subject.model, subject.reference, *map(_key, subject.clean), str(known))
     basis = _basis(plan, name, scanner, parts)
     if (kept := _kept(out, name, basis)) is not None:
@@ -76,11 +78,13 @@ def search(
     return _saved(out, result, basis, time.monotonic() - clock)
 
 
-def _known(plan: ScanPlan, name: str, task: Task) -> Null | None:
-    """What the package knows of clean networks like the task's, if its network can be looked at."""
-    if Layers not in task.provides:
+def _known(plan: ScanPlan, name: str, subject: Subject) -> Null | None:
+    """What the package knows of clean networks like the subject's, if it can be looked at."""
+    if not {Layers, DifferentiableInputs} <= subject.task.provides:
         return None
-    return shipped(name, plan.scanners[name], family(task))
+    first = subject.trusted.examples.load(np.zeros(1, np.int64))
+    shape = able(subject.task, DifferentiableInputs).embed(first).shape[1:]
+    return shipped(name, plan.scanners[name], family(subject.task, shape))
 
 
 def _attributed(

@@ -29,9 +29,9 @@ def test_a_larger_statistic_is_never_less_suspicious_and_the_tail_has_an_end():
 def test_what_was_measured_with_other_options_says_nothing(monkeypatch):
     usual, other = {"eps": 0.3, "steps": 30}, {"eps": 0.4, "steps": 30}
     assert options_key(usual) == options_key(dict(reversed(usual.items()))) != options_key(other)
-    entry = {"convolutions, no normalization": {"values": [0.1] * 5, "of": "networks"}}
+    entry = {"convolutions, no normalization, 1x8x8": {"values": [0.1] * 5, "of": "networks"}}
     monkeypatch.setattr(nulls, "_table", lambda: {f"ban {options_key(usual)}": entry})
-    assert shipped("ban", usual, "convolutions, no normalization").values == (0.1,) * 5
+    assert shipped("ban", usual, "convolutions, no normalization, 1x8x8").values == (0.1,) * 5
     assert shipped("ban", other, "convolutions, no normalization") is None
     assert shipped("ban", usual, "attention, group or layer normalization") is None
 
