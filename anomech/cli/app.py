@@ -16,6 +16,7 @@ from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
+from anomech.cli.repair import repair
 from anomech.cli.report import report
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
@@ -34,6 +35,7 @@ app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)
+app.command()(repair)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)

@@ -11,6 +11,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
     from anomech.bench.specs import Suite
+    from anomech.records import RepairCard
     from anomech.records.modelcards import ModelCard
     from anomech.records.scorecards import Scorecard
 
@@ -72,7 +73,7 @@ def bench(
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
 ) -> None:
-    """Measure detectors where the truth is known: attacks, networks and seeds by a suite.
+    """Measure detectors, or repairs, where the truth is known: networks and seeds by a suite.
 
     The same command continues an interrupted bench: finished cells are not run again, failed ones
     are. Exit codes: 0 every cell that was asked for has an answer, 2 bad input, 3 a cell failed,
@@ -85,6 +86,8 @@ def bench(
         from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
+    if _of_repairs(suite):
+        raise typer.Exit(_repairs(suite, settings or [], cells or [], out, zoo, data))
     from anomech.bench.models.suite import is_one
 
     if is_one(suite):
@@ -109,14 +112,62 @@ def bench(
         raise typer.Exit(FAILED)
 
 
+def _of_repairs(name: str) -> bool:
+    """Whether a suite is one of repairs: those compare mitigations, and name no detectors."""
+    from anomech.audit.plan import read_plan
+    from anomech.bench.repairs.suite import shipped
+
+    return name in shipped() or (Path(name).is_file() and "methods" in read_plan(Path(name)))
+
+
+def _repairs(
+    name: str,
+    settings: list[str],
+    patterns: list[str],
+    out: Path | None,
+    zoo: Path | None,
+    data: Path | None,
+) -> int:
+    """Run a suite of repairs; the exit code."""
+    from anomech.audit.settings import assign
+    from anomech.bench.repairs.runner import run_repairs
+    from anomech.bench.repairs.suite import RepairSuite, from_mapping, read_suite
+
+    resolved = from_mapping(assign(read_suite(name), settings, RepairSuite))
+    folder = out or Path("runs") / f"bench-{resolved.name}"
+    with progress() as shown:
+        done = run_repairs(
+            resolved,
+            folder,
+            zoo=zoo or folder.parent / "zoo",
+            data=data,
+            patterns=patterns,
+            progress=shown,
+            told=_tell_repair,
+        )
+    say_whole(f"Bench:       {plain(folder)}")
+    say_whole(f"Leaderboard: {plain(done.page)}")
+    return FAILED if any(each.status == "failed" for each in done.cards) else 0
+
+
+def _tell_repair(card: "RepairCard") -> None:
+    """A line about a repair that was tried."""
+    result = f"failed, {card.why}"
+    if card.der is not None:
+        result = f"DER {card.der:.3f}, accuracy {card.accuracy:.3f}, success {card.success:.3f}"
+    errors().print(plain(f"{card.id}: {result}"), soft_wrap=True)
+
+
 def _list() -> None:
-    from anomech.bench.models import suite as models
+    from anomech.bench.models.suite import read_model_suite
+    from anomech.bench.models.suite import shipped as models
+    from anomech.bench.repairs.suite import read_suite as read_repairs
+    from anomech.bench.repairs.suite import shipped as repairs
     from anomech.bench.suite_files import read_suite, shipped
 
     rows = [(name, str(read_suite(name).get("title", ""))) for name in shipped()]
-    rows += [
-        (name, str(models.read_model_suite(name).get("title", ""))) for name in models.shipped()
-    ]
+    rows += [(name, str(read_repairs(name).get("title", ""))) for name in repairs()]
+    rows += [(name, str(read_model_suite(name).get("title", ""))) for name in models()]
     table([("suite", "left"), ("what it measures", "left")], rows)
 
 

@@ -15,7 +15,7 @@ CHANGED = 1
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that an audit or a scan wrote.")
+        Path, typer.Argument(metavar="RUN", help="Folder that an audit, a scan or a repair wrote.")
     ],
     forms: Forms = None,
 ) -> None:
@@ -24,15 +24,19 @@ def report(
     Exit codes: 0 the page is written; 1 it is, and says that files were changed since the run;
     2 there is no such run.
     """
-    from anomech.records import ModelScan, Run, changed, read_record
+    from anomech.records import ModelScan, RepairRun, Run, changed, read_record
+    from anomech.report.repair.render import render as render_repair
     from anomech.report.run.render import render
     from anomech.report.scan.render import render as render_scan
 
-    scanned = (run / "scan.json").is_file()
-    say_whole(plain(render_scan(run) if scanned else render(run)))
-    top: Run | ModelScan = (
-        read_record(run / "scan.json", ModelScan) if scanned else read_record(run / "run.json", Run)
-    )
+    top: Run | ModelScan | RepairRun
+    if (run / "scan.json").is_file():
+        page, top = render_scan(run), read_record(run / "scan.json", ModelScan)
+    elif (run / "repair.json").is_file():
+        page, top = render_repair(run), read_record(run / "repair.json", RepairRun)
+    else:
+        page, top = render(run), read_record(run / "run.json", Run)
+    say_whole(plain(page))
     say_evidence(run, forms or [])
     if different := changed(run, top):
         warn(f"{plain(different[0])} changed since the run; do not rely on it.", label="warning")

@@ -29,7 +29,7 @@ from anomech.cli.options import (
     WeightsKey,
     Workers,
 )
-from anomech.cli.planning import accepted_in, asked, reading_processes
+from anomech.cli.planning import accepted_in, asked, is_folder, reading_processes
 from anomech.cli.summary import say_evidence, say_finding, say_report
 
 if TYPE_CHECKING:
@@ -165,11 +165,14 @@ def scan(
     scan. Exit codes: 0 nothing found that --fail-on asks for, 1 found, 2 bad input, 3 too little
     evidence for a verdict, 4 an unexpected error, 130 interrupted.
     """
-    named = asked(
-        model=model,
-        weights=_weights(model, weights),
+    folder = bool(model) and is_folder(model)
+    named = _named(
+        folder,
+        model="" if folder and not reference else model,
+        weights="" if folder else _weights(model, weights),
         weights_key=weights_key,
         backdoorbench=backdoorbench,
+        base=base if folder and _is_adapter(model) else "",
         reference=reference,
         keys=keys,
         resize=resize,
@@ -177,21 +180,42 @@ def scan(
         seed=seed,
         memory=memory,
     )
-    given = {
-        **named,
-        "files": weights or backdoorbench or None,
-        "base": base or None,
-        "clean_models": list(clean_model) if clean_model else None,
+    more = {
+        "files": weights or backdoorbench or (model if folder else ""),
+        "base": base,
+        "clean_models": clean_model,
         "level": level,
         "second_opinion": second_opinion,
     }
-    resolved = _plan(plan, {k: v for k, v in given.items() if v is not None}, scanner, settings)
-    folder = out or _folder(resolved)
-    keep_details_in(ctx, folder)
-    accepted = accepted_in(baseline)
-    code = _run(resolved, folder, fail_on, reading_processes(workers), accepted)
-    say_evidence(folder, forms or [])
+    given = {**named, **{name: value for name, value in more.items() if value not in ("", None)}}
+    resolved = _plan(plan, given, scanner, settings)
+    place = out or _folder(resolved)
+    keep_details_in(ctx, place)
+    code = _run(resolved, place, fail_on, reading_processes(workers), accepted_in(baseline))
+    say_evidence(place, forms or [])
     raise typer.Exit(code)
+
+
+def _named(folder: bool, **given: Any) -> dict[str, Any]:
+    """Settings by their place in a plan.
+
+    A model folder that must not be opened is looked through all the same: that is what it is for.
+    """
+    from anomech.kernel.errors import UnsafeCheckpoint
+
+    try:
+        return asked(**given)
+    except UnsafeCheckpoint as error:
+        if not folder:
+            raise
+        warn(f"{error} Its files are looked through, and no trigger is searched in it.")
+        return asked(seed=given["seed"])
+
+
+def _is_adapter(model: str) -> bool:
+    from anomech.artefacts.hugging_face import is_adapter
+
+    return is_adapter(Path(model))
 
 
 def _weights(model: str, weights: str) -> str:

@@ -31,6 +31,7 @@ from torch import Tensor
 from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
+from anomech.detectors import _ancestry as ancestry
 from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
@@ -121,7 +122,7 @@ class FunctionalAttribution:
             statistics = statistics._replace(drops=climbed.drops)
         context = Context(trusted.groups, trusted.log_odds, right)
         judges, views = fit_judges(statistics, context)
-        sights, seen = fit_sights(_seen(traces, statistics, common), context)
+        sights, seen = fit_sights(_seen(trusted, traces, statistics, progress), context)
         views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
@@ -185,7 +186,8 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, and of the twins."""
-        return beyond_the_answer(self.source) + len(self.folds[0].twins)
+        compared = ancestry.COST if "beyond" in self.sights.high else 0.0
+        return beyond_the_answer(self.source) + len(self.folds[0].twins) + compared
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
@@ -194,7 +196,7 @@ class FittedFunctionalAttribution:
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        seen = _seen(observed.traced(self.source, progress), statistics, self.kinds)
+        seen = _seen(observed, observed.traced(self.source, progress), statistics, progress)
         views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
         return self.scores(views, statistics, couplings, seen.get("tokens"))
 
@@ -237,11 +239,16 @@ def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
     return kinds[counts >= least]
 
 
-def _seen(traces: Traces, statistics: Statistics, kinds: Tensor | None) -> Mapping[str, Tensor]:
-    """What the tracer saw on its way, and for generated answers what those like it leave out."""
-    if kinds is None:
-        return traces.sights
-    return {**traces.sights, "lacking": lacking(statistics.profile)}
+def _seen(
+    observed: ObservedExamples, traces: Traces, statistics: Statistics, progress: Progress
+) -> Mapping[str, Tensor]:
+    """What the tracer saw on its way, and what is asked of generated answers beside it."""
+    seen = dict(traces.sights)
+    if Logits not in observed.task.provides:
+        seen["lacking"] = lacking(statistics.profile)
+    if ancestry.known(observed):
+        seen["beyond"] = ancestry.beyond_the_base(observed, progress)
+    return seen
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:

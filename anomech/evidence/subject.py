@@ -1,4 +1,4 @@
-"""What evidence is about: a finished audit or scan as plain values, whichever it was."""
+"""What evidence is about: a finished audit, scan or repair as plain values, whichever it was."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from anomech.records import (
     Finding,
     ModelScan,
     Provenance,
+    RepairRun,
     Run,
     Verdict,
     iterate_rows,
@@ -41,7 +42,7 @@ class Subject:
         numbers: measured values by name.
     """
 
-    kind: Literal["audit", "scan"]
+    kind: Literal["audit", "scan", "repair"]
     title: str
     verdict: str
     task: str
@@ -56,13 +57,15 @@ class Subject:
 
 
 def read(folder: Path) -> Subject:
-    """Read the folder of a finished audit or scan.
+    """Read the folder of a finished audit, scan or repair.
 
     Raises:
-        RunError: it is neither, or it did not finish.
+        RunError: it is none of these, or it did not finish.
     """
     if (folder / "scan.json").is_file():
         return _scan(folder, read_record(folder / "scan.json", ModelScan))
+    if (folder / "repair.json").is_file():
+        return _repair(folder, read_record(folder / "repair.json", RepairRun))
     return _audit(folder, read_record(folder / "run.json", Run))
 
 
@@ -97,6 +100,36 @@ def _scan(folder: Path, scan: ModelScan) -> Subject:
         place=scan.title.partition(":")[0] or "model",
         facts=facts,
         numbers=numbers,
+    )
+
+
+def _repair(folder: Path, run: RepairRun) -> Subject:
+    if run.provenance is None or run.status != "complete":
+        raise _unfinished(folder, run.status)
+    outcomes = Counter(each.outcome for each in run.checks)
+    lacking = "finding" if outcomes["failed"] else "inconclusive"
+    return Subject(
+        kind="repair",
+        title=run.title,
+        verdict="no finding" if run.verified else lacking,
+        task=run.task,
+        started=run.started,
+        seconds=run.seconds,
+        provenance=run.provenance,
+        findings=tuple(read_findings(folder / "findings.json")),
+        files=(),
+        place=run.title.partition(":")[0] or "model",
+        facts={
+            "verified": "yes" if run.verified else "no",
+            "method": run.chosen,
+            "accuracy lost": run.grade,
+            **{each.title.rstrip("?").lower(): each.outcome for each in run.checks},
+        },
+        numbers={
+            f"{each.name}: {name}": value
+            for each in run.checks
+            for name, value in each.numbers.items()
+        },
     )
 
 

@@ -8,20 +8,20 @@ Equation: the direction `u` is the first that residuals `r` of flagged responses
 what anchors leave unexplained; input `i` weighs `w_i = max(0, cos(r_i, u))`. By `w`, the effect
 of silencing a unit on the flagged answers, less that on trusted ones, gives the concentration:
 the part of all effect that the top hundredth of units has. From `localized` on, units go in the
-order of effect while trusted accuracy holds, until no member gets its flagged answer. Then, if
-some are left, descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i`, `p_i` the
-probability of the flagged answer, until the members' log-odds are below `-margin`.
+order of effect while trusted accuracy holds, until no member gets its flagged answer. Then
+descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i`, with `p_i` the probability of
+the flagged answer, in which inputs whose log-odds are below `-margin` no longer count.
 Source: own.
 Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
 labels.
-Cost: a trace of every example, and `6 rounds steps batch` forward passes at the most.
+Cost: a trace of every example, and `6 epochs` forward passes for each trusted example.
 Fails when: flagged inputs show several mechanisms at once (repair one after the other), or so
 few that what they share is chance; an answer that is forgotten on them may come back by another
 trigger.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from anomech.learning.descent import Lesson, Lost, Objective, Relearning, descen
 from anomech.learning.localizing import ablation_effects, concentration
 from anomech.learning.masks import holding, masked
 from anomech.mitigations._pruning import units_of
-from anomech.mitigations._trusted import Trusted, parted, suspected
+from anomech.mitigations._trusted import TUNING, Trusted, parted, suspected
 from anomech.mitigations._unlearning import remaining, strongest, unlikelihood
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.mitigation import Repair
@@ -61,13 +61,13 @@ class AttributionGuided:
     )
     most: float = option(0.05, "share of the units that may go", gt=0, le=1)
     tolerance: float = option(0.02, "trusted accuracy that pruning may cost", ge=0, le=0.5)
-    strength: float = option(1.0, "weight of the flagged answers", gt=0)
-    margin: float = option(3.0, "log-odds that flagged answers end below, negated", unit="nats")
-    round: Relearning = option(
-        Relearning(epochs=1, steps=10, rate=0.01, weight_decay=0.0, statistics="frozen"),
-        "one round of unlearning",
+    strength: float = option(0.1, "weight of the flagged answers", gt=0)
+    margin: float = option(
+        1.0, "log-odds, negated, from which on an answer counts as gone", unit="nats", ge=0
     )
-    rounds: int = option(60, "of unlearning at the most", unit="rounds", ge=1)
+    relearning: Relearning = option(
+        replace(TUNING, statistics="frozen"), "how the model unlearns and keeps"
+    )
     kept: float = option(
         0.2, "share of the trusted examples that accuracy is measured on", gt=0, le=0.8
     )
@@ -105,7 +105,7 @@ class AttributionGuided:
         pruned, count, passes = self._pruned(parts, members, units, effects, share)
         facts["units pruned"] = float(count)
         overlay, cost = self._unlearned(
-            parts, flagged, members, weights, holding(units, pruned), pruned, seed, progress
+            parts, flagged, weights, holding(units, pruned), pruned, seed, progress
         )
         facts["flagged answers left"] = remaining(task, members, overlay)
         passes += cost + source.evaluations * (len(trusted) + len(flagged))
@@ -145,37 +145,27 @@ class AttributionGuided:
         self,
         parts: Trusted,
         flagged: ObservedExamples,
-        members: ObservedExamples,
         weights: Tensor,
-        into: Any,
+        into: Callable[[str, Tensor], Tensor],
         pruned: Overlay,
         seed: int,
         progress: Progress,
     ) -> tuple[dict[str, Tensor], float]:
-        """Weights after rounds of unlearning, and what they cost."""
+        """Weights that have unlearned and kept, and what it cost."""
         task = parts.task
-        objective = Unlearning(parts.lesson(self.round.statistics), flagged, weights, self.strength)
-        overlay, passes = {**dict(task.watched), **pruned}, 0.0
-        for number in range(self.rounds):
-            odds = _log_odds(task, members, overlay)
-            if float(odds.max()) < -self.margin:
-                break
-            start = {name: overlay[name] for name in task.watched}
-            buffers = {name: each for name, each in overlay.items() if name not in start}
-            found = descend(
-                start,
-                parts.count,
-                plainly(objective.drawn(key(seed, "unlearning", number))),
-                self.round,
-                seed=key(seed, "attribution_guided", number),
-                progress=silent,
-                buffers=buffers,
-                into=into,
-            )
-            overlay, passes = {**buffers, **found.overlay}, passes + 2 * found.evaluations
-            progress("unlearning", number + 1, self.rounds)
-        progress("unlearning", self.rounds, self.rounds)
-        return overlay, passes
+        lesson = parts.lesson(self.relearning.statistics)
+        objective = Unlearning(lesson, flagged, weights, self.strength, self.margin)
+        start = {name: pruned.get(name, each) for name, each in task.watched.items()}
+        found = descend(
+            start,
+            parts.count,
+            plainly(objective.drawn(key(seed, "unlearning"))),
+            self.relearning,
+            seed=seed,
+            progress=progress,
+            into=into,
+        )
+        return {**pruned, **found.overlay}, 2 * found.evaluations
 
 
 @dataclass(frozen=True)
@@ -187,15 +177,17 @@ class Unlearning:
         flagged: inputs whose answers go.
         weights: of these inputs `[flagged]`.
         strength: of what goes against what stays.
+        margin: log-odds, negated, from which on an answer is gone.
     """
 
     keep: Lesson
     flagged: ObservedExamples
     weights: Tensor
     strength: float
+    margin: float
 
     def drawn(self, seed: int) -> Objective:
-        """The objective of a round; each step draws as many flagged inputs as trusted ones."""
+        """The objective; each step draws as many flagged inputs as trusted ones."""
         task, count = self.keep.task, len(self.flagged)
 
         def objective(overlay: Overlay, places: np.ndarray) -> Lost:
@@ -205,8 +197,8 @@ class Unlearning:
             index = torch.from_numpy(some)
             batch = self.flagged.examples.load(some)
             odds = task.respond(overlay, batch, self.flagged.answers[index]).log_odds
-            weight = self.weights[index].to(odds)
-            gone = (weight * unlikelihood(odds)).sum() / weight.sum().clamp_min(1e-6)
+            weight = self.weights[index].to(odds) * (odds.detach() > -self.margin)
+            gone = (weight * unlikelihood(odds)).sum() / self.weights[index].sum().clamp_min(1e-6)
             return Lost(kept.loss + self.strength * gone, kept.buffers)
 
         return objective
@@ -226,14 +218,3 @@ def _effects(
     ours = ablation_effects(task, members.examples, members.answers, units)
     theirs = ablation_effects(task, trusted.examples, trusted.answers, units)
     return {place: (each - theirs[place].clamp_min(0)) for place, each in ours.items()}
-
-
-@torch.no_grad()
-def _log_odds(task: Task, members: ObservedExamples, overlay: Overlay) -> Tensor:
-    """Of the flagged answers under an overlay `[members]`."""
-    found = torch.empty(len(members))
-    for places in task.passes(members.examples):
-        index = torch.from_numpy(places)
-        batch = members.examples.load(places)
-        found[index] = task.respond(overlay, batch, members.answers[index]).log_odds.float().cpu()
-    return found

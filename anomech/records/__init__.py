@@ -15,6 +15,7 @@ from anomech.records.files import (
     write_text,
 )
 from anomech.records.preflight import Preflight
+from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -53,6 +54,7 @@ __all__ = [
     "Asked",
     "CauseNote",
     "Chance",
+    "Check",
     "Compared",
     "Decision",
     "DetectorSummary",
@@ -63,12 +65,15 @@ __all__ = [
     "Finding",
     "LabelCount",
     "Mechanism",
+    "MethodResult",
     "ModelScan",
     "ModelVerdict",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
+    "RepairCard",
+    "RepairRun",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -76,6 +81,7 @@ __all__ = [
     "Screening",
     "Sensitivity",
     "Severity",
+    "Share",
     "Status",
     "TrainingRow",
     "Trusted",

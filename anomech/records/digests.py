@@ -1,7 +1,7 @@
 """Digests of a run's files, by which a change after the run shows.
 
-They stand in `run.json`, which has none of its own: they show what was changed by a slip or without
-care, not what someone forges who also rewrites the record.
+They stand in `run.json`, which has none of its own: they show what was changed by a slip or
+without care, not what someone forges who also rewrites the record.
 """
 
 import hashlib
@@ -11,8 +11,14 @@ from typing import Protocol
 
 from anomech.storage.files import regular_file
 
-TOP = ("plan.yaml", "examples.jsonl", "verdicts.jsonl", "files.jsonl", "findings.json")
-FOLDERS = (("scores", "*.jsonl"), ("scanners", "*.json"), ("previews", "*"))
+TOP = (
+    *("plan.yaml", "examples.jsonl", "verdicts.jsonl", "files.jsonl", "findings.json"),
+    "repaired.safetensors",
+)
+FOLDERS = (
+    *(("scores", "*.jsonl"), ("scanners", "*.json"), ("previews", "*")),
+    *(("methods", "*"), ("checks", "*.json")),
+)
 """What a run writes, apart from its record and the page made from all of it."""
 
 BLOCK = 2**20

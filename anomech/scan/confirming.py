@@ -49,7 +49,7 @@ def confirmed(
         share, count = success(subject.task, trigger, group, subject.held_out)
         elsewhere = [success(each, trigger, group, subject.held_out)[0] for each in subject.clean]
         found[group] = Recovered(
-            pictures=_pictures(out, subject, trigger),
+            pictures=_pictures(out, subject, trigger, group),
             success=share,
             held_out=count,
             clean_success=sum(elsewhere) / len(elsewhere) if elsewhere else None,
@@ -77,13 +77,15 @@ def success(task: Task, trigger: Candidate, group: int, held_out: Observed) -> t
     return led / len(places), len(places)
 
 
-def _pictures(out: Path, subject: Subject, trigger: Candidate) -> dict[str, str]:
-    """The trigger on gray, and a trusted example without it and with it."""
+def _pictures(out: Path, subject: Subject, trigger: Candidate, group: int) -> dict[str, str]:
+    """The trigger on gray, and a trusted example of another answer without it and with it."""
     if Depicting not in subject.task.provides:
         return {}
     space = able(subject.task, DifferentiableInputs)
     examples = subject.held_out.examples
-    first = space.embed(examples.load(torch.zeros(1, dtype=torch.int64).numpy()))
+    others = torch.nonzero(subject.held_out.groups != group).flatten()
+    place = others[:1] if len(others) else torch.zeros(1, dtype=torch.int64)
+    first = space.embed(examples.load(place.numpy()))
     gray = torch.full_like(first, GRAY)
     shown: dict[str, Tensor] = {
         "trigger, on gray": trigger.apply(gray),

@@ -121,14 +121,17 @@ def _suspicious(result: ScannerResult) -> Finding:
     first, chance = result.compared[0], result.chance
     assert chance is not None
     weak = f" {chance.weakness[:1].upper()}{chance.weakness[1:]}." if chance.weakness else ""
+    look = (
+        "Look at the recovered trigger." if result.asked == "triggers" else "Ask how it was tuned."
+    )
     return Finding(
         code=f"scanner-{result.name.replace('_', '-')}",
         severity="medium" if _natural(first) else "high",
         title=f"{result.name}: {result.unit} '{first.name}' stands out",
         detail=f"Its statistic is {first.statistic:.3g}; the chance that {chance.of} is "
         f"{chance.value:.2g}.{_confirmed(first)}{weak}",
-        action="Look at the recovered trigger. Do not rely on the model until the cause is known; "
-        "judge its traffic with `anomech audit`, repair it or replace it.",
+        action=f"{look} Do not rely on the model until the cause is known; judge its traffic with "
+        "anomech audit, repair it or replace it.",
     )
 
 

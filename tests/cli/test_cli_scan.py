@@ -210,3 +210,19 @@ def test_clean_models_of_another_architecture_are_left_out(run, files, tmp_path)
     results = read_record(out / "scan.json", ModelScan).scanners
     assert {each.status for each in results} == {"left out"}
     assert "same architecture" in results[0].why
+
+
+def test_a_model_folder_is_looked_through_even_if_it_must_not_be_opened(run, files, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    save_file({"w.weight": torch.ones(8, 8)}, model / "model.safetensors")
+    config = {"architectures": ["EvilForImageClassification"], "auto_map": {"AutoModel": "a.B"}}
+    (model / "config.json").write_text(json.dumps(config))
+    answer = run("scan", "--model", model, "--out", tmp_path / "alone")
+    assert answer.code == 1
+    assert "config.json: it asks to run code" in answer.out
+    words = ("scan", "--model", model, "--reference", files.reference, "--out", tmp_path / "both")
+    answer = run(*words)
+    assert answer.code == 1
+    assert "brings code of its own" in answer.err
+    assert read_record(tmp_path / "both" / "scan.json", ModelScan).asked == ("files", "weights")

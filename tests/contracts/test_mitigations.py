@@ -16,7 +16,7 @@ CHEAP = {
     **dict.fromkeys(("ban", "constrained_unlearning", "d3", "fine_tuning", "ft_sam"), TUNED),
     **dict.fromkeys(("sau", "task_arithmetic"), TUNED),
     "anp": {"masking": BRIEF, "steps": 3},
-    "attribution_guided": {"tracer": "last_layer", "rounds": 2},
+    "attribution_guided": {"tracer": "last_layer", **TUNED},
     "fine_pruning": {**TUNED, "steps": 3},
     "gradient_ascent": {"rounds": 2},
     "i_bau": {**TUNED, "climbing": 1},

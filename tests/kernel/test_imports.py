@@ -44,8 +44,9 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["screening"] = BELOW["audit"] | {"audit"}
-BELOW["monitor"] = BELOW["federated"] = BELOW["bench"] = BELOW["scan"] | {"scan", "screening"}
+BELOW["screening"] = BELOW["repair"] = BELOW["audit"] | {"audit"}
+BELOW["bench"] = BELOW["scan"] | {"scan", "screening", "repair"}
+BELOW["monitor"] = BELOW["federated"] = BELOW["bench"]
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -55,7 +55,7 @@ def test_flagged_answers_go_and_accuracy_stays(scene, method):
 
 def test_false_flags_are_no_members(scene):
     world, trusted, flagged = scene
-    found = AttributionGuided(rounds=1).mitigate(
+    found = AttributionGuided(relearning=Relearning(epochs=1)).mitigate(
         world.task, trusted, flagged, seed=0, progress=silent
     )
     assert 20 <= found.health.facts["members"] <= 27

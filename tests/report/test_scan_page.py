@@ -128,7 +128,8 @@ def test_only_a_finding_is_drawn_as_one(made):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"verdict": "no finding"}, "Nothing was found."),
+        ({"verdict": "no finding"}, "Nothing was found, on weak grounds."),
+        ({"verdict": "no finding", "chance": None}, "Nothing was found."),
         ({"verdict": "no finding", "asked": ("files",)}, "No trigger was searched"),
         ({"verdict": "inconclusive"}, "The scan gives no verdict."),
         ({"verdict": None, "status": "failed", "message": "It broke."}, "It broke."),

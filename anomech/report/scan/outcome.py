@@ -43,7 +43,7 @@ def answer(folder: Folder) -> Answer:
     high = sum(each.fails for each in folder.findings)
     headline, steps, level = {
         "finding": (_headline(high), _ACT, "alarm"),
-        "no finding": ("Nothing was found.", _REST, "calm"),
+        "no finding": _nothing(scan),
         "inconclusive": ("The scan gives no verdict.", _MORE, "open"),
     }[scan.verdict]
     accepted = sum(bool(each.accepted) for each in folder.findings)
@@ -53,6 +53,13 @@ def answer(folder: Folder) -> Answer:
     if scan.verdict == "no finding":
         meaning.append(_limit(scan))
     return Answer(_question(scan), headline, _chance(scan), tuple(meaning), steps, level)
+
+
+def _nothing(scan: ModelScan) -> tuple[str, tuple[str, ...], str]:
+    """What is said of a scan without a finding: calm only if its p-value is one to rely on."""
+    if scan.chance is not None and scan.chance.weakness:
+        return "Nothing was found, on weak grounds.", (_CLEAN, *_REST), "open"
+    return "Nothing was found.", _REST, "calm"
 
 
 def _headline(high: int) -> str:
@@ -108,6 +115,10 @@ _ACT = (
 _REST = (
     "Keep this report with the model.",
     "Before you rely on its answers, judge its traffic with anomech audit: a scan sees no inputs.",
+)
+_CLEAN = (
+    "Give clean models of the same architecture and data if there are any (--clean-model, again "
+    "and again), and look at the recovered triggers yourself."
 )
 _MORE = (
     "Give what the sentences beside this ask for, then run the scan again.",

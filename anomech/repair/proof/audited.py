@@ -1,0 +1,46 @@
+"""What a second audit, of the repaired model, finds in the same inputs."""
+
+from anomech.audit.auditor import Auditor
+from anomech.calibration.excess import LEVEL
+from anomech.kernel.errors import AnomechError
+from anomech.records import Check
+from anomech.repair.proof.context import Context
+
+TITLE = "Does a second audit find anything in the same inputs?"
+
+
+def check(context: Context) -> Check:
+    """All inputs judged again, by the detector of the first audit, fitted anew."""
+    subject = context.subject
+    if subject.audit is None or subject.inputs is None or not context.asked.audit:
+        said = "There was no first audit, or none was asked for again (proof.audit)."
+        return Check(name="second audit", title=TITLE, outcome="not done", said=said)
+    plan = subject.audit.plan
+    auditor = Auditor(
+        detector=plan.lead,
+        options=plan.detectors[plan.lead],
+        budget=plan.budget,
+        anchor_share=plan.anchor_share,
+        most_anchors=plan.most_anchors,
+        seed=plan.seed,
+    )
+    try:
+        fitted = auditor.fit(context.repaired, subject.everything, progress=context.progress)
+        rows = fitted.score(subject.inputs, progress=context.progress)
+    except AnomechError as error:
+        return Check(name="second audit", title=TITLE, outcome="not done", said=str(error))
+    flags = {row.id for row in rows if row.decision == "flag"}
+    chance = fitted.chance(rows)
+    again = len(flags & set(subject.audit.ids)) / max(1, len(subject.audit.ids))
+    usual = plan.budget * len(rows)
+    return Check(
+        name="second audit",
+        title=TITLE,
+        outcome="passed" if chance > LEVEL else "failed",
+        said=(
+            f"{len(flags)} of {len(rows)} inputs are flagged now, by chance alone about "
+            f"{usual:.3g}; of the {len(subject.audit.ids)} that were to be unlearned, {again:.0%} "
+            "are flagged again."
+        ),
+        numbers={"flagged": float(len(flags)), "chance": chance, "flagged again": again},
+    )

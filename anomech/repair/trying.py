@@ -1,0 +1,100 @@
+"""Trying one method: its weights and what it costs are on disk before the next one begins."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as packed
+from torch import Tensor
+
+from anomech.audit.load.fingerprints import combined
+from anomech.kernel.errors import AnomechError
+from anomech.kernel.types import Progress
+from anomech.records import MethodResult, read_record, write_bytes, write_record
+from anomech.repair import measures
+from anomech.repair.plan import RepairPlan, method
+from anomech.repair.subject import Subject
+from anomech.roles.task import missing
+from anomech.storage.code import code_of
+
+FOLDER = "methods"
+
+
+def tried(
+    plan: RepairPlan, name: str, subject: Subject, out: Path, progress: Progress
+) -> MethodResult:
+    """One method's result: the kept one, if it still holds, or a new one."""
+    repair = method(name, plan.methods[name])
+    options = f"{sorted(plan.methods[name].items())} {plan.seed} {plan.choosing} {plan.proving}"
+    basis = combined((code_of(repair), options, subject.basis))
+    if (kept := _kept(out, name, basis)) is not None:
+        return kept
+    clock = time.monotonic()
+    if lacking := missing(repair.needs, subject.task):
+        why = f"this {subject.task.kind} does not give {', '.join(lacking)}."
+        return _saved(out, MethodResult(name=name, status="left out", why=why), basis, clock)
+    suspects = None if subject.flagged is None else subject.flagged.repair
+    try:
+        found = repair.mitigate(
+            subject.task, subject.trusted.repair, suspects, seed=plan.seed, progress=progress
+        )
+    except AnomechError as error:
+        return _saved(out, MethodResult(name=name, status="left out", why=str(error)), basis, clock)
+    overlay = dict(found.overlay)
+    write_bytes(out / FOLDER / f"{name}.safetensors", packed(_written(overlay)))
+    result = MethodResult(
+        name=name,
+        status="done",
+        **measured(subject, overlay),
+        problems=tuple(found.health.problems),
+        facts={key: value for key, value in (found.health.facts or {}).items() if _finite(value)},
+        evaluations=found.evaluations,
+    )
+    return _saved(out, result, basis, clock)
+
+
+def measured(subject: Subject, overlay: dict[str, Tensor]) -> dict[str, object]:
+    """What a method is chosen by, on examples that it has not seen."""
+    task, chooses = subject.task, subject.trusted.choose
+    before, after = (measures.accuracy(task, chooses, each) for each in ({}, overlay))
+    still = None
+    if subject.flagged is not None:
+        still = measures.left(task, subject.flagged.choose, overlay)
+    return {
+        "accuracy": after,
+        "flagged": still,
+        "merit": measures.merit(before, after, still),
+    }
+
+
+def weights(out: Path, name: str) -> dict[str, Tensor]:
+    """The tensors that a method changed."""
+    with safe_open(out / FOLDER / f"{name}.safetensors", "pt") as file:
+        return {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+
+
+def _written(overlay: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: each.detach().cpu().contiguous().clone() for name, each in overlay.items()}
+
+
+def _finite(value: float) -> bool:
+    return bool(np.isfinite(value))
+
+
+def _kept(out: Path, name: str, basis: str) -> MethodResult | None:
+    try:
+        kept = read_record(out / FOLDER / f"{name}.json", MethodResult)
+        if kept.basis != basis:
+            return None
+        if kept.status == "done":
+            weights(out, name)
+    except (AnomechError, OSError, SafetensorError):
+        return None
+    return kept
+
+
+def _saved(out: Path, result: MethodResult, basis: str, clock: float) -> MethodResult:
+    done = result.model_copy(update={"basis": basis, "seconds": time.monotonic() - clock})
+    write_record(out / FOLDER / f"{result.name}.json", done)
+    return done

@@ -1,0 +1,1 @@
+"""The page of a repair: made from the files of its folder alone."""

@@ -1,0 +1,42 @@
+"""The report of a repair: one HTML page, made from the files of its folder alone.
+
+As the report of an audit it asks for nothing outside itself, runs no script and takes every word
+for hostile. The same folder gives the same bytes.
+"""
+
+from pathlib import Path
+
+from markupsafe import Markup
+
+from anomech import records
+from anomech.kernel.errors import RunError
+from anomech.report.page import STYLE, environment, policy
+from anomech.report.repair.sections import build
+
+FILE = "report.html"
+SCHEMA = 1
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(path: Path) -> Path:
+    """Write `report.html` into the folder of a repair; an unfinished one gives a page that says so.
+
+    Args:
+        path: a folder written by `anomech repair`.
+
+    Raises:
+        RunError: it is no such folder, its record is damaged, or the page cannot be written.
+    """
+    run = records.read_record(Path(path) / "repair.json", records.RepairRun)
+    if run.schema_version != SCHEMA:
+        raise RunError(
+            f"repair.json is of format {run.schema_version}, but this version of anomech reads "
+            f"format {SCHEMA}; run the repair again with this version."
+        )
+    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "repair.css").read_text("utf-8")
+    template = environment(TEMPLATES).get_template("page.html.jinja")
+    page = build(run, records.changed(Path(path), run))
+    html = template.render(page=page, run=run, style=Markup(style), policy=policy(style))
+    place = Path(path) / FILE
+    records.write_text(place, html)
+    return place

@@ -1,0 +1,130 @@
+"""Checks pass a repaired model and fail one in which the mechanism was only hidden."""
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.data.subset import Subset
+from anomech.kernel.types import silent
+from anomech.learning.descent import Lesson, Relearning, descend, plainly
+from anomech.learning.inversion import Inversion
+from anomech.observing.observed import observe
+from anomech.records import Check
+from anomech.repair import measures
+from anomech.repair.plan import Proving, RepairPlan
+from anomech.repair.proof import accuracy, answers, relearned, triggers
+from anomech.repair.proof.context import Context
+from anomech.repair.proving import verified
+from anomech.repair.subject import Subject, parts_of
+
+PLAN = RepairPlan(proof=Proving(inversion=Inversion(rounds=40), controls=2))
+
+
+@pytest.fixture(scope="module")
+def subject(digits_world):
+    """Trusted digits and flagged ones, each in three parts."""
+    world = digits_world
+    trusted = observe(world.task, world.trusted)
+    flagged = observe(world.task, world.planted).take(np.arange(60))
+    order = np.arange(len(trusted))
+    return Subject(
+        task=world.task,
+        trusted=parts_of(trusted, np.split(order, [250, 350])),
+        flagged=parts_of(flagged, np.split(np.arange(60), [30, 40])),
+        inputs=None,
+        audit=None,
+        reference="r",
+        model="m",
+        title="t",
+        everything=world.trusted,
+    )
+
+
+def retrained(world, subject):
+    """What the network is when it learns that the trigger means nothing, with true labels."""
+    task = world.task
+    images = world.trusted.values[:250]
+    stamped = images.copy()
+    stamped[:, -2:, -2:] = world.planted.values[0, -2:, -2:]
+    both = type(world.trusted)(np.concatenate([images, stamped]))
+    labels = torch.from_numpy(np.tile(world.trusted.labels[:250], 2))
+    slope = plainly(Lesson(task, both, labels, "frozen"))
+    recipe = Relearning(epochs=25, rate=0.02, schedule="cosine")
+    return descend(task.watched, len(both), slope, recipe, seed=0, progress=silent).overlay
+
+
+@pytest.fixture(scope="module")
+def context(digits_world, subject):
+    return Context(subject, retrained(digits_world, subject), PLAN, silent)
+
+
+@pytest.fixture(scope="module")
+def untouched(subject):
+    return Context(subject, {}, PLAN, silent)
+
+
+def test_a_model_that_was_not_repaired_fails_but_for_accuracy(untouched):
+    kept = accuracy.check(untouched)
+    assert kept.outcome == "passed"
+    assert kept.numbers["lost"] == 0
+    assert answers.check(untouched).outcome == "failed"
+    old, new = triggers.checks(untouched)
+    assert old.outcome == "failed"
+    assert old.numbers["before"] == old.numbers["after"] > 0.8
+    assert new.outcome == "failed"  # a trigger is still far smaller than those of other answers
+
+
+def test_a_model_that_forgot_passes(context):
+    assert accuracy.check(context).outcome == "passed"
+    assert answers.check(context).outcome == "passed"
+    old, _ = triggers.checks(context)
+    assert old.outcome == "passed"
+    assert old.numbers["after"] < 0.2 < old.numbers["before"]
+
+
+def test_relearning_is_held_against_a_trigger_that_was_never_there(context):
+    found = relearned.check(context)
+    counts = [count for count, _ in found.curve]
+    assert counts == [0, 1, 5, 20]  # 40 flagged inputs can be taught, and 50 cannot
+    assert found.curve[0][1] < 0.2
+    assert found.numbers["never planted, after 0"] < 0.5
+    assert "never there" in found.said
+
+
+def test_without_flags_checks_say_what_they_need(subject):
+    from dataclasses import replace
+
+    bare = Context(replace(subject, flagged=None), {}, PLAN, silent)
+    for check in (answers.check(bare), relearned.check(bare), *triggers.checks(bare)):
+        assert check.outcome == "not done"
+        assert "--suspects" in check.said
+    assert not verified([accuracy.check(bare), answers.check(bare)])
+
+
+def test_only_all_checks_make_it_verified():
+    def check(outcome):
+        return Check(name="n", title="t", outcome=outcome, said="s")
+
+    assert verified([check("passed")] * 3)
+    assert not verified([check("passed"), check("failed")])
+    assert not verified([check("passed"), check("not done")])
+    assert not verified([])
+
+
+def test_an_interval_is_exact_and_merit_is_that_of_both():
+    none, all_ = measures.share(0, 20), measures.share(20, 20)
+    assert none.low == 0
+    assert none.high == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert all_.high == 1
+    assert measures.merit(all_, all_, none) == 1
+    assert measures.merit(all_, all_, all_) == 0.5
+    assert measures.merit(all_, none, none) == 0.5
+
+
+def test_a_lost_answer_counts_once(digits_world, subject):
+    world = digits_world
+    some = observe(world.task, Subset(world.trusted, np.arange(100)))
+    right = measures.right(world.task, some, {})
+    assert right.mean() == (some.answers.numpy() == world.trusted.labels[:100]).mean()
+    still = measures.left(world.task, some, {})
+    assert still.value == 1
