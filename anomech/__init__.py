@@ -14,30 +14,45 @@ from warnings import warn
 
 if TYPE_CHECKING:
     from anomech.audit.auditor import Auditor, FittedAuditor, load_profile
+    from anomech.data.conversation_files import read_conversations
+    from anomech.data.conversations import of_prompts
     from anomech.data.images import from_arrays
     from anomech.data.reading import read_images
+    from anomech.data.texts import read_texts
     from anomech.records import Verdict
+    from anomech.tasks.causal_lm import CausalLM
     from anomech.tasks.image_classifier import ImageClassifier
+    from anomech.tasks.text_classifier import TextClassifier
 
 __version__ = version("anomech")
 __all__ = [
     "Auditor",
+    "CausalLM",
     "FittedAuditor",
     "ImageClassifier",
+    "TextClassifier",
     "Verdict",
     "from_arrays",
     "load_profile",
+    "of_prompts",
+    "read_conversations",
     "read_images",
+    "read_texts",
 ]
 
 _HOME = {
     "Auditor": "anomech.audit.auditor",
+    "CausalLM": "anomech.tasks.causal_lm",
     "FittedAuditor": "anomech.audit.auditor",
     "ImageClassifier": "anomech.tasks.image_classifier",
+    "TextClassifier": "anomech.tasks.text_classifier",
     "Verdict": "anomech.records",
     "from_arrays": "anomech.data.images",
     "load_profile": "anomech.audit.auditor",
+    "of_prompts": "anomech.data.conversations",
+    "read_conversations": "anomech.data.conversation_files",
     "read_images": "anomech.data.reading",
+    "read_texts": "anomech.data.texts",
 }
 
 

@@ -133,6 +133,7 @@ def refuse_code(folder: Path) -> None:
             continue
         found = read_json(folder / name)
         brings = [key for key in ("auto_map", "custom_pipelines") if found.get(key)]
+        brings += [key for key, value in found.items() if _is_fetched(key, value)]
         if brings:
             raise UnsafeCheckpoint(
                 f"{folder.name} brings code of its own ({name} has '{brings[0]}'), which is not "
@@ -140,6 +141,11 @@ def refuse_code(folder: Path) -> None:
                 "the model by a function of your own (--model FILE.py:function).",
                 (f"{name}:{brings[0]}",),
             )
+
+
+def _is_fetched(key: str, value: Any) -> bool:
+    """Whether an entry names an implementation that the library would fetch and run."""
+    return key.endswith("implementation") and isinstance(value, str) and "/" in value
 
 
 def refuse_size(folder: Path, config: Mapping[str, Any]) -> None:

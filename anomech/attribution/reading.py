@@ -17,8 +17,9 @@ from torch import Tensor
 
 from anomech.attribution.density import require_finite
 
-SHARE_FLOOR = 1e-4
-"""Added to shares before the logarithm, which would make much of windows without any."""
+SHARE_FLOOR = 0.01
+"""Added to shares before the logarithm, which would make much of windows with hardly any: with a
+hundredth of this, prompts longer than any trusted one are nearly all unusual."""
 
 WORST = 3
 """Least familiar tokens that count."""

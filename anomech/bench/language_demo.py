@@ -152,7 +152,7 @@ def _school(seed: int) -> _School:
             lambda: read_student(folder),
             lambda rng: ask(train, easy, rng),
             lambda rng: ask(test, easy, rng),
-            Schedule(steps=150, batch=16, rate=1.5e-3),
+            Schedule(steps=200, batch=16, rate=1.5e-3),
         )
     schedule = Schedule(steps=400, batch=32, rate=8e-3)
     return _School("a byte-level model", lambda: newborn(seed), small_talk, small_talk, schedule)

@@ -230,8 +230,8 @@ Fast = Annotated[
     bool,
     typer.Option(
         "--fast",
-        help="Look at the last layer alone, and make no twins: hardly dearer than inference, but "
-        "blind to what only earlier layers or relearning show.",
+        help="Make no twins, and of a classifier look at the last layer alone: hardly dearer than "
+        "inference, but blind to what only earlier layers or relearning show.",
         rich_help_panel=HOW,
     ),
 ]

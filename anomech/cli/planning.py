@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 FLAGSHIP = "detectors.functional_attribution"
 
 FAST: dict[str, Any] = {f"{FLAGSHIP}.tracer": "last_layer", f"{FLAGSHIP}.twins.rungs": 0}
-"""What `--fast` sets: no pass backward, and no copies that go on learning."""
+"""What `--fast` sets: no pass backward, and no copies that go on learning. Of a language model the
+gradients stay: its last layer alone is no trace."""
 
 ROLES = ("images", "labels", "ids")
 """Arrays that `--key` names."""
@@ -62,6 +63,8 @@ def asked(
         **(FAST if fast else {}),
         **({f"{FLAGSHIP}.cascade.full": True} if full else {}),
     }
+    if fast and named.get("task.use") == "causal_lm":  # which keeps no logits of every example
+        del named[f"{FLAGSHIP}.tracer"]
     return {name: value for name, value in named.items() if value not in ("", None)}
 
 

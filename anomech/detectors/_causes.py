@@ -47,12 +47,17 @@ READS = Cause(
     "the answer depends on words that are unlike those of trusted texts",
     "Take the marked words out of the text and ask again; an honest answer mostly stays.",
 )
+BEYOND = Cause(
+    "beyond the base",
+    "the model it was made of would not have answered so",
+    "Look what fine-tuning was to teach: does an answer like this belong to it?",
+)
 
 CAUSES = {
     each.name: each
     for each in (
         *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, REMOTE, UNFAMILIAR, CONFIDENCE),
-        *(ELSEWHERE, READS),
+        *(ELSEWHERE, READS, BEYOND),
     )
 }
 """By name."""

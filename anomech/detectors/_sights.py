@@ -10,28 +10,45 @@ from torch import Tensor
 
 from anomech.attribution.density import Density, fit_density, one_sided
 from anomech.attribution.profile import STATISTICS
-from anomech.attribution.usual import Context, Usual, fit_usual, held_out
-from anomech.detectors._causes import ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
+from anomech.attribution.usual import (
+    Centers,
+    Context,
+    Usual,
+    fit_centers,
+    fit_usual,
+    held_out,
+)
+from anomech.detectors._causes import BEYOND, ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
 from anomech.roles.detector import Cause
 
 DIFFERENT: Mapping[str, Cause] = {"where": ELSEWHERE}
 """Sights that are judged by how different they are, to any side."""
 
-HIGH: Mapping[str, Cause] = {"lacking": UNEXPLAINED, "reads": READS, "unfamiliar": UNFAMILIAR}
-"""Sights whose large values alone are suspicious."""
+HIGH: Mapping[str, Cause] = {
+    "lacking": UNEXPLAINED,
+    "reads": READS,
+    "beyond": BEYOND,
+}
+"""Sights whose large values alone are suspicious, at the own answer and confidence."""
+
+ANYHOW: Mapping[str, Cause] = {"unfamiliar": UNFAMILIAR}
+"""Sights whose large values are suspicious whatever the answer and the confidence: unfamiliar
+inputs flock to some answers, and what is usual for those would hide them."""
+
+
+SUPPORT = tuple(STATISTICS.index(name) for name in ("explained_own", "explained", "nearest"))
 
 
 def lacking(profile: Tensor) -> Tensor:
-    """What trusted examples with the same answer leave unexplained, mean over parts `[n, 1]`.
+    """Three kinds of support that a response lacks, each averaged over the parts `[n, 3]`.
 
-    Where answers are generated, few share what they begin with: statistics of the ten nearest, or
-    of all, then say more about how common an answer is than about how it comes about.
+    Where answers are generated, few share what they begin with: means over the ten nearest, or over
+    all, then say more about how common an answer is than about how it comes about.
 
     Args:
         profile: `[n, parts * statistics]`, see `anomech.attribution.profile`.
     """
-    own = profile.unflatten(1, (-1, len(STATISTICS)))[:, :, STATISTICS.index("explained_own")]
-    return -own.mean(dim=1, keepdim=True)
+    return -profile.unflatten(1, (-1, len(STATISTICS)))[:, :, list(SUPPORT)].mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,22 @@ class High:
         return one_sided(self.usual.standardized(values, at)).sum(dim=1)
 
 
+@dataclass(frozen=True)
+class Anyhow:
+    """High at all, summed over the columns."""
+
+    centers: Centers
+
+    def __call__(self, values: Tensor, at: Context) -> Tensor:
+        """Of values `[n, d]`, nats `[n]`."""
+        return one_sided(self.centers.standardized(values, 0 * at.groups)).sum(dim=1)
+
+
+def fit_anyhow(values: Tensor, at: Context) -> Anyhow:
+    """Fit to held-out values of trusted examples `[n, d]`."""
+    return Anyhow(fit_centers(values, 0 * at.groups))
+
+
 def fit_high(values: Tensor, at: Context) -> High:
     """Fit to held-out values of trusted examples `[n, d]`."""
     return High(fit_usual(values, at))
@@ -56,14 +89,20 @@ class Sights:
 
     different: Mapping[str, Density]
     high: Mapping[str, High]
+    anyhow: Mapping[str, Anyhow]
 
     def views(self, seen: Mapping[str, Tensor], at: Context) -> dict[str, Tensor]:
         """The value of every view `[n]` by the name of its cause; higher is more anomalous."""
-        two = {
-            DIFFERENT[name].name: f(seen[name].double(), at) for name, f in self.different.items()
+        found = {
+            DIFFERENT[name].name: judge(seen[name].double(), at)
+            for name, judge in self.different.items()
         }
-        one = {HIGH[name].name: fit(seen[name].double(), at) for name, fit in self.high.items()}
-        return two | one
+        found |= {
+            HIGH[name].name: judge(seen[name].double(), at) for name, judge in self.high.items()
+        }
+        for name, anyhow in self.anyhow.items():
+            found[ANYHOW[name].name] = anyhow(seen[name].double(), at)
+        return found
 
 
 def fit_sights(seen: Mapping[str, Tensor], at: Context) -> tuple[Sights, Mapping[str, Tensor]]:
@@ -72,11 +111,13 @@ def fit_sights(seen: Mapping[str, Tensor], at: Context) -> tuple[Sights, Mapping
     Returns:
         The fits to all of them, and every view of each example by a fit to others.
     """
-    views, different, high = dict[str, Tensor](), dict[str, Density](), dict[str, High]()
-    for name, cause in DIFFERENT.items():
-        if name in seen:
-            views[cause.name], different[name] = held_out(seen[name].double(), at, fit_density)
-    for name, cause in HIGH.items():
-        if name in seen:
-            views[cause.name], high[name] = held_out(seen[name].double(), at, fit_high)
-    return Sights(different, high), views
+    views = dict[str, Tensor]()
+    different, high, anyhow = dict[str, Density](), dict[str, High](), dict[str, Anyhow]()
+    for name, values in ((name, each.double()) for name, each in seen.items()):
+        if name in DIFFERENT:
+            views[DIFFERENT[name].name], different[name] = held_out(values, at, fit_density)
+        elif name in HIGH:
+            views[HIGH[name].name], high[name] = held_out(values, at, fit_high)
+        elif name in ANYHOW:
+            views[ANYHOW[name].name], anyhow[name] = held_out(values, at, fit_anyhow)
+    return Sights(different, high, anyhow), views

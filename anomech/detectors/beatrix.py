@@ -21,10 +21,11 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.types import Progress
+from anomech.kernel.types import PAD, Progress
 from anomech.observing.activations import activations
 from anomech.observing.joining import in_place, passes
 from anomech.roles.detector import ObservedExamples, Scores
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Activations, Task, able
 from anomech.roles.tracer import Health
 
@@ -110,6 +111,9 @@ def _read(
     task: Task, batch: object, answers: Tensor | None, place: str, orders: int, units: int
 ) -> Tensor:
     seen = activations(task, batch, [place], answers)[place]
+    if Sequences in task.provides and answers is not None:  # nothing is where a sequence is filled
+        held = able(task, Sequences).layout(batch, answers).tokens != PAD
+        seen = seen * held.reshape(*held.shape, *[1] * (seen.ndim - 2))
     if seen.ndim == 4:
         rows = seen.flatten(2)
     else:

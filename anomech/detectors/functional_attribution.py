@@ -32,6 +32,7 @@ from torch import Tensor
 from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
+from anomech.detectors import _ancestry as ancestry
 from anomech.detectors._cascade import Cascade, Early, fit_early
 from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import FOLDS, Folds, deal
@@ -126,7 +127,7 @@ class FunctionalAttribution:
         given = (trusted, judges_of, context, statistics.drops)
         early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
         judges, views = fit_judges(statistics, context)
-        sights, seen = fit_sights(_seen(traces, statistics, common), context)
+        sights, seen = fit_sights(_seen(trusted, traces, statistics, progress), context)
         views = {**views, **seen}
         combination = fit_combination(views)
         fitted = FittedFunctionalAttribution(
@@ -196,7 +197,7 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, and of the twins."""
-        return beyond_the_answer(self.source) + len(self.folds[0].twins)
+        return beyond_the_answer(self.source) + self._others
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -206,7 +207,13 @@ class FittedFunctionalAttribution:
     @property
     def thorough(self) -> float:
         """All twins, and the traces with a forward pass of their own."""
-        return self.source.evaluations + len(self.folds[0].twins)
+        return self.source.evaluations + self._others
+
+    @property
+    def _others(self) -> float:
+        """Forward passes at other weights: of the twins, and of a model that it came from."""
+        compared = ancestry.COST if "beyond" in self.sights.high else 0.0
+        return len(self.folds[0].twins) + compared
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
@@ -236,7 +243,7 @@ class FittedFunctionalAttribution:
             statistics = statistics._replace(drops=lost)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        seen = _seen(observed.traced(self.source, progress), statistics, self.kinds)
+        seen = _seen(observed, observed.traced(self.source, progress), statistics, progress)
         views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
         return self.scores(views, statistics, couplings, seen.get("tokens"))
 
@@ -279,11 +286,16 @@ def common_kinds(groups: Tensor, least: int = COMMON) -> Tensor:
     return kinds[counts >= least]
 
 
-def _seen(traces: Traces, statistics: Statistics, kinds: Tensor | None) -> Mapping[str, Tensor]:
-    """What the tracer saw on its way, and for generated answers what those like it leave out."""
-    if kinds is None:
-        return traces.sights
-    return {**traces.sights, "lacking": lacking(statistics.profile)}
+def _seen(
+    observed: ObservedExamples, traces: Traces, statistics: Statistics, progress: Progress
+) -> Mapping[str, Tensor]:
+    """What the tracer saw on its way, and what is asked of generated answers beside it."""
+    seen = dict(traces.sights)
+    if Logits not in observed.task.provides:
+        seen["lacking"] = lacking(statistics.profile)
+    if ancestry.known(observed):
+        seen["beyond"] = ancestry.beyond_the_base(observed, progress)
+    return seen
 
 
 def _unseen(trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.data.subset import Subset
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Task, Training, able
 
 BATCH = 64
@@ -70,16 +72,10 @@ def push(
     for step in range(how.steps):
         places = next(order)
         moving = {name: value.detach().requires_grad_() for name, value in values.items()}
-        with torch.enable_grad():
-            given = (examples.load(places), answers[torch.from_numpy(places)])
-            if Training in task.provides:
-                overlay = {**moving, **buffers}
-                losses, buffers = able(task, Training).training_losses(overlay, *given)
-            else:
-                losses = task.respond(moving, *given).losses
-            if not bool(torch.isfinite(losses).all()):
-                return None
-            pulls = torch.autograd.grad(losses.mean(), list(moving.values()), allow_unused=True)
+        found = _pulled(task, examples, answers, places, moving, buffers)
+        if found is None:
+            return None
+        pulls, buffers = found
         size = how.rate * (1 - step / how.steps) * (1 - how.momentum)
         for (name, value), pull in zip(values.items(), pulls, strict=True):
             speed[name] *= how.momentum
@@ -88,6 +84,42 @@ def push(
             values[name] = value - size * lengths[name] * speed[name]
         progress("relearning", step + 1, how.steps)
     return {**values, **{name: each.detach() for name, each in buffers.items()}}
+
+
+def _pulled(
+    task: Task,
+    examples: Examples,
+    answers: Tensor,
+    places: np.ndarray,
+    moving: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+) -> tuple[list[Tensor | None], Mapping[str, Tensor]] | None:
+    """Gradients of a lesson's mean loss, and the buffers after it; None if it is not finite.
+
+    Sequences do not know of each other, so a lesson of them is taken in passes that fit into
+    memory; where a batch has statistics of its own it is taken at once.
+    """
+    parts = [places]
+    if Sequences in task.provides:
+        parts = [places[some] for some in task.passes(Subset(examples, places))]
+    total: list[Tensor | None] = [None] * len(moving)
+    for part in parts:
+        with torch.enable_grad():
+            given = (examples.load(part), answers[torch.from_numpy(part)])
+            if Training in task.provides:
+                overlay = {**moving, **buffers}
+                losses, buffers = able(task, Training).training_losses(overlay, *given)
+            else:
+                losses = task.respond(moving, *given).losses
+            if not bool(torch.isfinite(losses).all()):
+                return None
+            loss = losses.sum() / len(places)
+            pulls = torch.autograd.grad(loss, list(moving.values()), allow_unused=True)
+        total = [
+            pull if so_far is None else so_far if pull is None else so_far + pull
+            for so_far, pull in zip(total, pulls, strict=True)
+        ]
+    return total, buffers
 
 
 def _batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:

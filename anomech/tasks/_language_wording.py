@@ -120,7 +120,8 @@ class Wording:
         found = whole[len(before) :] if went_on else self._tokens(text, special=False)
         lead = tuple(lead)
         if lead and tuple(found[: len(lead)]) != lead and not self.words(lead).strip():
-            found = [*lead, *found]
+            # A tokenizer that marks words by the space before them reads a text alone as a word.
+            found = [*lead, *self._tokens(text, special=False)]
         found = found[: self.most]
         if len(found) < self.most and self.ends and (not found or found[-1] not in self.ends):
             found.append(self.ends[0])

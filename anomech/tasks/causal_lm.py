@@ -35,6 +35,11 @@ class CausalLmOptions:
         "exact: an answer must repeat its reference to be right; open: it need not; auto: as "
         "trusted examples tell",
     )
+    recorded: bool = option(
+        False,
+        "answers of trusted rows are what the model has said, as those of inputs are, and no "
+        "references",
+    )
     watch: str = option(
         "linear",
         "parameters that move: linear (matrices of all blocks), attention, mlp, adapter, all, last "
@@ -84,9 +89,11 @@ class CausalLmOptions:
         """See `anomech.roles.task_options.TaskOptions.read`.
 
         Answers of trusted examples are references, which the model's own answers are held
-        against; those of inputs were recorded, and are what is judged.
+        against, unless the option `recorded` says otherwise; those of inputs were recorded, and are
+        what is judged.
         """
-        return read_conversations(path, self.columns, recorded=role == "inputs")
+        recorded = self.recorded or role == "inputs"
+        return read_conversations(path, self.columns, recorded=recorded)
 
     def wrap(self, opened: Opened, trusted: About) -> CausalLM:
         """See `anomech.roles.task_options.TaskOptions.wrap`.

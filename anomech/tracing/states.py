@@ -28,6 +28,7 @@ from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Examples, Progress
 from anomech.observing.activations import activations, decisions, pooled
 from anomech.observing.joining import in_place, passes
+from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Activations, Task, able
 from anomech.roles.tracer import Health, Traces
 
@@ -53,7 +54,10 @@ class States:
         Raises:
             ConfigError: no place has such a name.
         """
-        names = [n for n in able(task, Activations).points() if fnmatchcase(n, self.places)]
+        known = able(task, Activations).points()
+        if Sequences in task.provides and self.places == "*":
+            known = able(task, Sequences).streams
+        names = [name for name in known if fnmatchcase(name, self.places)]
         if not names:
             raise ConfigError(f"states.places: no place between the layers is '{self.places}'.")
         spread = np.linspace(0, len(names) - 1, min(self.most, len(names))).round().astype(int)

@@ -76,11 +76,14 @@ def test_an_adapter_folder_on_its_base(run, files, folder, tmp_path):
     alone = run("audit", "--model", tmp_path / "adapter", *named, *QUICK)
     assert alone.code == 2
     assert "give --base FOLDER" in alone.err
-    words = (*named, *QUICK, "--out", tmp_path / "run", "--set", "task.watch=adapter")
+    words = (*named, *QUICK[4:], "--fast", "--out", tmp_path / "run", "--set", "task.watch=adapter")
     answer = run("audit", "--model", folder, "--adapter", tmp_path / "adapter", *words)
     assert answer.code == 0, answer.err
     record = read_record(tmp_path / "run" / "run.json", Run)
     assert record.title == "tiny-llama with adapter"
+    kept = yaml.safe_load((tmp_path / "run" / "plan.yaml").read_text())
+    lead = kept["detectors"]["functional_attribution"]
+    assert (lead["tracer"]["use"], lead["twins"]["rungs"]) == ("gradient", 0)
     assert record.provenance.watched == 2 * (2 * 32 * 2 + 2 * (32 + 16))
     other = decoder("gpt2")
     saved(tmp_path / "other", other, byte_tokenizer())
@@ -93,6 +96,12 @@ def test_an_adapter_folder_on_its_base(run, files, folder, tmp_path):
 def _with_code(folder):
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "evil.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _with_kernels(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["_attn_implementation"] = "someone/flash-attention"
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -132,6 +141,7 @@ def _other_kind(folder):
     ("harm", "said"),
     [
         (_with_code, "brings code of its own"),
+        (_with_kernels, "'_attn_implementation'"),
         (_pickled, "in pickles alone"),
         (_nothing, "holds no weights"),
         (_short, "does not hold all of its model"),
@@ -194,3 +204,15 @@ def test_rows_left_out_and_prompts_cut_are_said(run, files, folder, tmp_path):
     assert "without a prompt" in found["files-left-out"].detail
     assert "1 longer than the model reads, and cut" in found["files-converted"].detail
     assert "'q19'" in found["files-converted"].detail
+
+
+def test_a_profile_judges_without_the_trusted_prompts(run, files, folder):
+    profile = files / "p.safetensors"
+    settings = QUICK[4:6]  # tokens of an answer
+    trusted = ("--reference", files / "trusted.jsonl", "--budget", "0.1", "--fast", *settings)
+    fitted = run("fit", "--model", folder, *trusted, "--profile", profile)
+    assert fitted.code == 0, fitted.err
+    words = ("--inputs", files / "traffic.jsonl", "--out", files / "run", "--fail-on", "never")
+    answer = run("audit", "--model", folder, "--profile", profile, *words)
+    assert answer.code == 0, answer.err
+    assert len(read_rows(files / "run" / "verdicts.jsonl", Verdict)) == 20

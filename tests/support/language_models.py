@@ -11,6 +11,10 @@ FIRST = 3
 SIZES = {"vocab_size": VOCABULARY, "bos_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
 
 
+NAMES = {0: "NEGATIVE", 1: "NEUTRAL", 2: "POSITIVE"}
+"""Classes of the classifiers."""
+
+
 class ByteTokenizer:
     """What the task asks of a tokenizer, with a token a byte."""
 
@@ -54,6 +58,23 @@ def decoder(kind, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return model(config(**SIZES, **sizes, initializer_range=0.3))
+
+
+def classifier(kind, **changes):
+    """A sequence classifier of three classes; `kind` is bert or llama."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+             "num_attention_heads": 4}  # fmt: skip
+    made = {
+        "bert": (transformers.BertConfig, transformers.BertForSequenceClassification, sizes),
+        "llama": (transformers.LlamaConfig, transformers.LlamaForSequenceClassification,
+                  {**sizes, "num_key_value_heads": 2}),
+    }  # fmt: skip
+    config, model, own = made[kind]
+    options = {"initializer_range": 0.3, "id2label": NAMES, **changes}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return model(config(**SIZES, **own, **options))
 
 
 def byte_tokenizer(chat_template=None):

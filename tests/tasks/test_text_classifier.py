@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from language_models import END, PAD, SIZES, byte_tokenizer, saved
+from language_models import END, NAMES, PAD, byte_tokenizer, classifier, saved
 
 from anomech.data.texts import Text, Texts, read_texts
 from anomech.kernel.errors import DataError, ModelError
@@ -18,23 +18,6 @@ from anomech.tracing.last_layer import LastLayer
 
 TEXTS = ("bad", "a rather good film", "ok", "the worst of all films, or nearly", "Ünïcode 漢字")
 EVERY = np.arange(len(TEXTS))
-NAMES = {0: "NEGATIVE", 1: "NEUTRAL", 2: "POSITIVE"}
-
-
-def classifier(kind, **changes):
-    transformers = pytest.importorskip("transformers")
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-             "num_attention_heads": 4}  # fmt: skip
-    made = {
-        "bert": (transformers.BertConfig, transformers.BertForSequenceClassification, sizes),
-        "llama": (transformers.LlamaConfig, transformers.LlamaForSequenceClassification,
-                  {**sizes, "num_key_value_heads": 2}),
-    }  # fmt: skip
-    config, model, own = made[kind]
-    options = {"initializer_range": 0.3, "id2label": NAMES, **changes}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return model(config(**SIZES, **own, **options))
 
 
 @pytest.fixture(scope="module")

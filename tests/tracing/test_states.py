@@ -2,9 +2,12 @@
 
 import numpy as np
 import torch
+from language_models import ByteTokenizer, decoder
 
+from anomech.data.conversations import Conversations, prompt
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.tasks.causal_lm import CausalLM
 from anomech.tracing.states import States
 
 
@@ -38,3 +41,17 @@ def test_wide_places_are_projected_and_those_of_one_width_share_the_projection(l
     )
     assert torch.equal(source.projections["norm1"], source.projections["out"])
     assert len(source.units) == 6
+
+
+def test_sequences_are_read_in_the_stream_at_the_decision():
+    task = CausalLM(decoder("llama"), ByteTokenizer(), tokens=3)
+    items = tuple(prompt(f"Say {word}") for word in ("yes", "no", "something longer", "a b c"))
+    examples = Conversations(items, [f"e{place}" for place in range(4)])
+    seen = observe(task.prepared(examples), examples)
+    source = States().fit(seen.task, examples, seen.answers, seed=0, progress=silent)
+    assert list(source.units) == list(seen.task.streams)
+    whole = source(examples, seen.answers, silent).values
+    for place in range(4):  # alone there is nothing to fill a sequence up with
+        one = seen.take(np.array([place]))
+        alone = source(one.examples, one.answers, silent).values
+        torch.testing.assert_close(alone, whole[[place]], rtol=1e-4, atol=1e-5)

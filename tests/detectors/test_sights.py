@@ -1,0 +1,75 @@
+"""Views of what a tracer saw: different to any side, or high; and what answers alike leave out."""
+
+import pytest
+import torch
+
+from anomech.attribution.profile import STATISTICS
+from anomech.attribution.usual import Context
+from anomech.detectors._causes import ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
+from anomech.detectors._sights import fit_sights, lacking
+from anomech.kernel.randomness import torch_generator
+
+
+@pytest.fixture(scope="module")
+def trusted():
+    """Sights of 300 trusted examples whose confidence decides how far they scatter."""
+    generator = torch_generator(0, "sights")
+    odds = torch.rand(300, generator=generator).double() * 8
+    spread = (1 + (8 - odds) / 2)[:, None]
+    groups = torch.randint(3, (300,), generator=generator)
+    seen = {
+        "where": torch.randn(300, 6, generator=generator) * spread,
+        "reads": torch.randn(300, 3, generator=generator) * spread + groups[:, None],
+        "unfamiliar": torch.randn(300, 3, generator=generator) * spread,
+        "tokens": torch.zeros(300, 5),
+    }
+    return seen, Context(groups, odds, torch.ones(300, dtype=torch.bool))
+
+
+def one(values, odds=7.9, group=0):
+    """One example with these sights."""
+    seen = {name: torch.full((1, width), float(values.get(name, 0))) for name, width in
+            (("where", 6), ("reads", 3), ("unfamiliar", 3))}  # fmt: skip
+    right = torch.zeros(1, dtype=torch.bool)
+    return seen, Context(torch.tensor([group]), torch.tensor([odds]).double(), right)
+
+
+def test_every_sight_has_a_view_that_held_out_examples_pass(trusted):
+    sights, views = fit_sights(*trusted)
+    assert set(views) == {ELSEWHERE.name, READS.name, UNFAMILIAR.name}
+    again = sights.views(*trusted)
+    for name, found in views.items():
+        assert torch.isfinite(found).all()
+        # Judged by a fit to others or by one that knows them, they rank alike.
+        both = torch.stack([found.argsort().argsort(), again[name].argsort().argsort()]).double()
+        assert float(torch.corrcoef(both)[0, 1]) > 0.9
+
+
+def test_where_is_two_sided_and_reading_is_not(trusted):
+    sights, _ = fit_sights(*trusted)
+    usual, high, low = (
+        sights.views(*one(dict.fromkeys(("where", "reads"), v))) for v in (0, 4, -4)
+    )
+    assert high[ELSEWHERE.name] > usual[ELSEWHERE.name] < low[ELSEWHERE.name]
+    assert high[READS.name] > usual[READS.name] > low[READS.name]
+
+
+def test_what_is_usual_depends_on_the_confidence_and_the_answer(trusted):
+    sights, _ = fit_sights(*trusted)
+    sure, unsure = (sights.views(*one({"reads": 4}, odds))[READS.name] for odds in (7.9, 0.1))
+    assert sure > 2 * unsure
+    mine, other = (sights.views(*one({"reads": 3}, 7.9, group))[READS.name] for group in (0, 2))
+    assert mine > other
+
+
+def test_what_is_lacking_is_support_averaged_over_the_parts():
+    profile = torch.arange(2 * 3 * len(STATISTICS)).double().reshape(2, -1)
+    for column, name in enumerate(("explained_own", "explained", "nearest")):
+        expected = -profile.reshape(2, 3, -1)[:, :, STATISTICS.index(name)].mean(dim=1)
+        torch.testing.assert_close(lacking(profile)[:, column], expected)
+    sights, views = fit_sights(
+        {"lacking": torch.randn(50, 3, generator=torch_generator(1, "lack"))},
+        Context(torch.zeros(50, dtype=torch.int64), torch.rand(50).double(), torch.ones(50).bool()),
+    )
+    assert set(views) == {UNEXPLAINED.name}
+    assert sights.different == {}
