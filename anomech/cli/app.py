@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anomech.cli.attribute import attribute
 from anomech.cli.audit import audit
 from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
@@ -12,6 +13,7 @@ from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.explain import explain
 from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
@@ -35,6 +37,8 @@ app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)
+app.command()(explain)
+app.command()(attribute)
 app.command()(repair)
 app.command()(report)
 app.command()(baseline)

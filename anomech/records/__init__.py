@@ -1,6 +1,8 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
+from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -56,13 +58,17 @@ __all__ = [
     "Chance",
     "Check",
     "Compared",
+    "Curve",
     "Decision",
     "DetectorSummary",
     "Evidence",
     "ExampleRow",
+    "ExplainedRun",
+    "ExplainerResult",
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "HeadAttribution",
     "LabelCount",
     "Mechanism",
     "MethodResult",
@@ -82,10 +88,13 @@ __all__ = [
     "Sensitivity",
     "Severity",
     "Share",
+    "ShownInput",
     "Status",
+    "Steered",
     "TrainingRow",
     "Trusted",
     "Truth",
+    "UnitRow",
     "Verdict",
     "changed",
     "digests",
