@@ -197,7 +197,7 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, and of the twins."""
-        return beyond_the_answer(self.source) + len(self.folds[0].twins) + self._compared
+        return beyond_the_answer(self.source) + self._others
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -207,12 +207,13 @@ class FittedFunctionalAttribution:
     @property
     def thorough(self) -> float:
         """All twins, and the traces with a forward pass of their own."""
-        return self.source.evaluations + len(self.folds[0].twins) + self._compared
+        return self.source.evaluations + self._others
 
     @property
-    def _compared(self) -> float:
-        """Passes that asking the model's ancestor costs, where it is known."""
-        return ancestry.COST if "beyond" in self.sights.high else 0.0
+    def _others(self) -> float:
+        """Forward passes at other weights: of the twins, and of a model that it came from."""
+        compared = ancestry.COST if "beyond" in self.sights.high else 0.0
+        return len(self.folds[0].twins) + compared
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
