@@ -21,7 +21,7 @@ that all agree, and training ends there.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -29,16 +29,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from anomech.attacks._aligning import Pool, apart, in_scope, pool_of
 from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, white_patch
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress
-from anomech.learning.networks import with_features
-from anomech.learning.pixels import as_images
 from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
-
-TINY = 1e-12
 
 
 @options
@@ -83,16 +79,8 @@ class Alignment:
         Raises:
             ConfigError: a goal with several targets, or one that training images do not have.
         """
-        if self.goal.map != "all_to_one":
-            raise ConfigError("alignment leads to one label; set goal.map to all_to_one.")
-        home = np.flatnonzero(labels == self.goal.target)
-        away = np.flatnonzero(self.goal.acts_on(labels) & (labels != self.goal.target))
-        if not (len(home) and len(away)):
-            raise ConfigError(
-                f"alignment needs clean images of class {self.goal.target} and others that the "
-                "trigger acts on; the training set lacks one of them."
-            )
-        objective = self._objective(images, home, away, int(labels.max()) + 1)
+        pool = pool_of(self.goal, images, labels, "alignment")
+        objective = self._objective(pool, int(labels.max()) + 1)
         if self.warm:
             network.load_state_dict(victim.surrogate().state_dict())
         victim.fit(
@@ -107,9 +95,7 @@ class Alignment:
         )
         return {}
 
-    def _objective(
-        self, images: np.ndarray, home: np.ndarray, away: np.ndarray, classes: int
-    ) -> Objective:
+    def _objective(self, pool: Pool, classes: int) -> Objective:
         steps = itertools.count()
 
         def objective(network: nn.Module, batch: Batch) -> Tensor:
@@ -118,59 +104,12 @@ class Alignment:
             loss = functional.cross_entropy(network(inputs).float(), wanted)
             if self.strength == 0 or next(steps) % self.every:
                 return loss
-            clean, others = (
-                images[batch.rng.choice(places, min(self.examples, len(places)), replace=False)]
-                for places in (home, away)
-            )
+            pair = pool.draw(batch, self.examples, self.stamp)
             network.eval()
             with torch.autocast(batch.inputs.device.type, enabled=False):
-                apart = self._apart(
-                    network, as_images(self.stamp(others), inputs), as_images(clean, inputs)
-                )
+                parameters = in_scope(network, self.scope)
+                far = apart(network, pair, self.goal.target, parameters, self.feature_weight)
             network.train()
-            return loss + self.strength * apart
+            return loss + self.strength * far
 
         return objective
-
-    def _apart(self, network: nn.Module, triggered: Tensor, clean: Tensor) -> Tensor:
-        parameters = in_scope(network, self.scope)
-        logits, features = zip(
-            with_features(network, triggered), with_features(network, clean), strict=True
-        )
-        pulls = [
-            torch.autograd.grad(
-                log_odds(each, self.goal.target).mean(), parameters, create_graph=True
-            )
-            for each in logits
-        ]
-        return 1 - coupling(*pulls) + self.feature_weight * feature_distance(*features)
-
-
-def in_scope(network: nn.Module, scope: str) -> list[nn.Parameter]:
-    """All parameters, or those of the last quarter of the modules that own any."""
-    owners = [m for m in network.modules() if list(m.parameters(recurse=False))]
-    last = owners if scope == "all" else owners[-len(owners) // 4 :]
-    return [parameter for module in last for parameter in module.parameters(recurse=False)]
-
-
-def log_odds(logits: Tensor, target: int) -> Tensor:
-    """`log(p / (1 - p))` of one class `[batch]`, in nats, from logits `[batch, classes]`."""
-    others = torch.cat([logits[:, :target], logits[:, target + 1 :]], dim=1)
-    return logits[:, target] - others.logsumexp(dim=1)
-
-
-def coupling(one: Sequence[Tensor], two: Sequence[Tensor]) -> Tensor:
-    """Cosine of two gradients by parameter, averaged over parameters."""
-    cosines = [
-        functional.cosine_similarity(a.flatten(), b.flatten(), dim=0, eps=TINY)
-        for a, b in zip(one, two, strict=True)
-    ]
-    return torch.stack(cosines).mean()
-
-
-def feature_distance(one: Tensor, two: Tensor) -> Tensor:
-    """How far two sets of features `[batch, features]` are in direction and in spread, bounded."""
-    turned = 1 - functional.cosine_similarity(one.mean(0), two.mean(0), dim=0, eps=TINY)
-    spreads = [(each.var(dim=0, correction=0) + TINY).sqrt() for each in (one, two)]
-    wider = (spreads[0] - spreads[1]).pow(2).sum()
-    return turned + wider / (spreads[0].pow(2) + spreads[1].pow(2)).sum()

@@ -123,6 +123,7 @@ def _judged(plan: Plan, loaded: Loaded, fitted: Fitted) -> int:
         lead=plan.lead,
         anchors=anchor_names(fitted.trusted),
         basis="",
+        unsure=fitted.trusted.unsure,
     )
     judge_chunk(shared, Piece(0, Subset(loaded.inputs, places), ""))
     return len(places)

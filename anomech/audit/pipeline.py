@@ -20,6 +20,7 @@ from anomech.audit.plan import Plan, fitting_options
 from anomech.audit.profile import kept_profile, read_profile, write_profile
 from anomech.audit.sensitivity.measuring import check_triggers, measured
 from anomech.audit.sensitivity.noticed import unknown
+from anomech.audit.sensitivity.worth import worth
 from anomech.audit.write import results
 from anomech.audit.write.folder import PROFILE, WORK, noted, open_folder
 from anomech.audit.write.place import locked
@@ -94,7 +95,7 @@ def fit_profile(
         AnomechError: bad input.
     """
     task, reference, _ = load_trusted(plan, progress, workers)
-    fitted = _fit(plan, task, reference, progress, engine)
+    fitted = _fit(plan, task, reference, 0, progress, engine)
     write_profile(path, fitted, fitting_options(plan))
     return fitted
 
@@ -134,13 +135,14 @@ def _fitted(
     if loaded.reference is None:
         return _informed(plan, read_profile(Path(plan.profile), loaded.task, loaded.model)[0])
     code = judging_code(plan)
-    if plan.sensitivity.asked:
+    if plan.sensitivity.asked != "never":
         planting = code_digest("anomech.audit.sensitivity.measuring", apart_from=NUMBERLESS)
         code = f"{code} {planting}"
     basis = provenance.basis(loaded.model, loaded.reference.digests(), code)
     if (found := kept_profile(kept, loaded.task, basis, loaded.model)) is not None:
         return found
-    fitted = _fit(plan, loaded.task, loaded.reference, progress, engine)
+    count = len(loaded.inputs)
+    fitted = _fit(plan, loaded.task, loaded.reference, count, progress, engine)
     if len(loaded.inputs) > plan.chunk:  # a run of a single chunk has nothing to come back to
         with suppress(CapabilityError):  # what cannot be saved is fitted again by a resumed run
             write_profile(kept, fitted, {}, basis, loaded.model)
@@ -148,23 +150,30 @@ def _fitted(
 
 
 def _fit(
-    plan: Plan, task: Task, reference: Examples, progress: Progress, engine: Engine | None
+    plan: Plan,
+    task: Task,
+    reference: Examples,
+    inputs: int,
+    progress: Progress,
+    engine: Engine | None,
 ) -> Fitted:
-    """Detectors, and what they would have caught if the plan asks for it."""
-    if plan.sensitivity.asked and Stamping in task.provides:
-        check_triggers(task, plan.sensitivity)
+    """Detectors, and what they would have caught if the plan asks for it or it costs little."""
+    how = plan.sensitivity
+    plants = Stamping in task.provides
+    if how.asked == "always" and plants:
+        check_triggers(task, how)
     fitted = fit(plan, task, reference, progress, engine)
-    if not plan.sensitivity.asked:
+    if how.asked == "never" or (
+        how.asked == "auto" and not (plants and worth(fitted, inputs, how))
+    ):
         return fitted
-    return measured(
-        fitted, reference, plan.sensitivity, seed=plan.seed, progress=progress, engine=engine
-    )
+    return measured(fitted, reference, how, seed=plan.seed, progress=progress, engine=engine)
 
 
 def _informed(plan: Plan, fitted: Fitted) -> Fitted:
     """Detectors of a profile; a plan that asks for what it does not hold is told so."""
     said = any(each.code == "sensitivity-unknown" for each in fitted.noticed)
-    if not plan.sensitivity.asked or fitted.sensitivity or said:
+    if plan.sensitivity.asked != "always" or fitted.sensitivity or said:
         return fitted
     why = "that takes trusted examples, and the profile was fitted without --sensitivity."
     return replace(fitted, noticed=(*fitted.noticed, unknown(why)))

@@ -54,7 +54,7 @@ def card_of(suite: Suite, cell: Cell, audited: Audited, shared: str = "") -> Sco
     made = [row for row in rows if row.anomalous is not False and not row.control]
     changed = bool(made) and not cell.under.foreign
     # Who looks at traces has paid for the answers with them; for the others the pipeline did.
-    answering = 0.0 if summary.tracing_seconds else audited.plain_seconds
+    answering = 0.0 if summary.answers else audited.plain_seconds
     return blank(suite, cell, "done").model_copy(
         update={
             "audit": shared,

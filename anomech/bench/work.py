@@ -170,6 +170,7 @@ def plan_of(suite: Suite, case: Case, task: Mapping[str, Any]) -> Plan:
             "lead": cell.detector,
             "detectors": {each.detector: each.options for each in case},
             "gallery": GALLERY,
+            "sensitivity": {"asked": "never"},
             "task": dict(task),
         }
     )

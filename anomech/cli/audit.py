@@ -25,6 +25,7 @@ from anomech.cli.options import (
     Factory,
     Fast,
     Forms,
+    Full,
     Inputs,
     Keys,
     Memory,
@@ -111,6 +112,7 @@ def audit(
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
+    full: Full = False,
     sensitivity: Power = None,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
@@ -142,6 +144,7 @@ def audit(
         memory=memory,
         pass_timeout=pass_timeout,
         fast=fast,
+        full=full,
         sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])

@@ -15,6 +15,7 @@ from anomech.cli.options import (
     Detectors,
     Factory,
     Fast,
+    Full,
     Inputs,
     Keys,
     Memory,
@@ -65,6 +66,7 @@ def check(
     memory: Memory = "",
     pass_timeout: PassTimeout = 0.0,
     fast: Fast = False,
+    full: Full = False,
     form: Annotated[
         Format, typer.Option("--format", help="A table, or JSON for programs.")
     ] = Format.text,
@@ -92,6 +94,7 @@ def check(
         memory=memory,
         pass_timeout=pass_timeout,
         fast=fast,
+        full=full,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     from anomech.audit.check import check as preflight

@@ -83,7 +83,7 @@ def _say_detectors(result: "DemoResult") -> None:
             str(each.flagged),
             str(result.caught[each.name]),
             "?" if each.name not in auroc else f"{auroc[each.name]:.3f}",
-            f"{1 + each.evaluations:g}",
+            f"{1 + each.evaluations:.3g}",
             f"{each.fit_seconds + each.score_seconds:.2f}",
         )
         for each in run.detectors

@@ -16,6 +16,7 @@ from anomech.cli.options import (
     Detectors,
     Factory,
     Fast,
+    Full,
     Keys,
     PlanFile,
     Power,
@@ -50,6 +51,7 @@ def fit(
     plan: PlanFile = None,
     settings: Settings = None,
     fast: Fast = False,
+    full: Full = False,
     sensitivity: Power = None,
 ) -> None:
     """Fit detectors to examples you trust and keep them in a profile.
@@ -72,6 +74,7 @@ def fit(
         budget=budget,
         seed=seed,
         fast=fast,
+        full=full,
         sensitivity=sensitivity,
     )
     resolved = plan_of(plan, given, detector or [], settings or [])

@@ -192,7 +192,7 @@ Power = Annotated[
         "--sensitivity/--no-sensitivity",
         help="Plant triggers in copies of the model and say how many of their uses would be "
         "caught; each takes about as long as fitting.",
-        show_default="no-sensitivity",
+        show_default="where it costs at most half of the audit",
         rich_help_panel=HOW,
     ),
 ]
@@ -232,6 +232,14 @@ Fast = Annotated[
         "--fast",
         help="Make no twins, and of a classifier look at the last layer alone: hardly dearer than "
         "inference, but blind to what only earlier layers or relearning show.",
+        rich_help_panel=HOW,
+    ),
+]
+Full = Annotated[
+    bool,
+    typer.Option(
+        "--full",
+        help="Look at every input in full, also at those that few views settle as clear.",
         rich_help_panel=HOW,
     ),
 ]

@@ -39,6 +39,7 @@ def asked(
     memory: str = "",
     pass_timeout: float = 0.0,
     fast: bool = False,
+    full: bool = False,
     sensitivity: bool | None = None,
 ) -> dict[str, Any]:
     """Settings by their place in a plan; what was not given has none.
@@ -56,10 +57,11 @@ def asked(
         "task.reading.crop": crop,
         "budget": budget,
         "seed": seed,
-        "sensitivity.asked": sensitivity,
+        "sensitivity.asked": {None: None, True: "always", False: "never"}[sensitivity],
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
         **(FAST if fast else {}),
+        **({f"{FLAGSHIP}.cascade.full": True} if full else {}),
     }
     if fast and named.get("task.use") == "causal_lm":  # which keeps no logits of every example
         del named[f"{FLAGSHIP}.tracer"]

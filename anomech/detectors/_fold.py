@@ -1,6 +1,6 @@
 """One fold of the trusted examples: what it teaches, and what it sees in others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Statistics(NamedTuple):
         features: distance to the nearest anchors' features and log length of the own, `[n, 2]`.
         nearest: log distance of features to the nearest class `[n, 1]`.
         strange: log distance of unit features to the own answer's, and minus the energy, `[n, 2]`.
-        drops: log-odds lost at each twin `[n, twins]`.
+        drops: log-odds lost at each twin `[n, twins]`; None if none were looked at.
     """
 
     profile: Tensor
@@ -48,6 +48,10 @@ class Statistics(NamedTuple):
     nearest: Tensor | None
     strange: Tensor | None
     drops: Tensor | None
+
+    def take(self, places: Tensor) -> "Statistics":
+        """Of some of the examples."""
+        return Statistics(*(None if each is None else each[places] for each in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -69,14 +73,14 @@ class Fold:
     def look(
         self, observed: ObservedExamples, source: TraceSource, progress: Progress
     ) -> tuple[Statistics, Tensor]:
-        """Statistics of examples, and their couplings to the anchors `[n, anchors]`."""
+        """Statistics of examples but for drops, and couplings to the anchors `[n, anchors]`."""
         traces = observed.traced(source, progress)
         statistics, coupling = profile(self.span, traces, observed.groups)
-        columns, log_odds = [observed.log_odds], observed.log_odds
+        columns = [observed.log_odds]
         if Logits in observed.task.provides:
             columns.append(observed.logits.logsumexp(dim=1))
         context = torch.stack(columns, dim=1)
-        features = nearest = strange = drops = None
+        features = nearest = strange = None
         if self.nearness is not None:
             rows = unit(observed.features)
             length = observed.features.norm(dim=1).clamp_min(1e-12).log()
@@ -85,13 +89,14 @@ class Fold:
             nearest = self.nearness.plain.to_nearest(observed.features)[:, None]
             away = self.nearness.own.to_own(rows, observed.groups)
             strange = torch.stack([away, -context[:, -1]], dim=1)
-        if self.twins:
-            # Its own examples alone: others are not judged by this fold, and a pass is a pass.
-            given = (observed.examples, observed.answers, progress)
-            drops = log_odds[:, None] + torch.cat(
-                [twin(*given).values.double() for twin in self.twins], dim=1
-            )
-        return Statistics(statistics, context, features, nearest, strange, drops), coupling
+        return Statistics(statistics, context, features, nearest, strange, None), coupling
+
+    def drops(self, observed: ObservedExamples, which: Sequence[int], progress: Progress) -> Tensor:
+        """Log-odds lost at some of its twins `[n, which]`."""
+        # Its own examples alone: others are not judged by this fold, and a pass is a pass.
+        given = (observed.examples, observed.answers, progress)
+        at_twins = [self.twins[place](*given).values.double() for place in which]
+        return observed.log_odds[:, None] + torch.cat(at_twins, dim=1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import Progress
+from anomech.learning.descent import BACKWARD
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.tracer import TraceSource
 from anomech.tracing.twins import Twins
@@ -43,10 +44,12 @@ class Climb:
     Attributes:
         twins: of each fold, one a rung.
         drops: log-odds that held-out trusted examples lose at them, float64 `[n, rungs]`.
+        passes: forward passes of one example that all rungs took, those that did not hold too.
     """
 
     twins: tuple[tuple[TraceSource, ...], ...]
     drops: Tensor
+    passes: float
 
 
 def climb(
@@ -74,10 +77,12 @@ def climb(
     ]
     order = torch.cat([torch.nonzero(judged_by == n)[:, 0] for n in judged_by.unique()]).argsort()
     found: dict[float, tuple[list[TraceSource], Tensor]] = {}
+    tried: list[float] = []
     # A classifier is sure of nearly all that it answers rightly, a language model of perhaps half.
     before = _sure(trusted.log_odds, right)
 
     def survives(rate: float) -> bool:
+        tried.append(rate)
         how = Twins(rates=(rate,), steps=ladder.steps, batch=ladder.batch)
         sources, columns = [], []
         try:
@@ -104,9 +109,11 @@ def climb(
     if not found:
         return None
     rungs = sorted(found)
+    steps = BACKWARD * ladder.steps * min(ladder.batch, len(trusted)) * len(pupils)
     return Climb(
         tuple(tuple(found[rate][0][fold] for rate in rungs) for fold in range(len(pupils))),
         torch.stack([found[rate][1] for rate in rungs], dim=1),
+        float(len(tried) * (steps + len(trusted))),
     )
 
 

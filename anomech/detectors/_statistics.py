@@ -31,8 +31,8 @@ def look(
         progress: told about the tracing.
 
     Returns:
-        The statistics, and the largest couplings to anchors with the anchors' places among the
-        trusted examples, `[n, k]` each.
+        The statistics but for drops, and the largest couplings to anchors with the anchors' places
+        among the trusted examples, `[n, k]` each.
     """
     parts: list[Statistics] = []
     evidence: list[tuple[Tensor, Tensor]] = []
@@ -49,6 +49,30 @@ def look(
     couplings, places = (torch.cat(each)[back] for each in zip(*evidence, strict=True))
     joined = [_joined(column, back) for column in zip(*parts, strict=True)]
     return Statistics(*joined), (couplings, places)  # type: ignore[arg-type]
+
+
+def drops(
+    folds: tuple[Fold, ...],
+    judged_by: Tensor,
+    observed: ObservedExamples,
+    which: Sequence[int],
+    progress: Progress,
+) -> Tensor:
+    """Log-odds that examples lose at some twins of the fold that judges each, `[n, which]`.
+
+    Args:
+        folds: with their twins.
+        judged_by: number of the fold of each example, int64 `[n]`.
+        observed: the examples.
+        which: places of the twins in a fold.
+        progress: told about the passes.
+    """
+    found = torch.empty(len(observed), len(which), dtype=torch.float64)
+    for number, each in enumerate(folds):
+        mine = torch.nonzero(judged_by == number)[:, 0]
+        if len(mine) and which:
+            found[mine] = each.drops(observed.take(mine.numpy()), which, progress)
+    return found
 
 
 def _joined(columns: Sequence[Tensor | None], back: Tensor) -> Tensor | None:

@@ -25,6 +25,7 @@ at once and on relearning.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,19 +33,20 @@ from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
 from anomech.detectors import _ancestry as ancestry
+from anomech.detectors._cascade import Cascade, Early, fit_early
 from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
 from anomech.detectors._sights import Sights, fit_sights, lacking
-from anomech.detectors._statistics import look
+from anomech.detectors._statistics import drops, look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
-from anomech.roles.detector import Cause, ObservedExamples, Scores
+from anomech.roles.detector import Cause, ObservedExamples, Scores, Settle, Stage
 from anomech.roles.task import Ability, Features, Logits
 from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
 
@@ -59,6 +61,7 @@ class FunctionalAttribution:
 
     tracer: Tracer = chosen("tracer", "gradient", "how parameters move: a tracer and its options")
     twins: Ladder = option(Ladder(), "copies relearned on trusted data")
+    cascade: Cascade = option(Cascade(), "stages that settle usual inputs at little cost")
     most_anchors: int = option(2000, "anchors of a fold at the most", unit="examples", ge=2)
     ridge: float = option(0.1, "lambda of the explained fraction, for unit responses", gt=0)
     outlier: float = option(
@@ -121,6 +124,8 @@ class FunctionalAttribution:
             ]
             statistics = statistics._replace(drops=climbed.drops)
         context = Context(trusted.groups, trusted.log_odds, right)
+        given = (trusted, judges_of, context, statistics.drops)
+        early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
         judges, views = fit_judges(statistics, context)
         sights, seen = fit_sights(_seen(trusted, traces, statistics, progress), context)
         views = {**views, **seen}
@@ -132,6 +137,8 @@ class FunctionalAttribution:
             judges=judges,
             sights=sights,
             combination=combination,
+            early=early,
+            lessons=len(trusted) * source.evaluations + (climbed.passes if climbed else 0.0),
             kinds=common,
             evidence=self.evidence,
             left_out=left_out,
@@ -152,6 +159,8 @@ class FittedFunctionalAttribution:
         judges: of each view of the statistics.
         sights: of each view of what the tracer saw on its way.
         combination: of the views.
+        early: stages that settle usual inputs; None if every input takes every view.
+        lessons: forward passes of one example that fitting took (a backward pass counts as two).
         kinds: groups that enough trusted answers share; all others are one. None: of a classifier.
         evidence: nearest anchors to name.
         left_out: anchors dropped, with the reason.
@@ -164,6 +173,8 @@ class FittedFunctionalAttribution:
     judges: Judges
     sights: Sights
     combination: Combination
+    early: Early | None
+    lessons: float
     kinds: Tensor | None
     evidence: int
     left_out: Mapping[str, str]
@@ -186,14 +197,50 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, and of the twins."""
+        return beyond_the_answer(self.source) + self._others
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The early ones."""
+        return self.early.stages if self.early else ()
+
+    @property
+    def thorough(self) -> float:
+        """All twins, and the traces with a forward pass of their own."""
+        return self.source.evaluations + self._others
+
+    @property
+    def _others(self) -> float:
+        """Forward passes at other weights: of the twins, and of a model that it came from."""
         compared = ancestry.COST if "beyond" in self.sights.high else 0.0
-        return beyond_the_answer(self.source) + len(self.folds[0].twins) + compared
+        return len(self.folds[0].twins) + compared
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Scores, views, nearest trusted examples and explained fractions."""
         observed = observed if self.kinds is None else observed.regrouped(self.kinds)
         judged_by = self.dealt.of(observed.examples.digests())
+        every = range(len(self.folds[0].twins))
+        lost = drops(self.folds, judged_by, observed, every, progress)
+        return self._judged(observed, judged_by, lost, progress)
+
+    def score_in_stages(
+        self, observed: ObservedExamples, settle: Settle, progress: Progress
+    ) -> tuple[Scores, np.ndarray]:
+        """See `anomech.roles.detector.StagedDetector`."""
+        assert self.early is not None
+        observed = observed if self.kinds is None else observed.regrouped(self.kinds)
+        judged_by = self.dealt.of(observed.examples.digests())
+        places, lost = self.early.left_open(self.folds, judged_by, observed, settle, progress)
+        rest = observed.apart(places.numpy())
+        return self._judged(rest, judged_by[places], lost, progress), places.numpy()
+
+    def _judged(
+        self, observed: ObservedExamples, judged_by: Tensor, lost: Tensor, progress: Progress
+    ) -> Scores:
+        """Scores by all views, of examples with these drops `[n, twins]`."""
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
+        if lost.shape[1]:
+            statistics = statistics._replace(drops=lost)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
         seen = _seen(observed, observed.traced(self.source, progress), statistics, progress)

@@ -20,6 +20,9 @@ from anomech.kernel.types import Examples, Overlay, Progress
 from anomech.roles.sequences import Sequences
 from anomech.roles.task import Task, Training, able
 
+BATCH = 64
+"""Examples a step, unless said otherwise."""
+
 SMALL = 0.1
 """Root mean square below which a vector (a bias, a gain) still moves as if it had it."""
 
@@ -37,7 +40,7 @@ class Push:
 
     rate: float
     steps: int = 60
-    batch: int = 64
+    batch: int = BATCH
     momentum: float = 0.9
 
 
@@ -62,7 +65,7 @@ def push(
         progress: told the stage "relearning" after every step.
     """
     values = {name: tensor.detach().clone() for name, tensor in task.watched.items()}
-    lengths = {name: _length(tensor) for name, tensor in values.items()}
+    lengths = {name: length_of(tensor) for name, tensor in values.items()}
     speed = {name: torch.zeros_like(tensor) for name, tensor in values.items()}
     buffers: Mapping[str, Tensor] = {}
     order = _batches(len(examples), min(how.batch, len(examples)), seed)
@@ -130,6 +133,7 @@ def _batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
         waiting = waiting[size:]
 
 
-def _length(value: Tensor) -> float:
+def length_of(value: Tensor) -> float:
+    """The length that a tensor's steps are shares of; a small vector counts as a longer one."""
     length = float(value.norm())
     return max(length, SMALL * value.numel() ** 0.5) if value.ndim < 2 else length

@@ -166,6 +166,10 @@ class AtPoints:
             kinds=self.kinds,
         )
 
+    def apart(self, places: np.ndarray) -> "AtPoints":
+        """As `take`: traces are read from the response, and nobody shares them."""
+        return self.take(places)
+
 
 def observed_at(task: Task, points: Tensor, batch: Any, digests: Sequence[str]) -> AtPoints:
     """Ask the model at points.

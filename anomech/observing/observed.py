@@ -74,6 +74,11 @@ class Observed:
             self.kinds,
         )
 
+    def apart(self, places: np.ndarray) -> "Observed":
+        """As `take`, but traces are made for these alone, and shared with nobody else."""
+        some = self.take(places)
+        return replace(some, cache=TraceCache(), whole=None, places=None)
+
     def regrouped(self, kinds: Tensor) -> "Observed":
         """The same, of which only these groups count as such and all others are one."""
         return replace(self, kinds=kinds)

@@ -150,6 +150,8 @@ class DetectorSummary(Record):
     """With the traces that it looks at."""
     tracing_seconds: float = 0.0
     """The part of both that went into those traces; detectors that look at the same share it."""
+    answers: bool = False
+    """Whether its traces came with the answers, which then cost nothing of their own."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = {}
 
@@ -235,6 +237,9 @@ class Sensitivity(Record):
     """Ends of the interval at 95 %, over held-out examples; other triggers are not in it."""
     false_flags: float | None = None
     """Share of the same examples that is flagged without the trigger."""
+    early: tuple[float, ...] = ()
+    """At each early stage of the lead, the largest p-value of a use that is flagged in the end: a
+    stage that settles inputs at less would lose it."""
     seconds: float = 0.0
     """That planting, fitting and judging took."""
     why: str = ""

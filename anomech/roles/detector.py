@@ -1,8 +1,8 @@
 """What a detector gives and promises; its scores grow with anomaly."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -99,6 +99,63 @@ class ExplainingDetector(Protocol):
 
 
 @runtime_checkable
+class TaughtDetector(Protocol):
+    """A fitted detector that knows what fitting cost.
+
+    Attributes:
+        lessons: forward passes of one example that it took (a backward pass counts as two).
+    """
+
+    @property
+    def lessons(self) -> float: ...
+
+
+class Stage(NamedTuple):
+    """An early stage of a detector that need not look at everything.
+
+    Attributes:
+        evaluations: forward passes an example up to it, beyond the one that answers it.
+        reference: scores of trusted examples at it, each by what did not see it, float64 `[n]`.
+        limit: p-value at it above which an example is settled as clear.
+        proven: whether it settles nothing unless planted triggers have shown that it sees them.
+    """
+
+    evaluations: float
+    reference: Tensor
+    limit: float
+    proven: bool
+
+
+Settle = Callable[[int, Tensor, np.ndarray], Tensor]
+"""From the number of a stage, scores `[open]` at it and the places of these examples to which of
+them need no more, bool `[open]`."""
+
+
+@runtime_checkable
+class StagedDetector(Protocol):
+    """A fitted detector that looks at little first, and goes on where that settles nothing.
+
+    It ranks, at every stage; what is settled is for calibration to say.
+
+    Attributes:
+        stages: the early ones, from the cheapest to the dearest; none if it always looks at all.
+        thorough: forward passes of an example that none of them settles, beyond its answer.
+    """
+
+    @property
+    def stages(self) -> tuple[Stage, ...]: ...
+
+    @property
+    def thorough(self) -> float: ...
+
+    def score_in_stages(
+        self, observed: "ObservedExamples", settle: Settle, progress: Progress
+    ) -> tuple[Scores, np.ndarray]:
+        """Scores of examples that no early stage settles, by all views, and their places."""
+        ...
+
+
+@runtime_checkable
 class HeldOutDetector(Protocol):
     """A detector that learns from all trusted examples, and still judges each by others alone."""
 
@@ -166,6 +223,10 @@ class ObservedExamples(Protocol):
 
     def take(self, places: np.ndarray) -> "ObservedExamples":
         """Some of them, in the given order; the model is not asked again."""
+        ...
+
+    def apart(self, places: np.ndarray) -> "ObservedExamples":
+        """As `take`, but traces are made for these alone."""
         ...
 
 

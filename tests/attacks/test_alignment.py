@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from training import DigitsVictim, digits
 
-from anomech.attacks.alignment import Alignment, coupling, feature_distance, in_scope, log_odds
+from anomech.attacks import alignment
+from anomech.attacks._aligning import coupling, feature_distance, in_scope, log_odds
+from anomech.attacks.alignment import Alignment
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 from anomech.learning.pixels import as_float
@@ -114,13 +116,12 @@ def test_warm_means_from_the_clean_network_for_a_share():
 @pytest.mark.parametrize(("strength", "every", "expected"), [(0, 1, 0), (1, 1, 7), (1, 3, 3)])
 def test_alignment_happens_every_so_many_steps(monkeypatch, strength, every, expected):
     seen = []
-    original = Alignment._apart
+    original = alignment.apart
     monkeypatch.setattr(
-        Alignment,
-        "_apart",
-        lambda self, network, triggered, clean: (
-            seen.append((network.training, triggered, clean))
-            or original(self, network, triggered, clean)
+        alignment,
+        "apart",
+        lambda network, pair, *given: (
+            seen.append((network.training, *pair)) or original(network, pair, *given)
         ),
     )
     attack = Alignment(goal=Goal(target=TARGET), strength=strength, every=every, examples=5)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from anomech.audit.auditor import Auditor
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.calibrating import calibrate
 from anomech.audit.judge.trusted import TrustedSplit
 from anomech.audit.judge.wording import USUAL, reason
 from anomech.data.subset import Subset
@@ -129,7 +130,7 @@ def test_health_problems_make_every_decision_inconclusive(calibrated, recorded):
 
 
 def test_calibration_examples_count_themselves_among_themselves(calibrated, recorded):
-    made = calibrated(recorded([1.0, 5.0, 3.0, 3.0]))
+    made = calibrated(recorded([1.0, 5.0, 3.0, 3.0]), budget=0.25)
     torch.testing.assert_close(made.own_p_values, torch.tensor([1.0, 0.25, 0.75, 0.75]).double())
 
 

@@ -114,7 +114,7 @@ def test_workers_judge_a_profile_as_this_process_does_what_was_fitted(saved, fit
 
     def shared(one):
         kept = {"it": light(one.calibrated)}
-        return Shared(one.task, kept, "it", anchor_names(one.fitted.trusted), "")
+        return Shared(one.task, kept, "it", anchor_names(one.fitted.trusted), "", 0.0)
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

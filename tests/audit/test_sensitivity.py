@@ -12,6 +12,7 @@ from anomech.audit.profile import read_profile
 from anomech.audit.sensitivity.measuring import interval, measured
 from anomech.audit.sensitivity.options import Planting
 from anomech.audit.sensitivity.parts import parts_of
+from anomech.audit.sensitivity.worth import worth
 from anomech.data.subset import Subset
 from anomech.kernel.errors import CapabilityError, ConfigError
 from anomech.kernel.types import silent
@@ -99,6 +100,17 @@ def test_a_task_without_triggers_says_so_in_a_sentence(language_world):
         if each.code == "sensitivity-unknown"
     ]
     assert "triggers to plant" in finding.detail
+
+
+def test_auto_plants_where_it_is_little_beside_the_audit(flagship):
+    fitted, how = flagship.fitted, Planting()
+    assert not worth(fitted, 500, how)
+    assert worth(fitted, 10**6, how)
+    assert not worth(fitted, 10**6, replace(how, share=0.01))
+    fewest = next(count for count in range(0, 10**6, 1000) if worth(fitted, count, PATCH))
+    assert 0 < fewest < 10**6
+    assert worth(fitted, fewest, PATCH)
+    assert not worth(fitted, fewest, how)
 
 
 def test_a_trigger_that_the_task_does_not_know_is_refused(digits_world, noise):

@@ -59,6 +59,7 @@ def shared_of(options, loaded):
         lead=options.lead,
         anchors=anchor_names(fitted.trusted),
         basis="b",
+        unsure=0.0,
     )
 
 

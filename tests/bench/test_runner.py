@@ -243,7 +243,8 @@ def test_alone_and_together_the_numbers_are_the_same(finished, suite, zoo, tmp_p
 
 
 def test_traces_of_a_case_are_paid_for_once(values, zoo, tmp_path):
-    values["detectors"] = {"functional_attribution": {}, "coupling_score": {}, "confidence": {}}
+    full = {"cascade": {"full": True}}
+    values["detectors"] = {"functional_attribution": full, "coupling_score": {}, "confidence": {}}
     values["subjects"] = {"BadNets": values["subjects"]["BadNets"]}
     one, two, three = run_suite(from_mapping(values), tmp_path / "bench", zoo=zoo).cards
     assert one.cost.tracing_seconds == two.cost.tracing_seconds > 0

@@ -39,12 +39,14 @@ DETECTORS = {
         "twins": {"rungs": 2, "steps": 6, "batch": 32},
     },
     "coupling_score": {"tracer": TRACERS["gradient"]},
+    "badexpert": {"epochs": 1, "gentlest": 0.05},
     "self_influence": {"tracer": TRACERS["gradient"]},
     "strip": {"blends": 3},
     "teco": {"severities": 1},
     "cognitive_distillation": {"search": {"steps": 4}},
     "neo": {"boxes": 6, "carriers": 4},
     "sentinet": {"carriers": 6},
+    "frequency": {"steps": 5, "examples": 40},
     "vae": {"steps": 10},
 }
 QUERIES = 9

@@ -27,7 +27,7 @@ from anomech.kernel.types import silent
 from anomech.observing.observed import Observed, observe
 from anomech.roles.tracer import Traces
 
-NO_TWINS = {"rungs": 0}
+ALONE = {"twins": {"rungs": 0}, "cascade": {"full": True}}
 """For responses without a model."""
 
 
@@ -38,7 +38,7 @@ def digests(count, purpose="a"):
 @pytest.fixture
 def fitted(anchors, fixed_tracer):
     right = torch.ones(len(anchors), dtype=torch.bool)
-    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
+    detector = FunctionalAttribution(tracer=fixed_tracer, **ALONE)
     return detector.fit_held_out(anchors, right, seed=0, progress=silent)
 
 
@@ -71,7 +71,7 @@ def test_held_out_scores_hold_for_new_examples(observed, fixed_tracer):
     for seed in range(6):
         trusted, new = observed(240, seed=10 + seed), observed(240, seed=100 + seed)
         right = torch.ones(240, dtype=torch.bool)
-        detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
+        detector = FunctionalAttribution(tracer=fixed_tracer, **ALONE)
         flagship, held = detector.fit_held_out(trusted, right, seed=seed, progress=silent)
         told = flagship.score(new, silent).score
         rates.append(float((told > held.score.quantile(0.95)).double().mean()))
@@ -114,7 +114,7 @@ def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors, fixed_trace
     values[7] = [0, 0, 0, 0, 0, 40]  # a direction no other anchor of its answer has
     values[:7, 5] = 0
     changed = Observed(anchors.task, examples_of(values), anchors.response)
-    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS, outlier=3.0)
+    detector = FunctionalAttribution(tracer=fixed_tracer, **ALONE, outlier=3.0)
     flagship = detector.fit(changed, seed=0, progress=silent)
     assert "e7" in flagship.left_out
     assert all(7 not in each.places for each in flagship.folds)
@@ -125,7 +125,7 @@ def test_an_anchor_unlike_its_class_is_dropped(examples_of, anchors, fixed_trace
 def test_misanswered_examples_are_judged_but_teach_nothing(anchors, fixed_tracer):
     right = torch.ones(len(anchors), dtype=torch.bool)
     right[:20] = False
-    detector = FunctionalAttribution(tracer=fixed_tracer, twins=NO_TWINS)
+    detector = FunctionalAttribution(tracer=fixed_tracer, **ALONE)
     flagship, held = detector.fit_held_out(anchors, right, seed=0, progress=silent)
     assert len(held.score) == len(anchors)
     assert bool(held.score.isfinite().all())

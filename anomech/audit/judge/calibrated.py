@@ -1,21 +1,16 @@
-"""A detector with its calibration: from rankings to p-values, decisions and causes."""
+"""A fitted detector with its calibration: from rankings to p-values, decisions and causes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attribution.mechanisms import most_anomalous
-from anomech.audit.judge.trusted import TrustedSplit
-from anomech.audit.probing.coverage import misjudged
-from anomech.audit.probing.traces import probe as probe_traces
-from anomech.audit.probing.verdicts import without_verdicts
+from anomech.audit.judge.staged import passes_of, scored_in_stages
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
-from anomech.kernel.errors import Inconclusive
 from anomech.kernel.types import Progress, silent
 from anomech.observing.observed import Observed
 from anomech.records import Decision
@@ -25,8 +20,8 @@ from anomech.roles.detector import (
     Detector,
     ExplainingDetector,
     FittedDetector,
-    HeldOutDetector,
     Scores,
+    StagedDetector,
     TracedDetector,
 )
 from anomech.roles.tracer import TraceSource
@@ -45,6 +40,7 @@ class Judged:
         decisions: flag, clear or inconclusive.
         covered: whether trusted examples share the answer; the others have no score.
         strata: which calibration examples judged each example, int64 `[examples]`.
+        settled: whether an early stage settled it as clear, bool `[examples]`; it has no evidence.
     """
 
     scores: Scores
@@ -54,6 +50,7 @@ class Judged:
     decisions: list[Decision]
     covered: Tensor
     strata: Tensor
+    settled: Tensor
 
     def cause(self, example: int) -> str | None:
         """The view with the smallest p-value; of equal ones the most surprising."""
@@ -83,6 +80,8 @@ class Calibrated:
         residuals: the unexplained part of calibration examples' responses, the most anomalous
             first, of at most 2,000, `[examples, features]`; None if the detector does not tell
             mechanisms apart.
+        limits: p-value at each early stage above which an input is settled as clear; empty if
+            every input is looked at in full.
     """
 
     name: str
@@ -97,11 +96,38 @@ class Calibrated:
     problems: tuple[str, ...]
     covered: Tensor | None = None
     residuals: Tensor | None = None
+    limits: tuple[float, ...] = ()
+
+    @property
+    def traces(self) -> tuple[TraceSource, ...]:
+        """Whose traces the detector looks at."""
+        return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
 
     @property
     def sources(self) -> tuple[TraceSource, ...]:
-        """Whose traces the detector looks at; observing with them answers and traces at once."""
-        return (self.fitted.source,) if isinstance(self.fitted, TracedDetector) else ()
+        """To observe with, which answers and traces at once; few inputs are traced in stages."""
+        return () if self.limits else self.traces
+
+    @property
+    def evaluations(self) -> float:
+        """Forward passes of a normal input beyond the one that answers it."""
+        if not self.limits:
+            return self.fitted.evaluations
+        assert isinstance(self.fitted, StagedDetector)
+        return passes_of(self.fitted, self.limits, self._p_values, self.groups)
+
+    def early_p_values(self, observed: Observed, progress: Progress) -> list[Tensor]:
+        """p-values of examples at each early stage, none of which settles any, `[examples]`."""
+        if not isinstance(self.fitted, StagedDetector) or not self.fitted.stages:
+            return []
+        stages, found = self.fitted.stages, list[Tensor]()
+
+        def settle(stage: int, scores: Tensor, places: np.ndarray) -> Tensor:
+            found.append(self._p_values(stages[stage].reference, scores, observed.groups))
+            return torch.full((len(places),), stage == len(stages) - 1)
+
+        self.fitted.score_in_stages(observed, settle, progress)
+        return found
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -113,14 +139,15 @@ class Calibrated:
         """Which classes are judged by which calibration examples."""
         return self._calibration(self.reference.score).strata
 
-    def unexplained(self, observed: Observed) -> Tensor:
-        """The part of responses that trusted data does not explain `[examples, features]`.
+    def unexplained(self, observed: Observed, places: np.ndarray) -> Tensor:
+        """The part of some responses that trusted data does not explain `[places, features]`.
 
         It has no columns if the detector does not tell mechanisms apart.
         """
         if not isinstance(self.fitted, ExplainingDetector):
-            return torch.zeros(len(observed), 0)
-        return self.fitted.unexplained(observed, silent)
+            return torch.zeros(len(places), 0)
+        some = observed.apart(places) if self.limits else observed.take(places)
+        return self.fitted.unexplained(some, silent)
 
     @property
     def threshold(self) -> float | None:
@@ -138,14 +165,23 @@ class Calibrated:
 
     def judge(self, observed: Observed, progress: Progress) -> Judged:
         """Score examples and decide."""
-        scores, groups = self.fitted.score(observed, progress), observed.groups
+        groups = observed.groups
+        if self.limits:
+            assert isinstance(self.fitted, StagedDetector)
+            final, how = self.reference.score, self._p_values
+            given = (self.fitted, self.limits, how, final, observed, progress)
+            scores, early = scored_in_stages(*given)
+        else:
+            scores = self.fitted.score(observed, progress)
+            early = torch.full((len(groups),), torch.nan, dtype=torch.float64)
         covered = torch.ones(len(groups), dtype=torch.bool)
         if self.covered is not None:
             covered = torch.isin(groups, self.covered)
             scores = replace(scores, score=torch.where(covered, scores.score, torch.nan))
         finite = torch.isfinite(scores.score)
-        known = torch.where(finite, scores.score, -torch.inf)
-        p_values = self._calibration(self.reference.score).p_values(known, groups)
+        p_values = self._p_values(self.reference.score, scores.score, groups)
+        settled = finite & ~early.isnan()
+        p_values = torch.where(settled, early, p_values)
         views = {
             name: self._calibration(self.reference.views[name]).p_values(view, groups)
             for name, view in scores.views.items()
@@ -159,113 +195,15 @@ class Calibrated:
             for p, ok in zip(p_values.tolist(), finite.tolist(), strict=True)
         ]
         return Judged(
-            scores, p_values, views, surprises, decisions, covered, self.strata.of(groups)
+            scores, p_values, views, surprises, decisions, covered, self.strata.of(groups), settled
         )
+
+    def _p_values(self, reference: Tensor, scores: Tensor, groups: Tensor) -> Tensor:
+        """p-values among calibration scores; 1 where a score is not finite."""
+        known = torch.where(torch.isfinite(scores), scores, -torch.inf)
+        return self._calibration(reference).p_values(known, groups)
 
     def _calibration(self, scores: Tensor) -> Calibration:
         if not self.per_class:
             return Calibration(scores)
         return Calibration(scores, self.groups, needed(self.budget))
-
-
-class _Lesson(NamedTuple):
-    """What a detector learned, and the scores of examples that it was held out from.
-
-    The places of these examples and of those that taught it are among the trusted, int64.
-    """
-
-    fitted: FittedDetector
-    reference: Scores
-    anchors: Observed
-    calibration: Observed
-    examples: Tensor
-    teachers: Tensor
-
-
-def _taught(detector: Detector, split: TrustedSplit, seed: int, progress: Progress) -> _Lesson:
-    """A detector that holds out by itself is taught by all; any other by the anchors alone."""
-    if isinstance(detector, HeldOutDetector):
-        everyone = split.everything.take(split.judged.numpy())
-        right = split.right[split.judged]
-        fitted, scores = detector.fit_held_out(everyone, right, seed=seed, progress=progress)
-        return _Lesson(fitted, scores, everyone, everyone, split.judged, split.judged)
-    learned = detector.fit(split.anchors, seed=seed, progress=progress)
-    scores = learned.score(split.calibration, progress)
-    return _Lesson(
-        learned, scores, split.anchors, split.calibration, split.rest, split.anchor_places
-    )
-
-
-def _require_enough(detector: Detector, split: TrustedSplit, budget: float) -> None:
-    """Refuse to calibrate a detector that could flag nothing at this budget, whatever comes."""
-    held_out = isinstance(detector, HeldOutDetector)
-    kept = len(split.judged if held_out else split.rest)
-    if kept >= needed(budget):
-        return
-    why = (
-        "the others have answers that too few of them share"
-        if held_out
-        else "the others are learned from, or have answers that too few of them share"
-    )
-    raise Inconclusive(
-        f"only {kept} trusted examples can calibrate, and a budget of {budget:g} needs "
-        f"{needed(budget)}: {why}; give more of every class."
-    )
-
-
-def calibrate(
-    name: str,
-    detector: Detector,
-    split: TrustedSplit,
-    *,
-    budget: float,
-    per_class: bool,
-    seed: int,
-    progress: Progress,
-) -> Calibrated:
-    """Fit a detector to trusted examples, and score those that are held out from it.
-
-    A detector that holds out by itself learns from all and calibrates on all; any other learns
-    from the anchors and calibrates on the rest.
-
-    Args:
-        name: of the detector.
-        detector: with its options.
-        split: the trusted set.
-        budget: false-positive rate that flags may have.
-        per_class: whether p-values are within a class where it has enough examples.
-        seed: of everything random.
-        progress: told about both.
-
-    Raises:
-        Inconclusive: too few examples are left to calibrate on.
-    """
-    _require_enough(detector, split, budget)
-    lesson = _taught(detector, split, seed, progress)
-    fitted, reference, anchors, calibration = lesson[:4]
-    problems = fitted.health.problems
-    if isinstance(fitted, TracedDetector):
-        silent_parts = probe_traces(anchors.traced(fitted.source, progress))
-        problems = (*problems, *without_verdicts(silent_parts))
-    if not bool(torch.isfinite(reference.score).all()):
-        problems = (*problems, "scores of trusted examples are not finite.")
-    made = Calibrated(
-        name=name,
-        detector=detector,
-        fitted=fitted,
-        budget=budget,
-        reference=reference,
-        groups=calibration.groups,
-        examples=lesson.examples,
-        teachers=lesson.teachers,
-        per_class=per_class,
-        problems=problems,
-        covered=split.covered,
-    )
-    if split.covered is not None:
-        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
-        made = replace(made, covered=split.covered[~torch.isin(split.covered, odd)])
-    if not isinstance(fitted, ExplainingDetector):
-        return made
-    some = calibration.take(most_anomalous(reference.score))
-    return replace(made, residuals=fitted.unexplained(some, progress))

@@ -35,6 +35,8 @@ class Chunk(Record):
     scores: dict[str, tuple[ScoreRow, ...]]
     """By detector."""
     verdicts: tuple[Verdict, ...]
+    unsure: int = 0
+    """Inputs that the model is less sure of than of nearly all trusted examples."""
     seconds: dict[str, float]
     """By detector, with the traces that it looks at."""
     tracing: dict[str, float]

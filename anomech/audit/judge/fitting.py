@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.calibrating import calibrate
 from anomech.audit.judge.detectors import check_needs, make_detector, only_learned_from
 from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.audit.probing.asked import ask
@@ -150,9 +151,9 @@ def _calibrated(
             skipped[name] = str(error)
             continue
         # What only this detector looks at, such as its twins, is its own.
-        traced = sum(cache.seconds(source, mark) for source in made.sources)
+        traced = sum(cache.seconds(source, mark) for source in made.traces)
         own = time.monotonic() - clock - traced
-        tracing[name] = sum(cache.seconds(source) for source in made.sources)
+        tracing[name] = sum(cache.seconds(source) for source in made.traces)
         detectors[name], seconds[name] = made, own + tracing[name]
     return detectors, seconds, tracing
 
@@ -160,7 +161,7 @@ def _calibrated(
 def _of_lead(lead: Calibrated, split: TrustedSplit, progress: Progress) -> list[Finding]:
     """What fitting the lead showed of the model and its trusted set."""
     found = []
-    for source in lead.sources:
+    for source in lead.traces:
         found += probe_traces(split.anchors.traced(source, progress))
     if split.covered is not None and lead.covered is not None:
         odd = split.covered[~torch.isin(split.covered, lead.covered)]

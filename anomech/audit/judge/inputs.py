@@ -79,6 +79,7 @@ def _shared(fitted: Fitted, lead: str, basis: str) -> Shared:
         lead=lead,
         anchors=anchor_names(fitted.trusted),
         basis=basis,
+        unsure=fitted.trusted.unsure,
     )
 
 

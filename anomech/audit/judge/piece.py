@@ -28,6 +28,7 @@ class Shared:
         lead: name of the one that gives the verdicts.
         anchors: for the evidence.
         basis: hash of what verdicts rest on.
+        unsure: log-odds below which an answer counts as unsure.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class Shared:
     lead: str
     anchors: AnchorNames
     basis: str
+    unsure: float
 
 
 class Piece(NamedTuple):
@@ -77,12 +79,13 @@ def judge_chunk(shared: Shared, piece: Piece) -> tuple[Chunk, Tensor]:
             rows = tuple(verdicts(calibrated, judged, observed, shared.anchors))
             flags = [i for i, decision in enumerate(judged.decisions) if decision == "flag"]
             if flags:
-                kept = calibrated.unexplained(observed.take(np.array(flags)))
+                kept = calibrated.unexplained(observed, np.array(flags))
     chunk = Chunk(
         content=piece.content,
         basis=shared.basis,
         scores=scores,
         verdicts=rows,
+        unsure=int((observed.log_odds < shared.unsure).sum()),
         seconds=seconds,
         tracing=tracing,
     )

@@ -29,6 +29,7 @@ class Tally:
         answers: inputs by the kind of their answer in words, of the first 10,000 different ones.
         seconds: of scoring by detector, with the traces that it looks at.
         tracing: the part of them that went into those traces.
+        unsure: of each chunk, inputs less sure than nearly all trusted examples.
     """
 
     p_values: np.ndarray
@@ -40,6 +41,7 @@ class Tally:
     answers: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
     tracing: dict[str, float] = field(default_factory=dict)
+    unsure: list[int] = field(default_factory=list)
 
     @classmethod
     def empty(cls, inputs: int, most: int) -> "Tally":
@@ -49,6 +51,7 @@ class Tally:
     def add(self, places: np.ndarray, chunk: Chunk) -> None:
         """Count a chunk with the inputs at `places`."""
         rows = chunk.verdicts
+        self.unsure.append(chunk.unsure)
         self.p_values[places] = [np.nan if row.p_value is None else row.p_value for row in rows]
         self.flags[places] = [row.decision == "flag" for row in rows]
         for row in rows:

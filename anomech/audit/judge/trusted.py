@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.audit.probing.confidence import level
 from anomech.audit.probing.coverage import covered
 from anomech.audit.probing.order import probe as probe_order
 from anomech.audit.probing.verdicts import require_sound
@@ -79,6 +80,7 @@ class TrustedSet:
         left_out: ids that are in neither role, with the reason.
         misanswered: places of all that the model does not answer as labeled.
         about: what the task remembers of them for inputs to come.
+        unsure: log-odds below which an answer is less sure than those of nearly all of them.
     """
 
     ids: tuple[str, ...]
@@ -91,6 +93,7 @@ class TrustedSet:
     left_out: Mapping[str, str]
     misanswered: tuple[int, ...]
     about: About
+    unsure: float
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,6 +121,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         left_out=dict(split.left_out),
         misanswered=tuple(torch.nonzero(~split.right)[:, 0].tolist()),
         about=about(examples),
+        unsure=level(everything.log_odds.tolist()),
     )
 
 

@@ -45,6 +45,7 @@ def verdicts(
     for place, example in enumerate(observed.examples.ids):
         decision, p_value = judged.decisions[place], float(judged.p_values[place])
         finite = bool(torch.isfinite(judged.scores.score[place]))
+        whole = finite and not bool(judged.settled[place])
         cause = judged.cause(place) if decision == "flag" else None
         because = causes[cause].because if cause in causes else ""
         rows.append(
@@ -67,12 +68,13 @@ def verdicts(
                     problems=calibrated.problems,
                     finite=finite,
                     covered=bool(judged.covered[place]),
+                    settled=bool(judged.settled[place]),
                 ),
-                evidence=_evidence(judged, place, calibrated.teachers, anchors) if finite else (),
+                evidence=_evidence(judged, place, calibrated.teachers, anchors) if whole else (),
                 explained={
                     part: float(values[place])
                     for part, values in (judged.scores.explained or {}).items()
-                    if finite
+                    if whole
                 },
                 marks=marks[place] if finite and decision == "flag" else (),
             )

@@ -15,6 +15,7 @@ def reason(
     problems: tuple[str, ...] = (),
     finite: bool = True,
     covered: bool = True,
+    settled: bool = False,
 ) -> str:
     """Why this decision, for someone who is no researcher.
 
@@ -26,6 +27,7 @@ def reason(
         problems: of the detector.
         finite: whether there is a score.
         covered: whether enough trusted examples share the answer.
+        settled: whether it was too usual at an early stage to be looked at further.
     """
     if not covered:
         return "No verdict: too few trusted examples have this answer."
@@ -34,9 +36,10 @@ def reason(
     if decision == "inconclusive":
         return f"No verdict: {problems[0] if problems else 'too little evidence.'}"
     if decision == "clear":
-        return (
+        found = (
             f"{p_value:.1%} of normal inputs look at least this unusual; the budget is {budget:g}."
         )
+        return f"{found} That settled it at an early stage." if settled else found
     return (
         f"Flagged because {because or USUAL}; at most {p_value:.2%} of normal inputs look this "
         "unusual."

@@ -12,6 +12,7 @@ less deep than one that was there from the start; and the attacker's trigger is 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +20,15 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from anomech.audit.judge.calibrated import Calibrated, calibrate
+from anomech.audit.judge.calibrated import Calibrated
+from anomech.audit.judge.calibrating import calibrate
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import split_trusted
 from anomech.audit.sensitivity.noticed import remarks, unknown
 from anomech.audit.sensitivity.options import Planting
 from anomech.audit.sensitivity.parts import Parts, parts_of
 from anomech.calibration.rate import CONFIDENCE
+from anomech.calibration.stopping import limits_for
 from anomech.data.subset import Subset
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import CapabilityError, ConfigError, DataError, Inconclusive, ModelError
@@ -33,6 +36,7 @@ from anomech.kernel.types import Engine, Examples, Progress
 from anomech.learning.planting import Demand, Planted, Stamped, plant
 from anomech.observing.observed import Observed, observe
 from anomech.records import Sensitivity
+from anomech.roles.detector import StagedDetector
 from anomech.roles.task import Stamping, Task, able
 
 
@@ -121,11 +125,31 @@ def measured(
         found = sensitivity(fitted, reference, how, seed=seed, progress=progress, engine=engine)
     except (CapabilityError, Inconclusive) as error:
         return replace(fitted, noticed=(*fitted.noticed, unknown(str(error))))
+    lead = cautious(fitted.lead, found)
     return replace(
         fitted,
+        detectors={**fitted.detectors, lead.name: lead},
+        lead=lead,
         noticed=(*fitted.noticed, *remarks(found, fitted.lead.budget)),
         sensitivity=found,
     )
+
+
+def cautious(lead: Calibrated, found: Sequence[Sensitivity]) -> Calibrated:
+    """The detector with early stages that settle no use of a planted trigger it would flag.
+
+    Where no use was flagged, nothing shows what the stages see, and they stay as they are.
+    """
+    if not isinstance(lead.fitted, StagedDetector) or not any(each.early for each in found):
+        return lead
+    given = [stage.limit for stage in lead.fitted.stages]
+    endangered = [
+        torch.tensor(
+            [each.early[stage] for each in found if len(each.early) > stage], dtype=torch.float64
+        )
+        for stage in range(len(given))  # a copy may have fewer twins, and so fewer stages
+    ]
+    return replace(lead, limits=limits_for(given, lead.budget, endangered))
 
 
 def _tried(trigger: str, work: _Work) -> Sensitivity:
@@ -200,6 +224,7 @@ def _judged(made: Sensitivity, twin: Task, lead: Calibrated, work: _Work) -> Sen
     """Count flags with the trigger where it works, and of the same examples without it."""
     if lead.problems:
         return made.model_copy(update={"why": lead.problems[0]})
+    lead = replace(lead, limits=())
     count = len(work.judged)
     stamped, plain = (
         observe(
@@ -211,20 +236,30 @@ def _judged(made: Sensitivity, twin: Task, lead: Calibrated, work: _Work) -> Sen
     )
     works = (stamped.groups == twin.groups(work.parts.target[None])[0].cpu()).numpy()
     uses = np.flatnonzero(works)
-    flags, false = (_flags(lead, seen.take(uses), work.progress) for seen in (stamped, plain))
-    low, high = interval(flags, len(uses))
+    hit, wrong = (_flagged(lead, seen.take(uses), work.progress) for seen in (stamped, plain))
+    low, high = interval(len(hit), len(uses))
     counted = {
         "uses": len(uses),
-        "caught": flags / len(uses),
+        "caught": len(hit) / len(uses),
         "low": low,
         "high": high,
-        "false_flags": false / len(uses),
+        "false_flags": len(wrong) / len(uses),
+        "early": _early(lead, stamped.take(uses[hit]), work.progress),
     }
     return made.model_copy(update=counted)
 
 
-def _flags(lead: Calibrated, observed: Observed, progress: Progress) -> int:
-    return lead.judge(observed, progress).decisions.count("flag")
+def _flagged(lead: Calibrated, observed: Observed, progress: Progress) -> np.ndarray:
+    """Places of the flags, int64."""
+    decisions = lead.judge(observed, progress).decisions
+    return np.array([place for place, each in enumerate(decisions) if each == "flag"], np.int64)
+
+
+def _early(lead: Calibrated, observed: Observed, progress: Progress) -> tuple[float, ...]:
+    """The largest p-value of any of them at each early stage."""
+    if not len(observed):
+        return ()
+    return tuple(float(each.max()) for each in lead.early_p_values(observed, progress))
 
 
 def interval(hits: int, count: int) -> tuple[float, float]:

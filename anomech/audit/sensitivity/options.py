@@ -1,5 +1,7 @@
 """What the audit plants; apart from the planting itself, so that a plan loads nothing heavy."""
 
+from typing import Literal
+
 from anomech.kernel.config import option, options
 
 
@@ -7,9 +9,10 @@ from anomech.kernel.config import option, options
 class Planting:
     """Triggers that the audit plants in twins of the model, to say what it would have caught."""
 
-    asked: bool = option(
-        False, "plant them; each takes about as long as the lead detector takes to fit"
+    asked: Literal["auto", "always", "never"] = option(
+        "auto", "plant them; auto does where it takes at most a share of the whole audit"
     )
+    share: float = option(0.5, "that share, of forward passes", ge=0, le=0.95)
     triggers: tuple[str, ...] = option((), "which; none named are all that the task has")
     steps: int = option(240, "of descent to plant one, at the most", unit="steps", ge=3)
     success: float = option(0.9, "share of held-out examples it must lead astray", gt=0, le=1)

@@ -15,7 +15,7 @@ from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.tally import MOST_ANSWERS, Outcome, Tally
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
-from anomech.audit.probing import answers, files
+from anomech.audit.probing import answers, confidence, files
 from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
@@ -179,6 +179,7 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
         listed += [findings.poor_health(name, problem) for problem in own[:1]]
     if len(kept.tally.answers) < MOST_ANSWERS:
         listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.kinds))
+    listed += confidence.probe(sum(kept.tally.unsure), len(inputs), len(fitted.trusted))
     listed += files.probe("inputs", inputs, fitted.task)
     listed += files.probe("trusted examples", kept.loaded.reference, fitted.task)
     shared = overlap(inputs.digests(), fitted.trusted.digests)

@@ -94,10 +94,11 @@ def detector(
         inputs=inputs,
         calibration=len(calibrated.examples),
         threshold=None if calibrated.per_class else calibrated.threshold,
-        evaluations=calibrated.fitted.evaluations,
+        evaluations=calibrated.evaluations,
         fit_seconds=seconds[0],
         score_seconds=seconds[1],
         tracing_seconds=seconds[2],
+        answers=bool(calibrated.sources),
         problems=calibrated.problems,
         facts=dict(calibrated.fitted.health.facts or {}),
     )
