@@ -20,8 +20,10 @@ from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.repair import repair
 from anomech.cli.report import report
+from anomech.cli.review import review
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
+from anomech.cli.train import train
 
 app = typer.Typer(
     name="anomech",
@@ -40,10 +42,12 @@ app.command()(fit)
 app.command()(explain)
 app.command()(attribute)
 app.command()(repair)
+app.command()(review)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)
 app.command()(federate)
+app.command()(train)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

@@ -18,6 +18,7 @@ from anomech.records.files import (
 )
 from anomech.records.preflight import Preflight
 from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
+from anomech.records.review import Conclusion, Diagnosis, PolicyCheck, Review, Risk, Step
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -58,9 +59,11 @@ __all__ = [
     "Chance",
     "Check",
     "Compared",
+    "Conclusion",
     "Curve",
     "Decision",
     "DetectorSummary",
+    "Diagnosis",
     "Evidence",
     "ExampleRow",
     "ExplainedRun",
@@ -74,12 +77,15 @@ __all__ = [
     "MethodResult",
     "ModelScan",
     "ModelVerdict",
+    "PolicyCheck",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
     "RepairCard",
     "RepairRun",
+    "Review",
+    "Risk",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -91,6 +97,7 @@ __all__ = [
     "ShownInput",
     "Status",
     "Steered",
+    "Step",
     "TrainingRow",
     "Trusted",
     "Truth",

@@ -145,4 +145,5 @@ def response_of(
         mask = functional.one_hot(answers, logits.shape[1]).bool()
         # log p/(1-p) without forming 1-p: stays exact where cross-entropy underflows to zero.
         log_odds = log_odds - logits.masked_fill(mask, -torch.inf).logsumexp(dim=1)
+    features = None if features is None else features.detach()
     return Response(answers, log_odds, functional.softplus(-log_odds), logits, features)

@@ -47,7 +47,8 @@ BELOW["scan"] = BELOW["audit"] | {"audit"}
 BESIDE = ("screening", "explaining", "attributing", "repair")
 for each in BESIDE:
     BELOW[each] = BELOW["audit"] | {"audit"}
-BELOW["bench"] = BELOW["scan"] | {"scan", *BESIDE}
+BELOW["review"] = BELOW["scan"] | {"scan", "repair"}
+BELOW["bench"] = BELOW["review"] | {"review", *BESIDE}
 BELOW["monitor"] = BELOW["federated"] = BELOW["bench"]
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))
