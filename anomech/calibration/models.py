@@ -20,6 +20,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from anomech.calibration.nulls import Null, tail
+
 ENOUGH = 3
 """Clean models from which on each part is measured by its own spread over them."""
 
@@ -106,6 +108,25 @@ def from_clean_parts(statistic: Tensor, clean: Sequence[Tensor]) -> ModelChance:
         "",
         len(clean),
         standings(largest),
+    )
+
+
+def from_known(statistic: Tensor, known: Null) -> ModelChance | None:
+    """Against clean networks of the same family, which come with the package; None if too few.
+
+    Args:
+        statistic: of the model, `[targets]`.
+        known: of the same scanner with the same options.
+    """
+    value = tail(float(statistic.max()), known.values)
+    if value is None:
+        return None
+    return ModelChance(
+        value,
+        f"a clean network has a statistic as large as this, by {len(known.values)} {known.of}",
+        "those networks saw other data than this model, and a normal tail is laid through them; "
+        "clean models of your own (--clean-model) would tell better",
+        0,
     )
 
 

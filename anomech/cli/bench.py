@@ -1,18 +1,17 @@
 """`anomech bench`: run a suite of cells and write a leaderboard."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anomech.cli.console import errors, plain, progress, say, say_whole, table
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
-from anomech.cli.other_benches import other_kind
+from anomech.cli.other_benches import Asked, other_kind, titles
 
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
     from anomech.bench.specs import Suite
-    from anomech.records import RepairCard
     from anomech.records.scorecards import Scorecard
 
 FAILED = 3
@@ -73,7 +72,7 @@ def bench(
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
 ) -> None:
-    """Measure detectors, or repairs, where the truth is known: networks and seeds by a suite.
+    """Measure methods where the truth is known: attacks, networks and seeds by a suite.
 
     The same command continues an interrupted bench: finished cells are not run again, failed ones
     are. Exit codes: 0 every cell that was asked for has an answer, 2 bad input, 3 a cell failed,
@@ -86,13 +85,11 @@ def bench(
         from anomech.kernel.errors import ConfigError
 
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
-    if _of_repairs(suite):
-        raise typer.Exit(_repairs(suite, settings or [], cells or [], out, zoo, data))
-    values, where = _read(suite), chosen_engine(engine, engine_settings or [])
-    if (run_it := other_kind(values)) is not None:
-        run_it(values, settings or [], out, zoo, data, where)
-        return
-    resolved = _suite(values, settings or [])
+    where = chosen_engine(engine, engine_settings or [])
+    if (run_it := other_kind(suite)) is not None:
+        asked = Asked(suite, settings or [], cells or [], out, zoo, data, where)
+        raise typer.Exit(FAILED if run_it(asked) else 0)
+    resolved = _suite(suite, settings or [])
     folder = out or Path("runs") / f"bench-{resolved.name}"
     from anomech.bench.runner import run_suite
 
@@ -112,75 +109,18 @@ def bench(
         raise typer.Exit(FAILED)
 
 
-def _of_repairs(name: str) -> bool:
-    """Whether a suite is one of repairs: those compare mitigations, and name no detectors."""
-    from anomech.audit.plan import read_plan
-    from anomech.bench.repairs.suite import shipped
-
-    return name in shipped() or (Path(name).is_file() and "methods" in read_plan(Path(name)))
-
-
-def _repairs(
-    name: str,
-    settings: list[str],
-    patterns: list[str],
-    out: Path | None,
-    zoo: Path | None,
-    data: Path | None,
-) -> int:
-    """Run a suite of repairs; the exit code."""
-    from anomech.audit.settings import assign
-    from anomech.bench.repairs.runner import run_repairs
-    from anomech.bench.repairs.suite import RepairSuite, from_mapping, read_suite
-
-    resolved = from_mapping(assign(read_suite(name), settings, RepairSuite))
-    folder = out or Path("runs") / f"bench-{resolved.name}"
-    with progress() as shown:
-        done = run_repairs(
-            resolved,
-            folder,
-            zoo=zoo or folder.parent / "zoo",
-            data=data,
-            patterns=patterns,
-            progress=shown,
-            told=_tell_repair,
-        )
-    say_whole(f"Bench:       {plain(folder)}")
-    say_whole(f"Leaderboard: {plain(done.page)}")
-    return FAILED if any(each.status == "failed" for each in done.cards) else 0
-
-
-def _tell_repair(card: "RepairCard") -> None:
-    """A line about a repair that was tried."""
-    result = f"failed, {card.why}"
-    if card.der is not None:
-        result = f"DER {card.der:.3f}, accuracy {card.accuracy:.3f}, success {card.success:.3f}"
-    errors().print(plain(f"{card.id}: {result}"), soft_wrap=True)
-
-
 def _list() -> None:
-    from anomech.bench.repairs.suite import read_suite as read_repairs
-    from anomech.bench.repairs.suite import shipped as repairs
-    from anomech.bench.suite_files import read_suite, shipped
-
-    rows = [(name, str(read_suite(name).get("title", ""))) for name in shipped()]
-    rows += [(name, str(read_repairs(name).get("title", ""))) for name in repairs()]
-    table([("suite", "left"), ("what it measures", "left")], rows)
+    table([("suite", "left"), ("what it measures", "left")], titles())
 
 
-def _read(name: str) -> dict[str, Any]:
-    from anomech.bench.suite_files import read_suite
-
-    return read_suite(name)
-
-
-def _suite(values: dict[str, Any], settings: list[str]) -> "Suite":
+def _suite(name: str, settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
     from anomech.bench.specs import Suite
     from anomech.bench.suite import from_mapping
+    from anomech.bench.suite_files import read_suite
 
-    return from_mapping(assign(values, settings, Suite))
+    return from_mapping(assign(read_suite(name), settings, Suite))
 
 
 def _tell(card: "Scorecard") -> None:

@@ -167,7 +167,7 @@ class AtPoints:
         )
 
     def apart(self, places: np.ndarray) -> "AtPoints":
-        """As `take`: nothing is shared with others anyway."""
+        """As `take`: traces are read from the response, and nobody shares them."""
         return self.take(places)
 
 

@@ -15,7 +15,7 @@ from anomech.roles.task_options import TaskOptions
 
 SCANNERS = (
     *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
-    "neural_cleanse",
+    *("ban", "neural_cleanse"),
 )
 """What runs if nothing else is asked for."""
 
@@ -41,6 +41,9 @@ class ScanPlan:
         0.3, "share of the trusted set kept to confirm triggers on", gt=0, le=0.9
     )
     second_opinion: bool = option(False, "ask picklescan about pickles as well")
+    attribute: bool = option(
+        True, "judge what finds something by an audit of inputs with the recovered trigger"
+    )
     seed: int = option(0, "of everything random", ge=0)
     scanners: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in SCANNERS}, "scanners with their options"

@@ -4,16 +4,21 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from anomech.audit.load.fingerprints import combined, fingerprint
 from anomech.calibration.models import (
     ENOUGH,
     ModelChance,
     from_clean_models,
     from_clean_parts,
+    from_known,
     from_own_classes,
 )
+from anomech.calibration.nulls import Null, shipped
 from anomech.kernel.errors import AnomechError, CapabilityError
 from anomech.kernel.types import Progress
+from anomech.learning.families import family
 from anomech.observing.observed import observe
 from anomech.records import (
     Asked,
@@ -25,7 +30,8 @@ from anomech.records import (
     write_record,
 )
 from anomech.roles.scanner import Scan, Scanner, WeighingScanner
-from anomech.roles.task import Task, missing
+from anomech.roles.task import DifferentiableInputs, Layers, Task, able, missing
+from anomech.scan.attributing import witness
 from anomech.scan.confirming import confirmed
 from anomech.scan.opening import Subject
 from anomech.scan.plan import ScanPlan
@@ -53,7 +59,8 @@ def search(
     if lacking:
         why = f"this {subject.task.kind} does not give {' and '.join(lacking)}."
         return ScannerResult(name=name, asked="triggers", status="left out", why=why)
-    parts = (subject.model, subject.reference, *map(_key, subject.clean))
+    known = _known(plan, name, subject)
+    parts = (subject.model, subject.reference, *map(_key, subject.clean), str(known))
     basis = _basis(plan, name, scanner, parts)
     if (kept := _kept(out, name, basis)) is not None:
         return kept
@@ -64,8 +71,36 @@ def search(
     except CapabilityError as error:
         return ScannerResult(name=name, asked="triggers", status="left out", why=str(error))
     triggers = confirmed(scan, subject, out, name, progress)
-    result = recorded(name, "triggers", scan, clean, words_of(subject.task, scan), triggers)
+    words = words_of(subject.task, scan)
+    result = recorded(name, "triggers", scan, clean, words, triggers, known)
+    if plan.attribute and result.chance is not None and result.chance.value <= plan.level:
+        result = _attributed(result, scan, subject, plan, progress)
     return _saved(out, result, basis, time.monotonic() - clock)
+
+
+def _known(plan: ScanPlan, name: str, subject: Subject) -> Null | None:
+    """What the package knows of clean networks like the subject's, if it can be looked at."""
+    if not {Layers, DifferentiableInputs} <= subject.task.provides:
+        return None
+    first = subject.trusted.examples.load(np.zeros(1, np.int64))
+    shape = able(subject.task, DifferentiableInputs).embed(first).shape[1:]
+    return shipped(name, plan.scanners[name], family(subject.task, shape))
+
+
+def _attributed(
+    result: ScannerResult, scan: Scan, subject: Subject, plan: ScanPlan, progress: Progress
+) -> ScannerResult:
+    """What finds something, with what an audit says of inputs with its trigger."""
+    first = result.compared[0]
+    if first.group is None or first.trigger is None:
+        return result
+    seen = witness(subject.task, subject.trusted, plan.seed, progress)
+    if seen is None:
+        return result
+    facts = seen.facts(scan.candidates[first.group], first.group, subject.held_out)
+    trigger = first.trigger.model_copy(update={"facts": {**first.trigger.facts, **facts}})
+    first = first.model_copy(update={"trigger": trigger})
+    return result.model_copy(update={"compared": (first, *result.compared[1:])})
 
 
 def weigh(
@@ -104,6 +139,7 @@ def recorded(
     clean: list[Scan],
     names: list[str],
     triggers: Mapping[int, Recovered],
+    known: Null | None = None,
 ) -> ScannerResult:
     """The record of a scan; the most suspicious first."""
     order = scan.statistic.argsort(descending=True, stable=True)[:SHOWN].tolist()
@@ -122,7 +158,7 @@ def recorded(
             )
             for place in order
         ),
-        chance=_chance(scan, clean, asked),
+        chance=_chance(scan, clean, asked, known),
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
@@ -142,7 +178,7 @@ def _names(scan: Scan, words: Sequence[str]) -> list[str]:
     return [words[each] if each < len(words) else str(each) for each in groups]
 
 
-def _chance(scan: Scan, clean: list[Scan], asked: Asked) -> Chance | None:
+def _chance(scan: Scan, clean: list[Scan], asked: Asked, known: Null | None) -> Chance | None:
     """The p-value of a scan; None if nothing gives one, or the scan itself is unsound.
 
     Weights of one model are no measure of each other: layers and classes differ by nature. A
@@ -155,6 +191,8 @@ def _chance(scan: Scan, clean: list[Scan], asked: Asked) -> Chance | None:
         found = from_clean_parts(scan.statistic, [each.statistic for each in clean])
     elif clean:
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
+    elif known is not None:
+        found = from_known(scan.statistic, known)
     else:
         found = from_own_classes(scan.statistic) if asked == "triggers" else None
     return None if found is None else Chance(**found._asdict())

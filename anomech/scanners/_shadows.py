@@ -23,8 +23,9 @@ from torch import Tensor
 from anomech.kernel.config import option, options, resolved
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import key, numpy_generator, torch_generator
-from anomech.kernel.types import Examples, Overlay, Preview, Progress, silent
+from anomech.kernel.types import Examples, Overlay, Progress, silent
 from anomech.learning.descent import Lesson, Relearning, descend, plainly
+from anomech.learning.laid import Laid
 from anomech.learning.training import initialize
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.task import (
@@ -80,47 +81,6 @@ class Shadows:
         """All, with 1 for those with a trigger; the kinds in turn."""
         pairs = zip(self.clean, self.planted, strict=True)
         return [each for c, p in pairs for each in ((c, 0.0), (p, 1.0))]
-
-
-@dataclass(frozen=True)
-class Poisoned:
-    """A view of examples of which some have a trigger and its label; nothing is copied."""
-
-    space: DifferentiableInputs
-    examples: Examples
-    mask: Tensor
-    pattern: Tensor
-    where: np.ndarray
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Theirs."""
-        return self.examples.ids
-
-    @property
-    def labels(self) -> np.ndarray | None:
-        """Theirs, as they were."""
-        return self.examples.labels
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def load(self, indices: np.ndarray) -> Any:
-        """The batch of these examples, some of them with the trigger."""
-        batch = self.examples.load(indices)
-        points = self.space.embed(batch)
-        stamped = (1 - self.mask) * points + self.mask * self.pattern
-        chosen = torch.from_numpy(self.where[indices]).to(points.device)
-        moved = torch.where(chosen.view(-1, *[1] * (points.ndim - 1)), stamped, points)
-        return self.space.realize(self.space.project(moved), batch)
-
-    def digests(self) -> Sequence[str]:
-        """Theirs; nothing is kept by them."""
-        return self.examples.digests()
-
-    def preview(self, index: int) -> Preview:
-        """Theirs."""
-        return self.examples.preview(index)
 
 
 def shadows(
@@ -194,10 +154,15 @@ def _poisoned(
     else:
         mask[:] = float(rng.uniform(0.1, 0.35))
     pattern = torch.rand(shape, generator=torch_generator(seed, "jumbo pattern"))
+    device = next(iter(task.state().values())).device
+    mask, pattern = mask.to(device), pattern.to(device)
     where = rng.random(len(labels)) < rng.uniform(0.1, 0.4)
     labels = np.where(where, int(rng.integers(able(task, Logits).classes)), labels)
-    device = next(iter(task.state().values())).device
-    return Poisoned(space, examples, mask.to(device), pattern.to(device), where), labels
+
+    def stamp(points: Tensor) -> Tensor:
+        return (1 - mask) * points + mask * pattern
+
+    return Laid(space, examples, stamp, where), labels
 
 
 def logits_at(task: Task, overlay: Overlay, queries: Tensor, batch: Any) -> Tensor:

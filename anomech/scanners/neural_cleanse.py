@@ -32,8 +32,8 @@ from anomech.scanners._classes import drawn, each_class, few_classes, smallness
 class NeuralCleanse:
     """How much smaller a class's inverted trigger is than those of the others."""
 
-    inversion: Inversion = option(Inversion(), "how triggers are searched")
-    examples: int = option(500, "trusted inputs at the most", unit="examples", ge=2)
+    inversion: Inversion = option(Inversion(rounds=40), "how triggers are searched")
+    examples: int = option(100, "trusted inputs at the most", unit="examples", ge=2)
     batch: int = option(128, "inputs in one step", unit="examples", ge=1)
 
     @property

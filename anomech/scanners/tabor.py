@@ -62,9 +62,9 @@ class Weights:
 class Tabor:
     """How much better a class's inverted trigger is than those of the others."""
 
-    inversion: Inversion = option(Inversion(), "how triggers are searched")
+    inversion: Inversion = option(Inversion(rounds=60), "how triggers are searched")
     weights: Weights = option(Weights(), "what else is wanted of a trigger")
-    examples: int = option(200, "trusted inputs at the most", unit="examples", ge=2)
+    examples: int = option(100, "trusted inputs at the most", unit="examples", ge=2)
     batch: int = option(128, "inputs in one step", unit="examples", ge=1)
 
     @property

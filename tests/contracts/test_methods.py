@@ -46,6 +46,7 @@ DETECTORS = {
     "cognitive_distillation": {"search": {"steps": 4}},
     "neo": {"boxes": 6, "carriers": 4},
     "sentinet": {"carriers": 6},
+    "frequency": {"steps": 5, "examples": 40},
     "vae": {"steps": 10},
 }
 QUERIES = 9

@@ -16,8 +16,9 @@ configuration has 0.1, which on small networks puts everyone together.
 Needs: POT (`pip install 'anomech[ot]'`), and a network that ends in a linear layer.
 Cost: each client's network goes to every other once: `clients^2` models and as many transport
 problems, in the first round (and whenever newcomers take part). Later rounds cost what FedAvg does.
-Fails when: a client that is malicious only from the second round on was grouped while it was
-honest; and when labels differ but images do not, which embeddings of images need not show.
+Fails when: a client is malicious in what it sends and not in what its images look like: nothing
+here asks about an update, and a network that was blown up maps all images alike, so that it looks
+near to everyone. Nor is it seen when labels differ and images do not.
 """
 
 from collections.abc import Mapping

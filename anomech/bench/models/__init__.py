@@ -1,0 +1,1 @@
+"""Benches of scanners: whole networks are judged, clean ones and attacked ones."""
