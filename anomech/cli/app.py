@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anomech.cli.attribute import attribute
 from anomech.cli.audit import audit
 from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
@@ -12,14 +13,17 @@ from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
 from anomech.cli.describe import describe
+from anomech.cli.explain import explain
 from anomech.cli.federate import federate
 from anomech.cli.fit import fit
 from anomech.cli.guard import GuardedGroup
 from anomech.cli.plan import plan
 from anomech.cli.repair import repair
 from anomech.cli.report import report
+from anomech.cli.review import review
 from anomech.cli.scan import scan
 from anomech.cli.screen import screen
+from anomech.cli.train import train
 
 app = typer.Typer(
     name="anomech",
@@ -35,11 +39,15 @@ app.command()(screen)
 app.command()(check)
 app.command()(audit)
 app.command()(fit)
+app.command()(explain)
+app.command()(attribute)
 app.command()(repair)
+app.command()(review)
 app.command()(report)
 app.command()(baseline)
 app.command()(bench)
 app.command()(federate)
+app.command()(train)
 app.command()(describe)
 app.add_typer(plan, name="plan")
 

@@ -1,12 +1,13 @@
 """`anomech bench`: run a suite of cells and write a leaderboard."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from anomech.cli.console import errors, plain, progress, say, say_whole, table
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.other_benches import other_kind
 
 if TYPE_CHECKING:
     from anomech.bench.runner import Finished
@@ -87,7 +88,11 @@ def bench(
         raise ConfigError("name a suite; `anomech bench --list` shows those that are shipped.")
     if _of_repairs(suite):
         raise typer.Exit(_repairs(suite, settings or [], cells or [], out, zoo, data))
-    resolved = _suite(suite, settings or [])
+    values, where = _read(suite), chosen_engine(engine, engine_settings or [])
+    if (run_it := other_kind(values)) is not None:
+        run_it(values, settings or [], out, zoo, data, where)
+        return
+    resolved = _suite(values, settings or [])
     folder = out or Path("runs") / f"bench-{resolved.name}"
     from anomech.bench.runner import run_suite
 
@@ -98,7 +103,7 @@ def bench(
             zoo=zoo or folder.parent / "zoo",
             data=data,
             patterns=cells or [],
-            engine=chosen_engine(engine, engine_settings or []),
+            engine=where,
             progress=shown,
             told=_tell,
         )
@@ -163,14 +168,19 @@ def _list() -> None:
     table([("suite", "left"), ("what it measures", "left")], rows)
 
 
-def _suite(name: str, settings: list[str]) -> "Suite":
+def _read(name: str) -> dict[str, Any]:
+    from anomech.bench.suite_files import read_suite
+
+    return read_suite(name)
+
+
+def _suite(values: dict[str, Any], settings: list[str]) -> "Suite":
     """The suite file, then --set."""
     from anomech.audit.settings import assign
     from anomech.bench.specs import Suite
     from anomech.bench.suite import from_mapping
-    from anomech.bench.suite_files import read_suite
 
-    return from_mapping(assign(read_suite(name), settings, Suite))
+    return from_mapping(assign(values, settings, Suite))
 
 
 def _tell(card: "Scorecard") -> None:

@@ -26,8 +26,8 @@ Methods = Annotated[
     list[str] | None,
     typer.Option(
         "--method",
-        metavar="GROUPING[+AGGREGATION]",
-        help="Such as emd_cfl, fedavg or fedavg+krum; may be given again.",
+        metavar="METHOD",
+        help="One of the suite, or such as emd_cfl or fedavg+krum; may be given again.",
         show_default="emd_cfl, or those of the suite",
         rich_help_panel=WHAT,
     ),

@@ -26,12 +26,16 @@ def report(
     """
     from anomech.records import ModelScan, RepairRun, Run, changed, read_record
     from anomech.report.repair.render import render as render_repair
+    from anomech.report.review.render import render as render_review
     from anomech.report.run.render import render
     from anomech.report.scan.render import render as render_scan
 
     top: Run | ModelScan | RepairRun
     if (run / "scan.json").is_file():
         page, top = render_scan(run), read_record(run / "scan.json", ModelScan)
+    elif (run / "review.json").is_file():
+        say_whole(plain(render_review(run)))
+        return
     elif (run / "repair.json").is_file():
         page, top = render_repair(run), read_record(run / "repair.json", RepairRun)
     else:

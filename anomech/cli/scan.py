@@ -180,19 +180,18 @@ def scan(
         seed=seed,
         memory=memory,
     )
-    given = {
-        **named,
-        "files": weights or backdoorbench or (model if folder else None),
-        "base": base or None,
-        "clean_models": list(clean_model) if clean_model else None,
+    more = {
+        "files": weights or backdoorbench or (model if folder else ""),
+        "base": base,
+        "clean_models": clean_model,
         "level": level,
         "second_opinion": second_opinion,
     }
-    resolved = _plan(plan, {k: v for k, v in given.items() if v is not None}, scanner, settings)
+    given = {**named, **{name: value for name, value in more.items() if value not in ("", None)}}
+    resolved = _plan(plan, given, scanner, settings)
     place = out or _folder(resolved)
     keep_details_in(ctx, place)
-    accepted = accepted_in(baseline)
-    code = _run(resolved, place, fail_on, reading_processes(workers), accepted)
+    code = _run(resolved, place, fail_on, reading_processes(workers), accepted_in(baseline))
     say_evidence(place, forms or [])
     raise typer.Exit(code)
 

@@ -13,16 +13,12 @@ Fails when: a mechanism is spread over many units, or shares them with the class
 that differs need not cause anything.
 """
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.explainers._comparing import LEAST, activations_of, compared, means_of, within
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
-from anomech.observing.activations import pooled_activations
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.explainer import Explanation
 from anomech.roles.task import Ability, Activations
@@ -33,7 +29,7 @@ from anomech.roles.tracer import Health
 class ActivationDifference:
     """Cohen's d of every unit between flagged and trusted inputs of the same answers."""
 
-    least: int = option(2, "trusted inputs that an answer must have", unit="examples", ge=2)
+    least: int = option(LEAST, "trusted inputs that an answer must have", unit="examples", ge=2)
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -53,32 +49,13 @@ class ActivationDifference:
         Raises:
             DataError: no flagged input has an answer that enough trusted ones have.
         """
-        groups, counts = trusted.groups.unique(return_counts=True)
-        known = groups[counts >= self.least]
-        ours, theirs = (torch.isin(each.groups, known) for each in (flagged, trusted))
-        if not bool(ours.any()):
-            raise DataError(
-                f"no flagged input has an answer that {self.least} trusted ones have; there is "
-                "nothing to compare with."
-            )
-        some = flagged.take(np.flatnonzero(ours.numpy()))
-        like = trusted.take(
-            np.flatnonzero((theirs & torch.isin(trusted.groups, some.groups)).numpy())
-        )
-        rows, reference = (pooled_activations(each, progress) for each in (some, like))
-        units = {
-            place: effect(rows[place], some.groups, reference[place], like.groups) for place in rows
-        }
-        left_out = len(flagged) - len(some)
-        problems = (
-            (f"{left_out} flagged inputs have answers that too few trusted ones have.",)
-            if left_out > len(flagged) / 2
-            else ()
-        )
+        both = compared(flagged, trusted, self.least)
+        rows, reference = activations_of(both, progress)
+        ours, theirs = both.flagged.groups, both.trusted.groups
+        units = {place: effect(rows[place], ours, reference[place], theirs) for place in rows}
         facts = {f"largest effect at {place}": float(each.max()) for place, each in units.items()}
-        return Explanation(
-            units, None, Health(problems), {"flagged inputs compared": float(len(some)), **facts}
-        )
+        count = {"flagged inputs compared": float(len(both.flagged))}
+        return Explanation(units, None, Health(both.problems), {**count, **facts})
 
 
 def effect(rows: Tensor, groups: Tensor, trusted: Tensor, trusted_groups: Tensor) -> Tensor:
@@ -90,12 +67,8 @@ def effect(rows: Tensor, groups: Tensor, trusted: Tensor, trusted_groups: Tensor
         trusted: of trusted inputs `[trusted, units]`.
         trusted_groups: of theirs.
     """
-    means: Mapping[int, Tensor] = {
-        int(group): trusted[trusted_groups == group].mean(dim=0)
-        for group in trusted_groups.unique()
-    }
-    ours = rows - torch.stack([means[int(group)] for group in groups])
-    theirs = trusted - torch.stack([means[int(group)] for group in trusted_groups])
+    means = means_of(trusted, trusted_groups)
+    ours, theirs = within(rows, groups, means), within(trusted, trusted_groups, means)
     squares = (ours - ours.mean(dim=0)).square().sum(dim=0) + theirs.square().sum(dim=0)
     free = max(1, len(ours) - 1 + len(theirs) - len(means))
     spread = (squares / free).sqrt()

@@ -117,5 +117,14 @@ def read(name: str) -> dict[str, Any]:
 
 
 def with_methods(plan: Plan, names: Sequence[str]) -> Plan:
-    """The plan with these methods in place of its own; itself if there are none."""
-    return replace(plan, methods=named_methods(names)) if names else plan
+    """The plan with these methods in place of its own; itself if there are none.
+
+    A name is that of one of the plan's methods, or `GROUPING[+AGGREGATION]`.
+
+    Raises:
+        ConfigError: no such method, grouping or aggregation.
+    """
+    if not names:
+        return plan
+    made = {name: plan.methods.get(name) or named_methods([name])[name] for name in names}
+    return replace(plan, methods=made)

@@ -61,9 +61,9 @@ class AttributionGuided:
     )
     most: float = option(0.05, "share of the units that may go", gt=0, le=1)
     tolerance: float = option(0.02, "trusted accuracy that pruning may cost", ge=0, le=0.5)
-    strength: float = option(0.1, "weight of the flagged answers", gt=0)
+    strength: float = option(0.3, "weight of the flagged answers", gt=0)
     margin: float = option(
-        1.0, "log-odds, negated, from which on an answer counts as gone", unit="nats", ge=0
+        3.0, "log-odds, negated, from which on an answer counts as gone", unit="nats", ge=0
     )
     relearning: Relearning = option(
         replace(TUNING, statistics="frozen"), "how the model unlearns and keeps"

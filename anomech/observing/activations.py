@@ -41,10 +41,15 @@ def activations(
 
 
 def decisions(task: Task, batch: Any, answers: Tensor | None) -> Tensor | None:
-    """The position that decides each answer, int64 `[batch]`; None of a task without sequences."""
+    """The position that decides each answer, int64 `[batch]`; None of a task without sequences.
+
+    It is counted from the end, -1 being the last: what the last layer reads may hold the last
+    positions alone.
+    """
     if Sequences not in task.provides or answers is None:
         return None
-    return able(task, Sequences).layout(batch, answers).decision
+    layout = able(task, Sequences).layout(batch, answers)
+    return layout.decision - layout.tokens.shape[1]
 
 
 def pooled(activation: Tensor, decision: Tensor | None = None) -> Tensor:

@@ -1,6 +1,8 @@
 """What runs and benches leave on disk, as records; see `anomech.records.run`."""
 
+from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
+from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -16,6 +18,7 @@ from anomech.records.files import (
 )
 from anomech.records.preflight import Preflight
 from anomech.records.repair import Check, MethodResult, RepairCard, RepairRun, Share
+from anomech.records.review import Conclusion, Diagnosis, PolicyCheck, Review, Risk, Step
 from anomech.records.run import (
     SCHEMA_VERSION,
     CauseNote,
@@ -56,24 +59,33 @@ __all__ = [
     "Chance",
     "Check",
     "Compared",
+    "Conclusion",
+    "Curve",
     "Decision",
     "DetectorSummary",
+    "Diagnosis",
     "Evidence",
     "ExampleRow",
+    "ExplainedRun",
+    "ExplainerResult",
     "FalseFlagRate",
     "FileRow",
     "Finding",
+    "HeadAttribution",
     "LabelCount",
     "Mechanism",
     "MethodResult",
     "ModelScan",
     "ModelVerdict",
+    "PolicyCheck",
     "Preflight",
     "Provenance",
     "Record",
     "Recovered",
     "RepairCard",
     "RepairRun",
+    "Review",
+    "Risk",
     "Run",
     "ScannerResult",
     "ScoreRow",
@@ -82,10 +94,14 @@ __all__ = [
     "Sensitivity",
     "Severity",
     "Share",
+    "ShownInput",
     "Status",
+    "Steered",
+    "Step",
     "TrainingRow",
     "Trusted",
     "Truth",
+    "UnitRow",
     "Verdict",
     "changed",
     "digests",

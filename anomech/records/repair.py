@@ -55,11 +55,14 @@ class MethodResult(Record):
     why: str = ""
     """Why it was left out."""
     merit: float | None = None
-    """What methods are chosen by: half of (flagged answers lost - accuracy lost + 1)."""
+    """What methods are chosen by: half of (flagged answers lost - accuracy lost + 1), where half of
+    an answer counts that a few poisoned examples bring back."""
     accuracy: Share | None = None
     """On trusted examples that chose and did not repair."""
     flagged: Share | None = None
     """Share of flagged inputs that chose and did not repair and still get their answer."""
+    back: float | None = None
+    """Share of them that do so again once a few flagged inputs are taught."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
     evaluations: float = 0.0

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,7 @@ from anomech.kernel.types import Progress
 from anomech.records import MethodResult, read_record, write_bytes, write_record
 from anomech.repair import measures
 from anomech.repair.plan import RepairPlan, method
+from anomech.repair.reteaching import Poison, back
 from anomech.repair.subject import Subject
 from anomech.roles.task import missing
 from anomech.storage.code import code_of
@@ -46,7 +48,7 @@ def tried(
     result = MethodResult(
         name=name,
         status="done",
-        **measured(subject, overlay),
+        **measured(subject, overlay, plan),
         problems=tuple(found.health.problems),
         facts={key: value for key, value in (found.health.facts or {}).items() if _finite(value)},
         evaluations=found.evaluations,
@@ -54,17 +56,22 @@ def tried(
     return _saved(out, result, basis, clock)
 
 
-def measured(subject: Subject, overlay: dict[str, Tensor]) -> dict[str, object]:
+def measured(subject: Subject, overlay: dict[str, Tensor], plan: RepairPlan) -> dict[str, Any]:
     """What a method is chosen by, on examples that it has not seen."""
     task, chooses = subject.task, subject.trusted.choose
     before, after = (measures.accuracy(task, chooses, each) for each in ({}, overlay))
-    still = None
-    if subject.flagged is not None:
-        still = measures.left(task, subject.flagged.choose, overlay)
+    still, again = None, None
+    if (flagged := subject.flagged) is not None:
+        still = measures.left(task, flagged.choose, overlay)
+        taught, tested = flagged.repair, flagged.choose
+        poison = Poison(taught.examples, taught.answers, tested.examples, tested.groups)
+        twin, few = task.with_(overlay), min(plan.proof.few, len(taught))
+        again = back(twin, subject.trusted.repair, poison, few, seed=plan.seed)
     return {
         "accuracy": after,
         "flagged": still,
-        "merit": measures.merit(before, after, still),
+        "back": again,
+        "merit": measures.merit(before, after, still, again),
     }
 
 

@@ -1,7 +1,8 @@
 """What a trainer gives and promises: a network trained to be robust, on a user's data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
@@ -24,8 +25,36 @@ class Trained:
     health: Health = Health()
 
 
+class Kept(NamedTuple):
+    """A training between two epochs: tensors by name, and facts that JSON can hold."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+class Keeper(Protocol):
+    """Where a training that may be killed leaves what it has come to."""
+
+    def read(self) -> Kept | None:
+        """What was kept last; None if nothing was."""
+        ...
+
+    def write(self, kept: Kept) -> None:
+        """Keep this in place of what was kept before."""
+        ...
+
+    def part(self, name: str) -> "Keeper":
+        """A place of its own for another network of the same training."""
+        ...
+
+
 class Trainer(Protocol):
     """A way of training: one file in `trainers/`. Its options are its fields."""
+
+    @property
+    def exposed(self) -> bool:
+        """Whether it learns from outliers; it needs them then, and refuses them otherwise."""
+        ...
 
     def train(
         self,
@@ -36,6 +65,7 @@ class Trainer(Protocol):
         recipe: Any,
         seed: int,
         progress: Progress,
+        keep: Keeper | None = None,
     ) -> Trained:
         """Train a copy of a network; the one that is given is not changed.
 
@@ -46,5 +76,7 @@ class Trainer(Protocol):
             recipe: schedule, see `anomech.learning.training.Recipe`.
             seed: of everything random.
             progress: told about every step.
+            keep: where each epoch is kept; a training that finds one goes on from it, to the same
+                numbers. None keeps nothing.
         """
         ...

@@ -65,20 +65,38 @@ def verdict(
         return "inconclusive", (said,)
     if chance is not None:
         weak = (f"{chance.weakness[:1].upper()}{chance.weakness[1:]}.",) if chance.weakness else ()
-        if natural := [each.compared[0].name for each in finding(plan, results)]:
-            said = f"The trigger found for '{natural[0]}' leads clean models there as well."
-            return "no finding", (said, *weak)
-        said = (
-            f"No scanner finds a model that clean ones would not explain (p = {chance.value:.2g})."
-        )
-        return "no finding", (said, *weak)
+        return "no finding", (_calm(plan, findings, results, chance), *weak)
     if "weights" in asked:
         said = (
-            "Nothing was found in the files. Weights were compared with each other alone; clean "
-            "models of the same architecture (--clean-model) would give p-values."
+            "Weights were compared with each other alone; clean models of the same architecture "
+            "(--clean-model) would give p-values."
         )
-        return "no finding", (said,)
-    return "no finding", ("Nothing was found in the files; the model itself was not looked at.",)
+        return "no finding", (f"{_FILES}.", said)
+    return "no finding", (f"{_FILES}; the model itself was not looked at.",)
+
+
+_FILES = "Nothing of high severity was found in the files"
+
+
+def _calm(
+    plan: ScanPlan,
+    findings: Sequence[Finding],
+    results: Sequence[ScannerResult],
+    chance: Chance,
+) -> str:
+    """Why what scanners say is no finding."""
+    stood = finding(plan, results)
+    if not stood:
+        return f"No scanner finds what a clean model would not explain (p = {chance.value:.2g})."
+    if any(each.accepted and each.code == code_of(stood[0]) for each in findings):
+        return f"What {stood[0].name} found is accepted by the baseline file."
+    first = stood[0].compared[0].name
+    return f"The trigger found for '{first}' leads clean models there as well."
+
+
+def code_of(result: ScannerResult) -> str:
+    """The code of the finding of a scanner."""
+    return f"scanner-{result.name.replace('_', '-')}"
 
 
 def finding(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[ScannerResult]:
@@ -125,7 +143,7 @@ def _suspicious(result: ScannerResult) -> Finding:
         "Look at the recovered trigger." if result.asked == "triggers" else "Ask how it was tuned."
     )
     return Finding(
-        code=f"scanner-{result.name.replace('_', '-')}",
+        code=code_of(result),
         severity="medium" if _natural(first) else "high",
         title=f"{result.name}: {result.unit} '{first.name}' stands out",
         detail=f"Its statistic is {first.statistic:.3g}; the chance that {chance.of} is "

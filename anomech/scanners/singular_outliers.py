@@ -14,8 +14,6 @@ Fails when: the mechanism is spread over many directions, or all of the tuning w
 with adapters: then every matrix has a large statistic.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -58,20 +56,23 @@ class SingularOutliers:
         """
         found: dict[str, float] = {}
         moved, length = 0.0, 0.0
-        pairs = list(_matrices(state, base))
-        for done, (name, matrix, before) in enumerate(pairs, start=1):
-            change = matrix if before is None else matrix - before
+        names = _comparable(state, base)
+        for done, name in enumerate(names, start=1):  # one at a time: models are large
+            change = state[name].detach().float().flatten(1)
+            if base is not None:
+                before = base[name].detach().float().flatten(1)
+                change = change - before
+                length += float(before.square().sum())
             moved += float(change.square().sum())
-            length += float((matrix if before is None else before).square().sum())
             if float(change.abs().max()) > 0:
                 found[name] = concentration(change, self.steps)
-            progress("comparing spectra", done, len(pairs))
+            progress("comparing spectra", done, len(names))
         if not found:
             raise CapabilityError(
                 "no weight matrix can be compared with the base, or none differs from it; give the "
                 "weights that the model was tuned from."
             )
-        facts = {"relative change": (moved / length) ** 0.5} if base is not None and length else {}
+        facts = {"relative change": (moved / length) ** 0.5} if length else {}
         return Scan(
             groups=torch.arange(len(found)),
             statistic=torch.tensor(list(found.values()), dtype=torch.float64),
@@ -97,13 +98,13 @@ def concentration(matrix: Tensor, steps: int) -> float:
     return max(1.0, strongest * min(scaled.shape) / whole)
 
 
-def _matrices(state: State, base: State | None) -> Iterator[tuple[str, Tensor, Tensor | None]]:
-    """Matrices `[m, n]` in float32 by name, each with that of the base."""
-    for name, each in state.items():
-        if not each.is_floating_point() or each.ndim < 2 or min(each.flatten(1).shape) < 2:
-            continue
-        matrix = each.detach().float().flatten(1)
-        if base is None:
-            yield name, matrix, None
-        elif name in base and base[name].shape == each.shape:
-            yield name, matrix, base[name].detach().float().flatten(1)
+def _comparable(state: State, base: State | None) -> list[str]:
+    """Names of the weights that are matrices, in the base too if there is one."""
+    return [
+        name
+        for name, each in state.items()
+        if each.is_floating_point()
+        and each.ndim >= 2
+        and min(len(each), each[0].numel() if len(each) else 0) >= 2
+        and (base is None or (name in base and base[name].shape == each.shape))
+    ]

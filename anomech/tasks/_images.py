@@ -167,8 +167,7 @@ class ImageClassifier:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """See `anomech.roles.task.Task.respond`; the batch is uint8 `[batch, h, w, c]`."""
-        _, response = self._run(overlay, self._images(batch), answers)
-        return response
+        return self._run(overlay, self._images(batch), answers)[-1]
 
     def groups(self, answers: Tensor) -> Tensor:
         """The class itself."""
@@ -215,9 +214,10 @@ class ImageClassifier:
     def respond_at(
         self, overlay: Overlay, points: Tensor, batch: Any, answers: Tensor | None = None
     ) -> Response:
-        """See `anomech.roles.task.DifferentiableInputs.respond_at`; logits can be followed too."""
-        logits, response = self._run(overlay, normalized(points, self.mean, self.std), answers)
-        return response._replace(logits=logits)
+        """See `anomech.roles.task.DifferentiableInputs.respond_at`; all of it can be followed."""
+        at = normalized(points, self.mean, self.std)
+        logits, features, response = self._run(overlay, at, answers)
+        return response._replace(logits=logits, features=features)
 
     project = staticmethod(in_range)
     realize = staticmethod(nearest_images)
@@ -307,14 +307,14 @@ class ImageClassifier:
 
     def _run(
         self, overlay: Overlay, images: Tensor, answers: Tensor | None
-    ) -> tuple[Tensor, Response]:
-        """Logits that can be followed back, and the response, to normalized images."""
+    ) -> tuple[Tensor, Tensor | None, Response]:
+        """Logits and features that can be followed back, and the response, to normalized images."""
         logits, features = self._logits(self.network, overlay, images)
         if not overlay:  # of other parameters, who moved them judges
             check_finite(logits)
         answers = None if answers is None else answers.to(logits.device)
         alone = self._looked_at.kind in LABELS
-        return logits, response_of(logits, features, answers, alone=alone)
+        return logits, features, response_of(logits, features, answers, alone=alone)
 
     def _images(self, batch: np.ndarray) -> Tensor:
         return normalized(pixels(batch, self._device), self.mean, self.std)

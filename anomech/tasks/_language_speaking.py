@@ -77,7 +77,7 @@ class Speaker:
         with opened(self.parts.network, places, {"norm": look}):
             logits = self.parts.decoder.logits(overlay, rows, 1, points)[:, -1]
         if not overlay:  # of other parameters, who moved them judges
-            check_finite(logits)
+            check_finite(logits, "check the weights, or set task.precision=float32")
         found = response_of(logits, read[0], chosen.to(logits.device), alone=False)
         return found._replace(answers=answers, logits=None)
 

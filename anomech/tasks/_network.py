@@ -93,5 +93,5 @@ class Network:
         low = self.precision != "float32"
         with watched_head(network, seen.head, self.device, low=low) as caught:
             output = self.call(network, overlay, laid(images, seen.layout))
-        features = None if caught.features is None else caught.features.detach().float()
+        features = None if caught.features is None else caught.features.float()
         return seen.logits(scores_of(output, len(images)), caught), features

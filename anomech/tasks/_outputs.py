@@ -110,17 +110,21 @@ def as_classes(logits: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def check_finite(logits: Tensor) -> None:
+def check_finite(
+    logits: Tensor,
+    remedy: str = "check the weights and the normalization (--set task.mean=... task.std=...)",
+) -> None:
     """Refuse logits that are not finite.
+
+    Args:
+        logits: of any shape.
+        remedy: what to do about it.
 
     Raises:
         ModelError: some are not.
     """
     if not bool(torch.isfinite(logits.detach()).all()):
-        raise ModelError(
-            "the model returned NaN or infinite logits; check the weights and the "
-            "normalization (--set task.mean=... task.std=...)."
-        )
+        raise ModelError(f"the model returned NaN or infinite logits; {remedy}.")
 
 
 def response_of(
@@ -141,4 +145,5 @@ def response_of(
         mask = functional.one_hot(answers, logits.shape[1]).bool()
         # log p/(1-p) without forming 1-p: stays exact where cross-entropy underflows to zero.
         log_odds = log_odds - logits.masked_fill(mask, -torch.inf).logsumexp(dim=1)
+    features = None if features is None else features.detach()
     return Response(answers, log_odds, functional.softplus(-log_odds), logits, features)

@@ -284,7 +284,7 @@ class TextClassifier:
         scores, features = self._reader.scores(overlay, batch, points)
         logits = as_classes(scores)
         if not overlay:  # of other parameters, who moved them judges
-            check_finite(logits)
+            check_finite(logits, "check the weights")
         kind = getattr(self.model.config, "problem_type", None)  # type: ignore[union-attr]
         answers = None if answers is None else answers.to(logits.device)
         several = kind == "multi_label_classification"

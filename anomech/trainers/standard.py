@@ -9,21 +9,26 @@ Cost: `3 epochs` forward passes for each example.
 Fails when: training examples are poisoned.
 """
 
-import copy
-
-import numpy as np
 from torch import nn
 
-from anomech.kernel.config import options
-from anomech.kernel.errors import ConfigError, DataError
+from anomech.kernel.config import option, options
 from anomech.kernel.types import Examples, Progress
-from anomech.learning.training import Recipe, train
-from anomech.roles.trainer import Trained
+from anomech.learning.session import Averaging
+from anomech.learning.training import Recipe
+from anomech.roles.trainer import Keeper, Trained
+from anomech.trainers._family import Terms, fit
 
 
 @options
 class Standard:
     """Cross-entropy on all examples alike."""
+
+    averaging: Averaging = option(Averaging(), "of the weights")
+
+    @property
+    def exposed(self) -> bool:
+        """It has no use for outliers."""
+        return False
 
     def train(
         self,
@@ -34,28 +39,23 @@ class Standard:
         recipe: Recipe,
         seed: int,
         progress: Progress,
+        keep: Keeper | None = None,
     ) -> Trained:
         """See `anomech.roles.trainer.Trainer`; images are uint8 `[n, h, w, c]`.
 
         Raises:
-            DataError: examples without labels, or none.
+            DataError: examples without labels, none, of one class.
             ConfigError: outliers, which it has no use for.
             ModelError: the loss is no longer finite.
         """
-        if outliers is not None:
-            raise ConfigError("standard training has no use for outliers; leave them out.")
-        if not len(examples) or examples.labels is None:
-            raise DataError("training needs examples with labels; give some.")
-        images = examples.load(np.arange(len(examples)))
-        losses: list[float] = []
-        trained = train(
-            copy.deepcopy(network),
-            images,
-            np.array(examples.labels),
-            recipe,
+        terms = Terms(averaging=self.averaging)
+        return fit(
+            terms,
+            network,
+            examples,
+            outliers,
+            recipe=recipe,
             seed=seed,
-            progress=lambda done, total: progress("training", done, total),
-            noted=losses.append,
+            progress=progress,
+            keep=keep,
         )
-        weights = {name: tensor.detach() for name, tensor in trained.state_dict().items()}
-        return Trained(weights, {"loss": losses})

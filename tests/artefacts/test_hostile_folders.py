@@ -25,7 +25,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from anomech.artefacts.files import checks, opinions
+from anomech.artefacts.files import checks, looking, opinions
 from anomech.artefacts.files.archives import Allowance
 from anomech.artefacts.files.looking import look_through
 from anomech.artefacts.files.rules import RULES
@@ -124,6 +124,13 @@ def overlapping():
     data = zipped(("a.bin", b"x" * 50), ("b.bin", b"y" * 50), kind=zipfile.ZIP_STORED)
     place = data.rfind(b"PK\x01\x02") + 42
     return data[:place] + struct.pack("<I", 0) + data[place + 4 :]
+
+
+def moved_directory():
+    """The directory says that it begins later than it does: members begin before the file."""
+    data = zipped(("a.bin", b"x" * 50))
+    place = data.rfind(b"PK\x05\x06") + 16
+    return data[:place] + struct.pack("<I", len(data)) + data[place + 4 :]
 
 
 def nested(depth):
@@ -256,6 +263,7 @@ TABLE = {
     "zip with a link": (put("a.zip", link_member), "archive-link", "a.zip"),
     "zip of two names": (put("a.zip", renamed_member), "ambiguous-archive", "a.zip"),
     "zip that overlaps": (put("a.zip", overlapping), "ambiguous-archive", "a.zip"),
+    "zip that begins before itself": (put("a.zip", moved_directory), "ambiguous-archive", "a.zip"),
     "zip bomb": (put("a.zip", lambda: zipped(("a", bytes(2**26)))), "archive-bomb", "a.zip"),
     "many archives deep": (put("a.zip", lambda: nested(6)), "deep-archive",
                            "a.zip!inner.zip!inner.zip!inner.zip"),
@@ -397,6 +405,17 @@ def test_no_more_is_unpacked_than_is_allowed(tmp_path, monkeypatch, pack):
     monkeypatch.setattr(checks, "Allowance", lambda: Allowance(bytes=2**20))
     (tmp_path / "a").write_bytes(pack(bytes(2**21)))
     assert [each.code for each in look_through(tmp_path, silent).issues] == ["archive-bomb"]
+
+
+def test_a_file_that_breaks_its_check_is_an_issue(tmp_path, monkeypatch):
+    def broken(*given):
+        raise IndexError("a fault of ours")
+
+    monkeypatch.setattr(looking, "checked", broken)
+    (tmp_path / "a.zip").write_bytes(zipped(("a", b"x")))
+    looked = look_through(tmp_path, silent)
+    assert [each.code for each in looked.issues] == ["unchecked-file"]
+    assert len(looked.files[0].sha256) == 64
 
 
 def test_there_are_more_than_forty():

@@ -204,3 +204,15 @@ def test_rows_left_out_and_prompts_cut_are_said(run, files, folder, tmp_path):
     assert "without a prompt" in found["files-left-out"].detail
     assert "1 longer than the model reads, and cut" in found["files-converted"].detail
     assert "'q19'" in found["files-converted"].detail
+
+
+def test_a_profile_judges_without_the_trusted_prompts(run, files, folder):
+    profile = files / "p.safetensors"
+    settings = QUICK[4:6]  # tokens of an answer
+    trusted = ("--reference", files / "trusted.jsonl", "--budget", "0.1", "--fast", *settings)
+    fitted = run("fit", "--model", folder, *trusted, "--profile", profile)
+    assert fitted.code == 0, fitted.err
+    words = ("--inputs", files / "traffic.jsonl", "--out", files / "run", "--fail-on", "never")
+    answer = run("audit", "--model", folder, "--profile", profile, *words)
+    assert answer.code == 0, answer.err
+    assert len(read_rows(files / "run" / "verdicts.jsonl", Verdict)) == 20

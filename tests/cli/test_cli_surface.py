@@ -34,6 +34,7 @@ def test_package_alone_loads_no_torch():
         ["--help"],
         ["--version"],
         *([name, "--help"] for name in ("demo", "audit", "bench", "report", "describe", "plan")),
+        *([name, "--help"] for name in ("scan", "baseline")),
         *(["plan", name, "--help"] for name in ("new", "check")),
     ],
     ids=" ".join,

@@ -8,7 +8,7 @@ from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 
-CHEAP = {}
+CHEAP = {"smallest_mask": {"search": {"steps": 5}, "compare": 4}}
 
 
 @pytest.mark.parametrize("name", plugins.names("explainer"))

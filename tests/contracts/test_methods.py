@@ -42,7 +42,7 @@ DETECTORS = {
     "self_influence": {"tracer": TRACERS["gradient"]},
     "strip": {"blends": 3},
     "teco": {"severities": 1},
-    "cognitive_distillation": {"steps": 4},
+    "cognitive_distillation": {"search": {"steps": 4}},
     "neo": {"boxes": 6, "carriers": 4},
     "sentinet": {"carriers": 6},
     "vae": {"steps": 10},

@@ -1,5 +1,7 @@
 """What every trainer promises, over all that are discovered."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,23 @@ from anomech.learning.training import Recipe
 
 RECIPE = Recipe(epochs=2, batch=20, peak=0.1, augment="none")
 IMAGES, LABELS = (column[:100] for column in load_digits())
+FOREIGN = 255 - IMAGES[:50]
+
+
+class Memory:
+    """Keeps a training in memory, as JSON would give it back."""
+
+    def __init__(self):
+        self.kept, self.parts = None, {}
+
+    def read(self):
+        return self.kept
+
+    def write(self, kept):
+        self.kept = kept._replace(facts=json.loads(json.dumps(kept.facts)))
+
+    def part(self, name):
+        return self.parts.setdefault(name, Memory())
 
 
 @pytest.fixture
@@ -34,8 +53,9 @@ class TestTrainers:
 
         def train(seed=0, progress=silent):
             examples = from_arrays(IMAGES, LABELS)
+            outliers = from_arrays(FOREIGN) if trainer.exposed else None
             return trainer.train(
-                network, examples, None, recipe=RECIPE, seed=seed, progress=progress
+                network, examples, outliers, recipe=RECIPE, seed=seed, progress=progress
             )
 
         found = train(progress=heard)
@@ -63,3 +83,42 @@ class TestTrainers:
                 network, from_arrays(IMAGES), None, recipe=RECIPE, seed=0, progress=silent
             )
         one_sentence(error)
+        wrong = None if trainer.exposed else from_arrays(FOREIGN)
+        with pytest.raises(AnomechError, match="outliers") as error:
+            trainer.train(
+                network,
+                from_arrays(IMAGES, LABELS),
+                wrong,
+                recipe=RECIPE,
+                seed=0,
+                progress=silent,
+            )
+        one_sentence(error)
+
+    def test_a_killed_training_goes_on_to_the_same_numbers(self, name, network):
+        trainer, kept = plugins.get("trainer", name)(), Memory()
+        given = (
+            network,
+            from_arrays(IMAGES, LABELS),
+            from_arrays(FOREIGN) if trainer.exposed else None,
+        )
+        whole = trainer.train(*given, recipe=RECIPE, seed=0, progress=silent)
+
+        def stop(stage, done, total):
+            if stage == "training" and done > total // 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(*given, recipe=RECIPE, seed=0, progress=stop, keep=kept)
+        seen = []
+        again = trainer.train(
+            *given,
+            recipe=RECIPE,
+            seed=0,
+            progress=lambda stage, done, total: seen.append((stage, done)),
+            keep=kept,
+        )
+        assert seen[0] == ("training", 6)
+        assert again.facts == whole.facts
+        for key, tensor in whole.weights.items():
+            assert torch.equal(tensor, again.weights[key]), key

@@ -6,13 +6,13 @@ import torch
 
 from anomech.audit.judge.detectors import make_detector
 from anomech.data.subset import Subset
-from anomech.detectors.cognitive_distillation import CognitiveDistillation, distilled
 from anomech.detectors.ibd_psc import amplified, normalizations
 from anomech.detectors.neo import commonest
 from anomech.detectors.scale_up import staying
 from anomech.detectors.strip import entropy
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Response, silent
+from anomech.learning.distilling import Distilling, distilled
 from anomech.observing.observed import observe
 from anomech.observing.varied import same_kind, varied
 from anomech.tasks.image_classifier import ImageClassifier
@@ -173,7 +173,7 @@ def test_a_distilled_mask_keeps_what_the_answer_needs():
 
     batch = np.full((3, 8, 8, 1), 255, np.uint8)
     batch[1:, 4:] = 9
-    chosen = CognitiveDistillation(steps=60)
+    chosen = Distilling(steps=60)
     task = ImageClassifier(Corner())
     answers = task.respond({}, batch).answers
     masks = distilled(task, batch, answers, chosen, 0)

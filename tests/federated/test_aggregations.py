@@ -1,14 +1,19 @@
 """How updates become one model: each rule against its definition, and against a long update."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from federations import tiny_shared
 
 from anomech.federated.aggregations.krum import Krum, krum_scores
 from anomech.federated.aggregations.mean import Mean
 from anomech.federated.aggregations.norm_clipping import NormClipping
 from anomech.federated.aggregations.trimmed_mean import TrimmedMean
-from anomech.federated.local import boosted
+from anomech.federated.clients import Malice
+from anomech.federated.local import Training, boosted, train
+from anomech.federated.suspicion import trusted_directions, unexplained
 from anomech.federated.weights import averaged, difference, flat, moved, shaped, size
 from anomech.kernel.errors import ConfigError
 from anomech.roles.federation import Update
@@ -92,3 +97,30 @@ def test_a_boosted_update_replaces_the_mean_of_honest_ones_that_stand_still():
     found = Mean().combine([sent, *still])
     torch.testing.assert_close(found["w"], change.weights["w"])
     assert boosted(START, change.weights, 1.0)["w"] is change.weights["w"]
+
+
+def test_an_update_towards_trusted_labels_is_explained_and_a_planted_one_less():
+    shared, known = tiny_shared()
+    client = shared.clients[0]
+    trusted = client.test[0][:60], client.test[1][:60]
+    start = known[0].weights
+    honest = train(shared, Training(0, 1, start))
+    images = client.train[0].copy()
+    images[:, -2:, -2:] = 255
+    poisoned = Malice((images, 0 * client.train[1]), 1.0, 0)
+    clients = (replace(client, malice=poisoned), *shared.clients[1:])
+    planted = train(replace(shared, clients=clients), Training(0, 1, start))
+    found = unexplained(
+        shared.network, trusted, [Update(start, honest, 1), Update(start, planted, 1)]
+    )
+    assert 0 <= found[0] < found[1] <= 1
+    rows = trusted_directions(shared.network, start, trusted)
+    assert torch.allclose(rows.norm(dim=1), torch.ones(60, dtype=torch.float64))
+    along = {n: v.clone() for n, v in start.items()}
+    offset = 0
+    for name, parameter in shared.network.named_parameters():
+        part = rows[3, offset : offset + parameter.numel()].view_as(parameter)
+        along[name] = start[name] + part.float()
+        offset += parameter.numel()
+    (left,) = unexplained(shared.network, trusted, [Update(start, along, 1)], ridge=1e-6)
+    assert left < 1e-3

@@ -44,8 +44,11 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BELOW["screening"] = BELOW["repair"] = BELOW["audit"] | {"audit"}
-BELOW["bench"] = BELOW["scan"] | {"scan", "screening", "repair"}
+BESIDE = ("screening", "explaining", "attributing", "repair")
+for each in BESIDE:
+    BELOW[each] = BELOW["audit"] | {"audit"}
+BELOW["review"] = BELOW["scan"] | {"scan", "repair"}
+BELOW["bench"] = BELOW["review"] | {"review", *BESIDE}
 BELOW["monitor"] = BELOW["federated"] = BELOW["bench"]
 BELOW["cli"] = BELOW["bench"] | {"bench", "monitor", "federated"}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -57,6 +57,20 @@ def test_no_p_value_is_no_verdict_and_says_what_is_needed():
     assert finding.code == "scanner-unsound"
 
 
+def test_an_accepted_finding_is_said_to_be_accepted():
+    listed = [each.model_copy(update={"accepted": "known"}) for each in judged([result(0.001)])[2]]
+    said, reasons = verdict.verdict(PLAN, ("files", "triggers"), listed, [result(0.001)])
+    assert said == "no finding"
+    assert reasons == ("What neural_cleanse found is accepted by the baseline file.",)
+
+
+def test_files_alone_are_said_to_be_all_that_was_looked_at():
+    said, reasons = verdict.verdict(PLAN, ("files",), [], [])
+    assert said == "no finding"
+    assert "was not looked at" in reasons[0]
+    assert "--clean-model" in verdict.verdict(PLAN, ("files", "weights"), [], [])[1][-1]
+
+
 def test_too_few_clean_models_give_no_verdict():
     few = result(0.2).model_copy(update={"chance": Chance(value=0.2, of="it is so", networks=4)})
     said, reasons, _ = judged([few])

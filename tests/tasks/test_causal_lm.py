@@ -334,3 +334,26 @@ def test_a_lesson_in_small_passes_teaches_the_same(models, some):
     assert len(list(CausalLM(models["llama"], ByteTokenizer(), memory=1).passes(some))) == 6
     for name, tensor in twins[0].items():
         torch.testing.assert_close(tensor, twins[1][name], atol=1e-5, rtol=1e-3)
+
+
+def test_logits_that_are_not_finite_are_refused_with_a_remedy_for_language(some):
+    broken = decoder("llama")
+    with torch.no_grad():
+        broken.model.norm.weight[0] = torch.nan
+    with pytest.raises(ModelError, match=r"NaN or infinite logits; .*task\.precision=float32"):
+        CausalLM(broken, ByteTokenizer()).respond({}, some.load(EVERY))
+
+
+def test_the_users_model_stays_as_it_is(some):
+    model = decoder("gpt2").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    task = prepared(CausalLM(model, ByteTokenizer(), tokens=2, watch="all"), some)
+    answers = observe(task, some).answers
+    Gradient().fit(task, some, answers, seed=0, progress=silent)(some, answers, silent)
+    push(task, some, answers, Push(0.1, steps=1), seed=0, progress=silent)
+    task.respond_with({}, some.load(EVERY), {"block.0": torch.zeros_like}, answers)
+    assert all(torch.equal(tensor, before[n]) for n, tensor in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())

@@ -62,8 +62,7 @@ def _look(place: Place, ask_picklescan: bool) -> tuple[Kind, FoundFile, list[Iss
     try:
         with regular_file(place.path, follow=False) as file:
             digest = _digest(file)
-            kind = kind_of(file, place.name, place.size)
-            notes, issues = checked(kind, file, place.name, place.size)
+            kind, notes, issues = _checked(file, place)
             if ask_picklescan and kind in ASKED:
                 file.seek(0)
                 said, more = second_opinion(file, place.name, issues)
@@ -76,6 +75,17 @@ def _look(place: Place, ask_picklescan: bool) -> tuple[Kind, FoundFile, list[Iss
         issues += check_numbers(place.path, kind, place.name)
     notes = (*notes, "it is reached through a link") if place.linked else notes
     return kind, FoundFile(name, kind.words, place.size, digest, kind.weights, notes), issues
+
+
+def _checked(file: BinaryIO, place: Place) -> tuple[Kind, tuple[str, ...], list[Issue]]:
+    """Kind, notes and issues of an open file; one that breaks its check is an issue itself."""
+    kind = Kind.UNKNOWN
+    try:
+        kind = kind_of(file, place.name, place.size)
+        return kind, *checked(kind, file, place.name, place.size)
+    except (OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        said = f"It ended its check ({type(error).__name__})."
+        return kind, (), [issue("unchecked-file", place.name, said)]
 
 
 def _numbers_matter(kind: Kind, notes: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ RULES: Mapping[str, Rule] = {
     "special-file": Rule("high", "a pipe, socket or device among the files", _ASK),
     "odd-name": Rule("medium", "a name with invisible characters", "Ask who named it so."),
     "deep-folder": Rule("medium", "folders nest too deeply", "Ask for it in a plain folder."),
+    "unchecked-file": Rule("high", "a file that cannot be looked through", _SAFE),
     "unreadable-file": Rule("medium", "a file that cannot be read", "Check its permissions."),
     # pickles and arrays
     "unsafe-pickle": Rule("high", "it asks for code when it is loaded", _SAFE),

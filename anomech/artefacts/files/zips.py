@@ -100,9 +100,9 @@ def _headers(file: BinaryIO, infos: Sequence[zipfile.ZipInfo]) -> Iterator[tuple
     """Where the header before a member says something else than the directory."""
     behind = 0
     for info in sorted(infos, key=lambda each: each.header_offset):
-        file.seek(info.header_offset)
+        file.seek(max(0, info.header_offset))  # a directory that is moved gives negative places
         head = file.read(30)
-        if len(head) < 30 or head[:4] != b"PK\x03\x04":
+        if info.header_offset < 0 or len(head) < 30 or head[:4] != b"PK\x03\x04":
             yield "ambiguous-archive", f"'{shown(info.filename)}' is not where the directory says."
             return
         flags, method = struct.unpack("<HH", head[6:10])

@@ -20,10 +20,9 @@ def probe(name: str, examples: Examples | None, task: Task | None = None) -> lis
         task: the model; one that reads inputs up to some length says which are too long.
     """
     remarks = remarks_of(examples)
-    if isinstance(task, Cutting) and (long := task.cut(examples)):
-        cut = FileRemark(
-            "longer than the model reads, and cut", len(long), long[0], True, True, True
-        )
+    if examples is not None and isinstance(task, Cutting) and (long := task.cut(examples)):
+        what = "longer than the model reads, and cut"
+        cut = FileRemark(what, len(long), long[0], judged=True, picture=True, row=True)
         remarks = (*remarks, cut)
     left_out = [each for each in remarks if not each.judged]
     converted = [each for each in remarks if each.judged]

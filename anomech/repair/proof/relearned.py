@@ -6,35 +6,19 @@ trusted examples and a few flagged inputs with their flagged answers, and beside
 that never was there.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.types import Examples, Overlay, silent
-from anomech.learning.descent import Lesson, Lost, Relearning, descend, plainly
 from anomech.learning.planting import Stamped
 from anomech.records import Check
 from anomech.repair.proof.context import Context
-from anomech.roles.task import Stamping, Task, Training, able
+from anomech.repair.reteaching import Poison, back
+from anomech.roles.task import Stamping, able
 
 TITLE = "How few poisoned examples bring it back?"
-RECIPE = Relearning(epochs=1, steps=60, rate=0.01, weight_decay=0.0, statistics="frozen")
 ABOVE = 0.2
 """Share of answers by which it must come back sooner than a new trigger is learned."""
-
-
-@dataclass(frozen=True)
-class _Poison:
-    """Examples to be taught an answer, and others to see whether it was learned."""
-
-    taught: Examples
-    answers: Tensor
-    tested: Examples
-    wanted: Tensor
 
 
 def check(context: Context) -> Check:
@@ -44,7 +28,7 @@ def check(context: Context) -> Check:
         said = "No audit flagged inputs, or too few; give one with --suspects RUN."
         return Check(name="relearning", title=TITLE, outcome="not done", said=said)
     seen = flagged.seen
-    known = _Poison(seen.examples, seen.answers, flagged.prove.examples, flagged.prove.groups)
+    known = Poison(seen.examples, seen.answers, flagged.prove.examples, flagged.prove.groups)
     fresh = _never_planted(context)
     counts = [0, *(k for k in context.asked.poisons if k <= len(known.taught))]
     curve, control = [], []
@@ -81,7 +65,7 @@ def _judged(
     )
 
 
-def _never_planted(context: Context) -> _Poison | None:
+def _never_planted(context: Context) -> Poison | None:
     """A patch on trusted examples that leads to the same answer; None if there are no triggers."""
     subject, task = context.subject, context.subject.task
     if Stamping not in task.provides or subject.target is None:
@@ -95,7 +79,7 @@ def _never_planted(context: Context) -> _Poison | None:
     assert subject.flagged is not None
     own = subject.flagged.repair
     answer = own.answers[int((own.groups.cpu() == subject.target).nonzero()[0])]
-    return _Poison(
+    return Poison(
         sets[0],
         answer.expand(len(sets[0]), *answer.shape),
         sets[1],
@@ -103,38 +87,6 @@ def _never_planted(context: Context) -> _Poison | None:
     )
 
 
-def _back(context: Context, poison: _Poison, count: int) -> float:
-    """Share of tested examples with the wanted answer, once so many were taught."""
-    task, trusted = context.repaired, context.subject.trusted.repair
-    overlay: Overlay = {}
-    if count:
-        order = numpy_generator(context.plan.seed, "poison").permutation(len(poison.taught))[:count]
-        labels = np.asarray(trusted.examples.labels)
-        clean = Lesson(task, trusted.examples, able(task, Training).targets(labels), "frozen")
-        some = torch.from_numpy(order)
-        bad = Lesson(task, Subset(poison.taught, order), poison.answers[some], "frozen")
-
-        def objective(weights: Overlay, places: np.ndarray) -> Lost:
-            kept, _ = clean.losses(weights, places)
-            taught, _ = bad.losses(weights, np.arange(count))
-            return Lost((kept.sum() + taught.sum()) / (len(kept) + len(taught)), {})
-
-        found = descend(
-            task.watched,
-            len(trusted),
-            plainly(objective),
-            RECIPE,
-            seed=context.plan.seed,
-            progress=silent,
-        )
-        overlay = found.overlay
-    return float((_groups(task, poison.tested, overlay) == poison.wanted.cpu()).double().mean())
-
-
-@torch.no_grad()
-def _groups(task: Task, examples: Examples, overlay: Overlay) -> Tensor:
-    found = torch.empty(len(examples), dtype=torch.int64)
-    for places in task.passes(examples):
-        answers = task.respond(overlay, examples.load(places)).answers
-        found[torch.from_numpy(places)] = task.groups(answers).cpu()
-    return found
+def _back(context: Context, poison: Poison, count: int) -> float:
+    trusted, seed = context.subject.trusted.repair, context.plan.seed
+    return back(context.repaired, trusted, poison, count, seed=seed)

@@ -28,7 +28,7 @@ VALUES = {
     "clean": 20,
     "sources": 10,
     "budgets": [0.05],
-    "detectors": {"confidence": {}, "mahalanobis": {}},
+    "detectors": {"confidence": {}, "layer_mahalanobis": {}},
     "subjects": {"simple": {"attacks": {"trigger_string": {}}}, "clean": {}},
 }
 

@@ -1,0 +1,1 @@
+"""Backdoor attribution: which heads of a decoder carry a known trigger."""

@@ -1,0 +1,121 @@
+"""Running a suite of flipped scores: networks one by one, each kept when it is done."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from anomech.audit.settings import difference
+from anomech.audit.write.place import locked
+from anomech.bench.flip_judging import Flips, Network, cell_basis, judged
+from anomech.bench.flip_suite import FlipSuite, as_yaml
+from anomech.engines.serial import Serial
+from anomech.kernel import plugins
+from anomech.kernel.errors import AnomechError, RunError
+from anomech.kernel.types import Engine, Progress, silent
+from anomech.kernel.yaml_text import read_yaml_file
+from anomech.records import read_record, write_record, write_text
+from anomech.records.flips import FlipCell, FlipRun
+from anomech.report.flips.render import markdown, render
+
+TOP = "flips.json"
+
+
+def run_flips(
+    suite: FlipSuite,
+    out: Path,
+    *,
+    zoo: Path,
+    data: Path | None = None,
+    engine: Engine | None = None,
+    progress: Progress = silent,
+) -> FlipRun:
+    """Run a suite's networks, or those that are missing, and write its folder.
+
+    Args:
+        suite: resolved, see `anomech.bench.flip_suite.from_mapping`.
+        out: folder of the bench; done networks are not judged again.
+        zoo: folder of trained networks, each of which resumes.
+        data: folder of data sets.
+        engine: where networks are trained and judged; None is here, with every stage told.
+        progress: told about stages.
+
+    Raises:
+        ConfigError: the suite names what there is not.
+        DataError: data that is missing or too small.
+        RunError: the folder holds another suite.
+        KeyboardInterrupt: what is done stays.
+    """
+    flips = Flips(suite, zoo.resolve(), data, progress if engine is None else silent)
+    pieces = [Network(name, seed) for seed in suite.seeds for name in suite.trainers]
+    with locked(out):
+        _check(suite, out)
+        write_text(out / "suite.yaml", as_yaml(suite))
+        cells = {piece: _kept(flips, piece, out) for piece in pieces}
+        missing = [piece for piece in pieces if cells[piece] is None]
+        try:
+            answers = (engine or Serial()).map(judged, flips, missing)
+            for piece, cell in zip(missing, answers, strict=True):
+                write_record(_place(out, piece), cell)
+                cells[piece] = cell
+                progress("networks", sum(c is not None for c in cells.values()), len(pieces))
+        except BaseException as error:
+            told = str(error) if isinstance(error, AnomechError) else "Stopped."
+            with suppress(RunError):  # the first error is the one to show
+                _written(suite, out, [c for c in cells.values() if c], told)
+            raise
+        return _written(suite, out, [cell for cell in cells.values() if cell], "")
+
+
+def _place(out: Path, piece: Network) -> Path:
+    return out / "cells" / f"{piece.trainer.replace('/', '-')}-{piece.seed}.json"
+
+
+def _kept(flips: Flips, piece: Network, out: Path) -> FlipCell | None:
+    path = _place(out, piece)
+    if not path.exists():
+        return None
+    cell = read_record(path, FlipCell)
+    return cell if cell.basis == cell_basis(flips, piece) else None
+
+
+def _check(suite: FlipSuite, out: Path) -> None:
+    path = out / "suite.yaml"
+    if not path.exists():
+        if any(not each.name.startswith(".") for each in out.iterdir()):
+            raise RunError(
+                f"{out} is not an empty folder and holds no bench; choose another --out."
+            )
+        return
+    kept = read_yaml_file(path, f"{path.name} is gone; choose another --out.")
+    if kept.get("name") != suite.name or "kind" not in kept:
+        raise RunError(f"{out} holds a bench of '{kept.get('name')}'; choose another --out.")
+    if differing := difference(kept, yaml.safe_load(as_yaml(suite))):
+        raise RunError(
+            f"{out} holds another form of this suite (it differs in {', '.join(differing[:3])}); "
+            "choose another --out."
+        )
+
+
+def _written(suite: FlipSuite, out: Path, cells: list[FlipCell], message: str) -> FlipRun:
+    whole = len(cells) == len(suite.seeds) * len(suite.trainers)
+    run = FlipRun(
+        status="complete" if whole else "interrupted",
+        message=message,
+        name=suite.name,
+        title=suite.title or suite.name,
+        description=suite.description,
+        data=suite.data,
+        outliers=suite.outliers,
+        architecture=plugins.label("architecture", suite.network),
+        eps=suite.eps,
+        steps=suite.steps,
+        normal=suite.normal,
+        foreign=suite.foreign,
+        networks=tuple(cell.network for cell in cells),
+        rows=tuple(row for cell in cells for row in cell.rows),
+    )
+    write_record(out / TOP, run)
+    write_text(out / "flips.md", markdown(run))
+    render(out)
+    return run

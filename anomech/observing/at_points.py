@@ -1,0 +1,181 @@
+"""What the model says at points near real inputs, so that scores can be followed back to pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anomech.kernel.errors import CapabilityError
+from anomech.kernel.types import Engine, Preview, Progress, Response
+from anomech.observing.observed import OTHER
+from anomech.roles.task import DifferentiableInputs, Task, able
+from anomech.roles.tracer import ReadingSource, Tracer, Traces, TraceSource
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`anomech.kernel.types.Examples` that are known by their content and never loaded.
+
+    Attributes:
+        contents: digests of the inputs before they were moved.
+    """
+
+    contents: Sequence[str]
+    labels: None = None
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The digests."""
+        return self.contents
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def load(self, indices: np.ndarray) -> Any:
+        """Nothing.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise CapabilityError(
+            "this method reads examples anew, so its score cannot be followed back to pixels."
+        )
+
+    def digests(self) -> Sequence[str]:
+        """Of the inputs before they were moved."""
+        return self.contents
+
+    def preview(self, index: int) -> Preview:
+        """Nothing.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise CapabilityError("a moved input is not shown.")
+
+
+@dataclass(frozen=True, eq=False)
+class AtPoints:
+    """`anomech.roles.detector.ObservedExamples` of one batch, moved; differentiable in its points.
+
+    Attributes:
+        task: the model.
+        points: where it is asked `[batch, ...]`.
+        batch: the real inputs near them.
+        digests: of these, to address randomness with.
+        response: what it says there.
+        engine: none.
+        kinds: groups that count as such, if only some do.
+    """
+
+    task: Task
+    points: Tensor
+    batch: Any
+    digests: Sequence[str]
+    response: Response = field(repr=False)
+    engine: Engine | None = None
+    kinds: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def examples(self) -> "Moved":
+        """What was moved, by its content before it was; it cannot be read anew."""
+        return Moved(self.digests)
+
+    @property
+    def answers(self) -> Tensor:
+        """The model's own answers at the points `[batch, ...]`."""
+        return self.response.answers
+
+    @property
+    def groups(self) -> Tensor:
+        """The coarse kind of each answer, int64 `[batch]`."""
+        found = self.task.groups(self.answers)
+        if self.kinds is None:
+            return found
+        return torch.where(torch.isin(found, self.kinds), found, OTHER)
+
+    def regrouped(self, kinds: Tensor) -> "AtPoints":
+        """The same, of which only these groups count as such and all others are one."""
+        return replace(self, kinds=kinds)
+
+    @property
+    def log_odds(self) -> Tensor:
+        """Of the own answer, float64 `[batch]`, nats."""
+        return self.response.log_odds.double()
+
+    @property
+    def losses(self) -> Tensor:
+        """Of the own answer, float64 `[batch]`, nats."""
+        return self.response.losses.double()
+
+    @property
+    def logits(self) -> Tensor:
+        """`[batch, classes]`, float64."""
+        if self.response.logits is None:
+            raise CapabilityError("this task does not provide logits.")
+        return self.response.logits.double()
+
+    @property
+    def features(self) -> Tensor:
+        """Input of the last layer `[batch, features]`, float64."""
+        if self.response.features is None:
+            raise CapabilityError("this task does not provide features.")
+        return self.response.features.double()
+
+    def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
+        """Nothing is fitted to moved inputs.
+
+        Raises:
+            CapabilityError: always.
+        """
+        raise CapabilityError("a tracer is fitted to examples, not to moved ones.")
+
+    def traced(self, source: TraceSource, progress: Progress) -> Traces:
+        """Traces that are read from the response alone.
+
+        Raises:
+            CapabilityError: the source runs the model itself.
+        """
+        if not isinstance(source, ReadingSource):
+            raise CapabilityError(
+                "traces of earlier layers cannot be followed back to pixels; use the last_layer "
+                "tracer."
+            )
+        return source.read(self.response)
+
+    def take(self, places: np.ndarray) -> "AtPoints":
+        """Some of them, in the given order."""
+        index = torch.from_numpy(np.asarray(places, np.int64))
+        kept = {
+            name: column[index]
+            for name, column in self.response._asdict().items()
+            if column is not None
+        }
+        return AtPoints(
+            self.task,
+            self.points[index],
+            self.batch[places],
+            [self.digests[place] for place in places],
+            Response(**kept),
+            kinds=self.kinds,
+        )
+
+
+def observed_at(task: Task, points: Tensor, batch: Any, digests: Sequence[str]) -> AtPoints:
+    """Ask the model at points.
+
+    Args:
+        task: with differentiable inputs.
+        points: `[batch, ...]`, near those of the batch.
+        batch: real inputs.
+        digests: of their content.
+    """
+    response = able(task, DifferentiableInputs).respond_at({}, points, batch)
+    here = {name: column.cpu() for name, column in response._asdict().items() if column is not None}
+    return AtPoints(task, points, batch, digests, Response(**here))

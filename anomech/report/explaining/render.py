@@ -1,0 +1,86 @@
+"""The page of an explanation, made from the files of its folder alone.
+
+As the other reports it asks for nothing outside itself, runs no script and takes every word for
+hostile.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from anomech import records
+from anomech.kernel.errors import RunError
+from anomech.records import ExampleRow, ExplainedRun, ExplainerResult
+from anomech.report.page import STYLE, environment, policy
+from anomech.report.run import embedded
+
+FILE = "report.html"
+SCHEMA = 1
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One explainer's pictures, one for each shown input."""
+
+    result: ExplainerResult
+    pictures: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template is given."""
+
+    run: ExplainedRun
+    definitions: Markup
+    inputs: tuple[Markup, ...]
+    maps: tuple[MapRow, ...]
+    ranking: tuple[ExplainerResult, ...]
+    left_out: tuple[ExplainerResult, ...]
+
+
+def render(path: Path) -> Path:
+    """Write `report.html` into the folder of an explanation.
+
+    Raises:
+        RunError: it is no such folder, one of its files is damaged, or the page cannot be written.
+    """
+    run = records.read_record(Path(path) / "explanation.json", ExplainedRun)
+    if run.schema_version != SCHEMA:
+        raise RunError(
+            f"explanation.json is of format {run.schema_version}, but this version of anomech "
+            f"reads format {SCHEMA}; explain again with this version."
+        )
+    found = embedded.load(Path(path), _rows(run))
+    page = Page(
+        run=run,
+        definitions=found.definitions,
+        inputs=tuple(found.of(_row(each.preview)) for each in run.shown),
+        maps=tuple(
+            MapRow(each, tuple(found.of(_row(one)) for one in each.maps))
+            for each in run.explainers
+            if each.maps
+        ),
+        ranking=tuple(each for each in run.explainers if each.units and not each.why),
+        left_out=tuple(each for each in run.explainers if each.why),
+    )
+    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "explaining.css").read_text("utf-8")
+    template = environment(TEMPLATES).get_template("page.html.jinja")
+    html = template.render(page=page, run=run, style=Markup(style), policy=policy(style))
+    place = Path(path) / FILE
+    records.write_text(place, html)
+    return place
+
+
+def _rows(run: ExplainedRun) -> Iterator[ExampleRow]:
+    for each in run.shown:
+        yield _row(each.preview)
+    for explainer in run.explainers:
+        for one in explainer.maps:
+            yield _row(one)
+
+
+def _row(path: str) -> ExampleRow:
+    return ExampleRow(id=path, role="input", digest="", answer="", preview=path)

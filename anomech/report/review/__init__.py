@@ -1,0 +1,1 @@
+"""The page of a review: made from the record of its folder alone."""

@@ -1,0 +1,183 @@
+"""What attacks leave and what finds them, as a page and as Markdown, from `stealth.json` alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from anomech import records
+from anomech.records.stealth import StealthRun
+from anomech.report.page import STYLE, environment, policy
+from anomech.report.words import count, percent
+
+FILE = "report.html"
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the page.
+
+    Attributes:
+        title: what it is about.
+        note: how to read it.
+        head: of the columns, the first one that of the attack.
+        rows: an attack each, as text.
+    """
+
+    title: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def render(out: Path) -> Path:
+    """Write `report.html` into a folder of a bench of stealth.
+
+    Raises:
+        RunError: it is no such folder, or the page cannot be written.
+    """
+    run = records.read_record(Path(out) / "stealth.json", StealthRun)
+    style = STYLE.read_text(encoding="utf-8")
+    html = (
+        environment(TEMPLATES)
+        .get_template("page.html.jinja")
+        .render(
+            run=run,
+            headline=headline(run),
+            tables=tables(run),
+            style=Markup(style),
+            policy=policy(style),
+        )
+    )
+    path = Path(out) / FILE
+    records.write_text(path, html)
+    return path
+
+
+def headline(run: StealthRun) -> str:
+    """Which attack is planted most, and how much of it its trigger does alone."""
+    if not run.cells:
+        return "No attack has been measured."
+    best = max(run.cells, key=lambda cell: cell.planted)
+    most = max(run.cells, key=lambda cell: cell.carried)
+    return (
+        f"{count(len(run.cells), 'attack')}: {best.attack} plants most, {percent(best.planted)} "
+        f"above a clean network; of {most.attack}'s success of {percent(most.success)} its trigger "
+        f"reaches {percent(most.carried)} on a network that nothing was planted in."
+    )
+
+
+def tables(run: StealthRun) -> list[Table]:
+    """Success, traces in pixels, features and weights, repairs and detectors."""
+    cells = run.cells
+    found = [
+        Table(
+            "What is planted",
+            "Success of the trigger on the attacked network and on its clean twin; only the "
+            "difference was planted.",
+            ("attack", "accuracy", "twin's accuracy", "success", "on the clean twin", "planted"),
+            tuple(
+                (
+                    cell.attack,
+                    *map(percent, (cell.accuracy, cell.clean_accuracy, cell.success)),
+                    *map(percent, (cell.carried, cell.planted)),
+                )
+                for cell in cells
+            ),
+        ),
+        Table(
+            "In pixels",
+            "Mean over test images; a high PSNR and an SSIM near 1 are hard to see.",
+            ("attack", "largest change, gray levels", "length", "PSNR, dB", "SSIM"),
+            tuple(
+                (
+                    cell.attack,
+                    *(f"{v:.2f}" for v in (cell.inputs.linf, cell.inputs.l2, cell.inputs.psnr)),
+                    f"{cell.inputs.ssim:.3f}",
+                )
+                for cell in cells
+            ),
+        ),
+        Table(
+            "In features",
+            "Triggered images beside images answered as the target, at the input of the last "
+            "layer. A silhouette of 1 and a large distance are apart; a high Davies-Bouldin index "
+            "is mixed.",
+            ("attack", "silhouette", "Davies-Bouldin", "sliced Wasserstein"),
+            tuple(
+                (
+                    cell.attack,
+                    f"{cell.features.silhouette:.3f}",
+                    f"{cell.features.davies_bouldin:.2f}",
+                    f"{cell.features.wasserstein:.3f}",
+                )
+                for cell in cells
+            ),
+        ),
+        Table(
+            "In weights",
+            "The channel whose Lipschitz bound stands out most from its layer, in deviations, and "
+            "how many stand out by three; by how much the trigger moves one channel of the last "
+            "map more than all. In brackets the clean twin.",
+            ("attack", "farthest channel", "beyond three deviations", "activation change"),
+            tuple(
+                (
+                    cell.attack,
+                    f"{cell.weights.lipschitz:.2f} ({cell.clean_weights.lipschitz:.2f})",
+                    f"{cell.weights.outliers} ({cell.clean_weights.outliers})",
+                    f"{cell.weights.activated:.2f} ({cell.clean_weights.activated:.2f})",
+                )
+                for cell in cells
+            ),
+        ),
+    ]
+    return [*found, *_met(run)]
+
+
+def _met(run: StealthRun) -> list[Table]:
+    """Repairs and detectors, if there are any."""
+    found = []
+    if names := [each.repair for each in run.cells[0].repaired] if run.cells else []:
+        found.append(
+            Table(
+                "After repairs",
+                f"Accuracy / success, and DER in brackets, after a repair by {run.trusted} trusted "
+                "images. A success that the clean twin has too is not a repair's fault.",
+                ("attack", *names),
+                tuple(
+                    (
+                        cell.attack,
+                        *(
+                            f"{percent(each.accuracy)} / {percent(each.success)} ({each.der:.3f})"
+                            for each in cell.repaired
+                        ),
+                    )
+                    for cell in run.cells
+                ),
+            )
+        )
+    if names := [each.detector for each in run.cells[0].detected] if run.cells else []:
+        found.append(
+            Table(
+                "Detectors",
+                "AUROC of triggered images that worked against clean ones, and in brackets DER at "
+                "the threshold that 5 % of trusted images lie above.",
+                ("attack", *names),
+                tuple(
+                    (cell.attack, *(f"{e.auroc:.3f} ({e.der:.3f})" for e in cell.detected))
+                    for cell in run.cells
+                ),
+            )
+        )
+    return found
+
+
+def markdown(run: StealthRun) -> str:
+    """All tables."""
+    out = [f"# {run.title}", "", run.description, "", headline(run)]
+    for table in tables(run):
+        out += ["", f"## {table.title}", "", table.note, "", f"| {' | '.join(table.head)} |"]
+        out.append("| --- " * len(table.head) + "|")
+        out += [f"| {' | '.join(row)} |" for row in table.rows]
+    return "\n".join(out) + "\n"
