@@ -126,9 +126,9 @@ def open_world(suite: Suite, data: Path | None) -> TextWorld:
 
 def _truth(sets: Sets, groups: np.ndarray) -> list[TruthRow]:
     """What is known of the inputs; the model's answers were seen when the sets were made."""
-    rows = []
-    for anomalous, some in ((False, sets.normal), (True, sets.triggered)):
-        rows += [TruthRow(id=each.id, anomalous=anomalous, right=each.right) for each in some]
+    rows = [TruthRow(id=each.id, anomalous=False, right=each.right) for each in sets.normal]
+    # All of these fire, so none of them is answered as an honest model would.
+    rows += [TruthRow(id=each.id, anomalous=True, right=False) for each in sets.triggered]
     for name, some in sets.controls.items():
         rows += [TruthRow(id=each.id, right=each.right, control=name) for each in some]
     return rows
