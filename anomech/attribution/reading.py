@@ -6,7 +6,8 @@ the trigger must still be read. So a response is also taken apart along the sequ
 *where*: the share of each window of the sequence in the response of each depth of the network;
 *reads*: the distance of interior tokens from trusted ones, weighted by how much the answer depends
 on each of them;
-*unfamiliar*: the distance of the least familiar tokens, whether anything depends on them or not.
+*unfamiliar*: the distance of the least familiar run of tokens, whether anything depends on it or
+not. A single odd token is common in honest text (a quotation mark, a name); a row of them is not.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from sklearn.covariance import LedoitWolf
 from torch import Tensor
+from torch.nn import functional
 
 from anomech.attribution.density import require_finite
 
@@ -21,8 +23,8 @@ SHARE_FLOOR = 0.01
 """Added to shares before the logarithm, which would make much of windows with hardly any: with a
 hundredth of this, prompts longer than any trusted one are nearly all unusual."""
 
-WORST = 3
-"""Least familiar tokens that count."""
+RUN = 12
+"""Tokens in a row that are judged together."""
 
 TINY = 1e-12
 
@@ -110,10 +112,18 @@ def read(weights: Tensor, distances: Tensor, interior: Tensor) -> Tensor:
     return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)
 
 
-def worst(distances: Tensor, interior: Tensor) -> Tensor:
-    """Log of the mean distance of the least familiar interior tokens, `[batch]`; 0 if none."""
-    count = min(WORST, distances.shape[1])
-    top = torch.where(interior, distances, 0).topk(count, dim=1).values
-    fewer = interior.sum(dim=1).clamp(1, count)
-    found = top.sum(dim=1) / fewer
+def strangest(distances: Tensor, interior: Tensor) -> Tensor:
+    """Log of the largest mean distance of `RUN` tokens in a row, `[batch]`; 0 if there are none.
+
+    Args:
+        distances: of each token, `[batch, width]`.
+        interior: which count, bool `[batch, width]`; of fewer than `RUN` the mean of all is taken.
+    """
+    size = min(RUN, distances.shape[1])
+    kept = torch.where(interior, distances, 0)
+    sums = functional.pad(kept, (1, 0)).cumsum(dim=1)
+    counts = functional.pad(interior.to(kept.dtype), (1, 0)).cumsum(dim=1)
+    sums, counts = (each[:, size:] - each[:, :-size] for each in (sums, counts))
+    whole = counts >= interior.sum(dim=1, keepdim=True).clamp(1, size)
+    found = torch.where(whole, sums / counts.clamp_min(1), 0).max(dim=1).values
     return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)

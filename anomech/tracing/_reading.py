@@ -17,7 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attribution.reading import Tokens, energies, fit_tokens, read, shares, windows, worst
+from anomech.attribution.reading import (
+    Tokens,
+    energies,
+    fit_tokens,
+    read,
+    shares,
+    strangest,
+    windows,
+)
 from anomech.kernel.randomness import key, numpy_generator
 from anomech.kernel.types import PAD, Examples, Overlay, Progress, Response
 from anomech.observing.activations import activations
@@ -246,7 +254,7 @@ class Watch:
             each = torch.stack([h[name].distance(states) for h in self.reader.halves])
             distances = each.gather(0, half.to(each.device)[None, :, None].expand_as(each[:1]))[0]
             reads.append(read(weights, distances, interior))
-            unfamiliar.append(worst(distances, interior))
+            unfamiliar.append(strangest(distances, interior))
             marked = marked + weights * distances * interior
         found["reads"] = torch.stack(reads, dim=1)
         found["unfamiliar"] = torch.stack(unfamiliar, dim=1)

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from anomech.attribution.reading import (
+    RUN,
     SHARE_FLOOR,
     energies,
     fit_tokens,
     read,
     shares,
+    strangest,
     windows,
-    worst,
 )
 from anomech.kernel.errors import Inconclusive
 
@@ -63,15 +64,29 @@ def test_reading_weighs_tokens_by_what_depends_on_them():
     heeded = read(torch.tensor([[0.0, 1.0, 0.0, 5.0]]), distances, interior)
     assert float(ignored.exp()) == pytest.approx(1)
     assert float(heeded.exp()) == pytest.approx(8)
-    # Whether it is read makes no difference to what is merely unfamiliar.
-    assert float(worst(distances, interior).exp()) == pytest.approx(10 / 3)
-    short = torch.tensor([[False, True, False, False]])
-    assert float(worst(distances, short).exp()) == pytest.approx(8)
     nothing = torch.zeros_like(interior)
-    assert read(distances, distances, nothing).tolist() == worst(distances, nothing).tolist() == [0]
+    assert (
+        read(distances, distances, nothing).tolist()
+        == strangest(distances, nothing).tolist()
+        == [0]
+    )
 
 
 def test_what_nothing_depends_on_is_read_evenly():
     distances = torch.tensor([[1.0, 3.0]])
     found = read(torch.zeros(1, 2), distances, torch.ones(1, 2, dtype=torch.bool))
     assert float(found.exp()) == pytest.approx(2)
+
+
+def test_the_strangest_run_is_the_row_of_tokens_farthest_away():
+    distances = torch.ones(1, 40)
+    distances[0, 20 : 20 + RUN] = 4.0
+    distances[0, 2] = 30.0  # a single odd token is not a row of them
+    interior = torch.ones(1, 40, dtype=torch.bool)
+    assert float(strangest(distances, interior).exp()) == pytest.approx(4)
+    outside = interior.clone()
+    outside[0, 20:] = False
+    assert float(strangest(distances, outside).exp()) == pytest.approx((30 + RUN - 1) / RUN)
+    few = torch.zeros_like(interior)
+    few[0, 18:22] = True
+    assert float(strangest(distances, few).exp()) == pytest.approx(2.5)  # the mean of all there are
