@@ -145,11 +145,14 @@ def _model(
 
     if backdoorbench and (model or weights or key or adapter or base):
         raise ConfigError(
-            "give one model: a factory with weights, a Hugging Face folder or a BackdoorBench file."
+            "give one model and not both: a factory with weights, a Hugging Face folder or a "
+            "BackdoorBench file."
         )
     if backdoorbench:
         return {"model": {"use": "backdoorbench", "file": backdoorbench}}
-    if adapter or base or (model and is_folder(model)):
+    # A name that is no folder and has weights beside it was meant to be a function.
+    named = model and is_folder(model) and (os.path.isdir(model) or not weights)
+    if adapter or base or named:
         if weights or key:
             raise ConfigError(
                 "a Hugging Face folder brings its weights; leave --weights and --weights-key out."

@@ -27,6 +27,7 @@ SMALL = {
 NARROW = {
     "depthwise_groupnorm": {"width": 8},
     "digits": {},
+    "digits_batchnorm": {},
     "mlp": {"width": 4, "side": 16},
     "vit": {},
 }

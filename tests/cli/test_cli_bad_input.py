@@ -189,7 +189,7 @@ def test_malicious_bare_pickle(refused, tmp_path):
 
 
 def test_too_few_trusted_examples(refused):
-    out = refused("at least 398 trusted examples", "there are 160", code=3, budget=0.005)
+    out = refused("at least 199 trusted examples", "there are 160", code=3, budget=0.005)
     check_noted(out, "inconclusive")
 
 
@@ -201,7 +201,7 @@ def test_labels_in_another_order(refused, files, tmp_path):
     (found,) = read_findings(out / "findings.json")
     assert (found.code, found.severity) == ("class-order", "high")
     # What was found says what to mend in the command, so the mended one may use this folder.
-    refused("at least 398 trusted examples", code=3, budget=0.005)
+    refused("at least 199 trusted examples", code=3, budget=0.005)
     assert read_findings(out / "findings.json") == []
 
 
