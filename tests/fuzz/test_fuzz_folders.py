@@ -10,6 +10,7 @@ import time
 import zipfile
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -132,6 +133,18 @@ VALUES = st.recursive(
 @given(st.sampled_from([n for n in sorted(FILES) if n.endswith((".json", ".sig"))]), VALUES)
 @QUICK
 def test_any_settings(tmp_path, name, value):
+    check(tmp_path, name, json.dumps(value).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tokenizer.json", {"added_tokens": True}),
+        ("tokenizer.json", {"normalizer": {"normalizers": 3}}),
+        ("model.safetensors.index.json", {"weight_map": {"a": ["b"], "c": {}}}),
+    ],
+)
+def test_settings_of_the_wrong_kind(tmp_path, name, value):
     check(tmp_path, name, json.dumps(value).encode())
 
 

@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from anomech.artefacts.files.found import Issue
@@ -116,7 +116,7 @@ def _tokenizer(content: Mapping[str, Any], name: str) -> Iterator[Issue]:
             )
             yield issue("odd-tokenizer", name, said)
             break
-    added = [row for row in content.get("added_tokens") or [] if isinstance(row, Mapping)]
+    added = [row for row in _listed(content.get("added_tokens")) if isinstance(row, Mapping)]
     unseen = [row for row in added if invisible(str(row.get("content", "")))]
     if unseen:
         token = str(unseen[0].get("content", "")).encode("unicode_escape").decode()
@@ -136,16 +136,22 @@ def _rules(normalizer: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(normalizer, Mapping):
         if normalizer.get("type") == "Replace":
             yield normalizer
-        for each in normalizer.get("normalizers") or []:
+        for each in _listed(normalizer.get("normalizers")):
             if isinstance(each, Mapping) and each.get("type") == "Replace":
                 yield each
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """A list as it is; anything else that stands in its place is an empty one."""
+    return value if isinstance(value, list) else ()
 
 
 def _index(content: Mapping[str, Any], name: str) -> Iterator[Issue]:
     """The index of weights in several files: it may name none outside of the folder."""
     placed = content.get("weight_map")
-    files = set(placed.values()) if isinstance(placed, Mapping) else set()
-    out = [each for each in files if isinstance(each, str) and leads_out(each)]
+    named = placed.values() if isinstance(placed, Mapping) else ()
+    files = {each for each in named if isinstance(each, str)}
+    out = [each for each in files if leads_out(each)]
     if out:
         yield issue("path-out", name, f"It keeps weights in '{shown(sorted(out)[0])}'.")
 
