@@ -9,6 +9,8 @@ from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 
 CHEAP = {
+    "asset": {"rounds": 3, "inner": 5, "batch": 16},
+    "exclusionary_reclassification": {"training": {"epochs": 1}},
     "functional_attribution": {
         "detector": {
             "use": "functional_attribution",
