@@ -17,7 +17,7 @@ CHEAP = {
             "tracer": {"use": "gradient", "features": 16, "parts": 3},
             "twins": {"rungs": 2, "steps": 6, "batch": 32},
         }
-    }
+    },
 }
 COUNT = 60
 
