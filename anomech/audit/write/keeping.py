@@ -111,8 +111,8 @@ def _finished(kind: Kind[R], out: Path, kept: R) -> R:
     """A complete run, once it is as it was left; what a kill at its very end left is mended."""
     if different := changed(out, kept):
         raise RunError(
-            f"{out} holds a finished {kind.name} of this plan, but {different[0]} changed since; "
-            "do not rely on it, and choose another --out."
+            f"{out} holds a finished {kind.name} of this plan, but {different[0]} changed since "
+            f"the {kind.name}; do not rely on it, and choose another --out."
         )
     sweep(out)
     if not (out / PAGE).exists():
