@@ -67,10 +67,12 @@ def harmonic_factor(tests: int) -> float:
 class Combination:
     """One score from several views, in which a strong view survives.
 
-    Each view becomes a surprise on one scale. The score is `log sum_v exp(surprise_v)`, over the
-    views and over one more that is their sum: the harmonic mean of the p-values, to which the
-    Cauchy combination tends in the tail, with Fisher's combination as one of the tests. One strong
-    view is enough, many weak ones add up, and a view of noise costs the logarithm of the number of
+    Each view becomes a surprise on one scale. The score is `log sum_v w_v exp(surprise_v)`, over
+    the views and over one more that is their sum: the weighted harmonic mean of the p-values, to
+    which the Cauchy combination tends in the tail, with Fisher's combination as one of the tests.
+    The sum weighs as much as all views together, so that neither of two beliefs is preferred: that
+    a mechanism shows a little everywhere, or that it shows in one place alone. One strong view is
+    enough, many weak ones add up, and a view of noise costs the logarithm of twice the number of
     views at most. It ranks; its level is for calibration on held-out scores.
 
     Attributes:
@@ -88,7 +90,7 @@ class Combination:
     def score(self, surprises: Mapping[str, Tensor]) -> Tensor:
         """One score `[n]`, nats; higher is more anomalous."""
         each = torch.stack(list(surprises.values()))
-        together = self.total.surprise(each.sum(dim=0))
+        together = self.total.surprise(each.sum(dim=0)) + math.log(len(each))
         return torch.logsumexp(torch.cat([each, together[None]]), dim=0)
 
 

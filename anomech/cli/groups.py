@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anomech.cli.options import (
+    AccessTo,
     Adapter,
     Backdoorbench,
     Base,
@@ -67,6 +68,13 @@ class Network:
 
         own = self.weights or self.weights_key
         tuned = self.adapter or self.base
+        if only_asked := _only_asked(self.model):
+            if self.backdoorbench or own or tuned:
+                raise ConfigError(
+                    "a model that is only asked brings its weights; give --model 'command:...' or "
+                    "http://... alone."
+                )
+            return only_asked
         if self.backdoorbench:
             if self.model or own or tuned:
                 raise ConfigError(
@@ -110,6 +118,7 @@ class Judging:
 
     budget: Budget = None
     detector: Detectors = None
+    access: AccessTo = None
     fast: Fast = False
     full: Full = False
     sensitivity: Power = None
@@ -118,6 +127,7 @@ class Judging:
         """See `Group`; detectors are not among it, for they replace those of a plan."""
         return {
             "budget": self.budget,
+            "access": self.access,
             **(FAST if self.fast else {}),
             f"{FLAGSHIP}.cascade.full": self.full or None,
             "sensitivity.asked": {None: None, True: "always", False: "never"}[self.sensitivity],
@@ -168,6 +178,17 @@ def mebibytes(size: str) -> int:
     if not 1 <= number * scale < 2**32:
         raise ConfigError(f"--memory takes a size such as 512MB or 4GB, not '{shortened(size)}'.")
     return int(number * scale)
+
+
+def _only_asked(model: str) -> dict[str, Any]:
+    """Settings for a model that a program or an address answers for; none if it is no such."""
+    if model.startswith("command:"):
+        source = {"use": "command", "command": model.removeprefix("command:")}
+    elif re.match(r"https?://", model):
+        source = {"use": "url", "url": model}
+    else:
+        return {}
+    return {"model": source, "task.use": "black_box"}
 
 
 def is_folder(model: str) -> bool:

@@ -35,6 +35,8 @@ def plan_of(
     from anomech.kernel.config import resolved
 
     values = read_plan(running.plan) if running.plan else resolved(Plan())
+    if not running.plan and not detectors and "profile" not in given:
+        values |= _picked(given)
     if "profile" in given and not running.plan:
         from anomech.audit.load.saved import peek
 
@@ -58,6 +60,28 @@ def plan_over(
         values = put(values, "lead", detectors[0], Plan)
         values = chosen(values, "detectors", [*detectors, *BASELINES], Plan)
     return from_mapping(assign(values, running.settings or [], Plan))
+
+
+def _picked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs with the access that is given, or that a model which only answers leaves.
+
+    What it was and what is left out is said.
+    """
+    from anomech.audit.access import PICKED, left_out
+    from anomech.cli.console import warn
+    from anomech.roles.access import Access
+
+    asked_alone = given.get("task.use") == "black_box"
+    access = given.get("access") or (str(Access.probabilities) if asked_alone else "")
+    if not access:
+        return {}
+    picked = PICKED[Access(access)]
+    told = f"{access}; {', '.join(picked)} run"
+    if beyond := left_out(Access(access)):
+        words = ", ".join(f"{name} ({takes})" for name, takes in beyond.items())
+        told += f". Left out, because they take more: {words}"
+    warn(f"{told}.", label="access")
+    return {"access": access, "lead": next(iter(picked)), "detectors": dict(picked)}
 
 
 def chosen(
