@@ -95,7 +95,7 @@ def look(
             title=title,
             attribute=attribute,
             started=started,
-            seconds=time.monotonic() - clock,
+            seconds=0.0,
             examples=len(examples),
             ungrouped=int((~kept).sum()),
             accuracy=float(right[kept].mean()),
@@ -110,7 +110,8 @@ def look(
             model=fingerprint(task),
         )
         write_text(out / "groups.csv", _listed(seen, places, names))
-        run = run.model_copy(update={"files": digests(out)})
+        seconds = time.monotonic() - clock
+        run = run.model_copy(update={"files": digests(out), "seconds": seconds})
         write_record(out / TOP, run)
         render(out)
     return run
