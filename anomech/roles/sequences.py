@@ -57,6 +57,17 @@ class Sequences(Protocol):
         """Where everything stands when `respond` judges these answers `[batch, tokens]`."""
         ...
 
+    def without(self, batch: Any, answers: Tensor, dropped: Tensor) -> Any:
+        """The batch without some tokens of its prompts, of which one at least is left.
+
+        Args:
+            batch: inputs.
+            answers: to them, `[batch, tokens]`.
+            dropped: places in the sequences of `layout`, bool `[batch, width]`; others than the
+                prompts' are ignored.
+        """
+        ...
+
     def pieces(self, tokens: Tensor) -> list[str]:
         """The text of each token, `[n]`, for people; `PAD` has none."""
         ...

@@ -247,6 +247,10 @@ class CausalLM:
         """See `anomech.roles.sequences.Sequences.layout`."""
         return self._speaker.layout(batch, answers)
 
+    def without(self, batch: Any, answers: Tensor, dropped: Tensor) -> Any:
+        """See `anomech.roles.sequences.Sequences.without`."""
+        return self._speaker.without(batch, answers, dropped)
+
     def pieces(self, tokens: Tensor) -> list[str]:
         """See `anomech.roles.sequences.Sequences.pieces`."""
         return ["" if each == PAD else self._parts.wording.piece(each) for each in tokens.tolist()]
