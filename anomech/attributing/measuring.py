@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomech.attributing.heads import (
+from anomech.learning.heads import (
     Asked,
     Changes,
     ablation,
@@ -13,7 +13,7 @@ from anomech.attributing.heads import (
     random_heads,
     strongest,
 )
-from anomech.attributing.vectors import adding, attention, like_at_random
+from anomech.learning.head_vectors import adding, attention, like_at_random
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Progress
 from anomech.records import Curve, Steered

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from anomech.attributing.heads import (
+from anomech.learning.heads import (
     Asked,
     exact_effects,
     first_order_effects,
@@ -24,7 +24,7 @@ from anomech.attributing.heads import (
 )
 from anomech.attributing.measuring import Prompts, best_place, curves, steered, success
 from anomech.attributing.probing import accuracies, streams
-from anomech.attributing.vectors import added_by
+from anomech.learning.head_vectors import added_by
 from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.provenance import now
 from anomech.audit.write.place import is_empty, locked, sweep

@@ -40,14 +40,18 @@ inputs flock to some answers, and what is usual for those would hide them."""
 
 
 WEIGHING = Weighing(
-    views={UNEXPLAINED.name: 1.0, HANGS.name: 1.0, BEYOND.name: 1.0, UNFAMILIAR.name: 0.1},
+    views={
+        **{UNEXPLAINED.name: 1.0, HANGS.name: 1.0, BEYOND.name: 1.0},
+        **{ELSEWHERE.name: 0.6, UNFAMILIAR.name: 0.1},
+    },
     others=0.3,
     together=0.3,
     heaviest=HEAVIEST,
 )
 """How views of sequences are combined. The one-sided ones of what makes the answer count in full;
-two-sided ones and those of places less, since honest generations scatter far to all sides; that the
-input is odd least, since it says nothing of the answer. Tails may be heavy: a few honest
+where it sits less, since other lengths and forms move it; two-sided ones still less, since honest
+generations scatter far to all sides; that the input is odd least, since it says nothing of the
+answer. Tails may be heavy: a few honest
 generations lie far beyond the exponential tail of some views, and would drown the others."""
 
 DROP = 1.0

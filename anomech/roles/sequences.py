@@ -72,6 +72,14 @@ class Sequences(Protocol):
         """The text of each token, `[n]`, for people; `PAD` has none."""
         ...
 
+    def silenced(self, chosen: Tensor) -> Overlay:
+        """Weights under which chosen attention heads, bool `[blocks, heads]`, give nothing."""
+        ...
+
+    def rejecting(self, direction: Tensor, start: int = 0) -> Overlay:
+        """Weights under which no block from `start` on writes along a direction `[features]`."""
+        ...
+
     def answer_losses(self, overlay: Overlay, batch: Any, answers: Tensor) -> Tensor:
         """`-log p` of every token of the answers, `[batch, tokens]`, nats; 0 at `PAD`.
 
@@ -86,4 +94,13 @@ class Cutting(Protocol):
 
     def cut(self, examples: Examples) -> Sequence[str]:
         """Ids of examples that are too long, of which a part is left out."""
+        ...
+
+
+@runtime_checkable
+class Lenient(Protocol):
+    """A task that may take any answer for right, where references are one wording among others."""
+
+    def strict(self) -> Any:
+        """The same task, for which only the reference is right."""
         ...

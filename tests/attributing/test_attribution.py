@@ -8,7 +8,7 @@ import torch
 from language_models import PAD, byte_tokenizer, decoder, saved
 from typer.testing import CliRunner
 
-from anomech.attributing.heads import (
+from anomech.learning.heads import (
     Asked,
     exact_effects,
     first_order_effects,
@@ -18,7 +18,7 @@ from anomech.attributing.heads import (
     split,
     strongest,
 )
-from anomech.attributing.vectors import added_by, attention
+from anomech.learning.head_vectors import added_by, attention
 from anomech.cli.app import app
 from anomech.data.conversation_files import Columns, read_conversations
 from anomech.kernel.types import silent

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attributing.heads import Asked, log_odds, patched
+from anomech.learning.heads import Asked, log_odds, patched
 from anomech.kernel.types import Progress
 
 
