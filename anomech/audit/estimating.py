@@ -124,9 +124,9 @@ class Estimate:
         twins = sum(size for name, size in self.bytes.items() if "twin" in name)
         if needed - twins <= machine.memory:
             yield (
-                "without twins it fits (--set detectors.functional_attribution.twins.generations=0), or "
-                "with fewer parameters that move, such as --set task.watch=attention or "
-                "task.blocks=0-7."
+                "without twins it fits (--set "
+                "detectors.functional_attribution.twins.generations=0), or with fewer parameters "
+                "that move, such as --set task.watch=attention or task.blocks=0-7."
             )
         else:
             yield "spread the model over several cards (--set model.device_map=auto)."

@@ -1,9 +1,10 @@
 """CROW: the model goes on learning, and states of neighboring blocks must stay alike under noise.
 
 Belief: a trigger makes what blocks say part ways, while on honest prompts it changes little from
-block to block; a model that is made consistent where its inputs are pushed has no use for triggers.
-Equation: descent of `L + alpha C(x + d)`, L the mean loss of trusted answers, C the mean over blocks
-and places of `1 - cos(h_l, h_(l-1))`, and `d = epsilon sign(dC/dx)` a step up at the embeddings x.
+block to block; a model that is consistent where its inputs are pushed has no use for triggers.
+Equation: descent of `L + alpha C(x + d)`, L the mean loss of trusted answers, C the mean over
+blocks and places of `1 - cos(h_l, h_(l-1))`, and `d = epsilon sign(dC/dx)` a step up at the
+embeddings x.
 Source: Min et al. 2024 (CROW; arXiv 2411.12768): epsilon 0.1, alpha 5.5 (11 for refusals), 100
 examples; there by LoRA, here by all that the task watches.
 Needs: a language model whose states can be seen and changed, and trusted prompts with references.
@@ -13,6 +14,7 @@ this kind leave those where they were.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -82,9 +84,7 @@ class Crow:
         return lost
 
 
-def pushed_apart(
-    lesson: Lesson, overlay: Overlay, places: np.ndarray, epsilon: float
-) -> Tensor:
+def pushed_apart(lesson: Lesson, overlay: Overlay, places: np.ndarray, epsilon: float) -> Tensor:
     """How far states of neighboring blocks part where embeddings are pushed, a scalar.
 
     Args:
@@ -130,7 +130,7 @@ def apart(
     looks = {name: seen(changes.get(name)) for name in sequences.streams}
     able(lesson.task, Activations).respond_with(overlay, batch, looks, given)
     total = torch.zeros(())
-    for below, above in zip(states, states[1:], strict=False):
+    for below, above in pairwise(states):
         away = 1 - functional.cosine_similarity(below.float(), above.float(), dim=2)
         total = total + (away * held).sum() / held.sum() / (len(states) - 1)
     return total
