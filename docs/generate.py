@@ -6,8 +6,12 @@ from pathlib import Path
 
 from anomech.kernel import plugins
 from anomech.kernel.config import describe
+from anomech.roles.access import access
 
 HERE = Path(__file__).parent / "methods"
+
+LOOKING = ("detector", "explainer", "screen")
+"""Kinds whose methods look at a model and change nothing."""
 
 
 def pages() -> dict[Path, str]:
@@ -38,7 +42,11 @@ def page(kind: str, name: str, docstring: str) -> str:
         head, colon, rest = line.partition(": ")
         labeled = colon and head in ("Belief", "Equation", "Source", "Needs", "Cost", "Fails when")
         lines.append(f"\n**{head}.** {rest[:1].upper()}{rest[1:]}" if labeled else line)
-    rows = describe(plugins.get(kind, name))
+    method = plugins.get(kind, name)
+    if kind in LOOKING:
+        taken = " and ".join(access(method().needs))
+        lines += ["", f"**Access.** Of the model: {taken}."]
+    rows = describe(method)
     if rows:
         lines += ["", "| option | default | unit | meaning |", "| --- | --- | --- | --- |"]
         lines += [

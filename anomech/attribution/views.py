@@ -33,13 +33,13 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Remote:
-    """A distance, at the example's own answer and confidence."""
+    """Far, at the example's own answer and confidence: the mean over places of a distance."""
 
     usual: Usual
 
     def __call__(self, values: Tensor, at: Context) -> Tensor:
-        """Of log distances `[n, 1]`."""
-        return self.usual.standardized(values, at)[:, 0]
+        """Of log distances `[n, places]`."""
+        return self.usual.standardized(values, at).mean(dim=1)
 
 
 @dataclass(frozen=True)

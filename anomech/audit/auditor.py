@@ -21,10 +21,11 @@ from anomech.audit.sensitivity.measuring import sensitivity
 from anomech.audit.sensitivity.options import Planting
 from anomech.calibration.excess import chance_of_excess, traffic_of
 from anomech.data.subset import in_pieces
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shown
 from anomech.kernel.types import Examples, Progress, silent
 from anomech.observing.observed import observe
 from anomech.records import Finding, Sensitivity, Verdict
+from anomech.roles.access import Access
 from anomech.roles.task import Task
 
 
@@ -44,6 +45,8 @@ class Auditor:
         most_anchors: anchors at the most; what is over calibrates.
         per_class: p-values within a class where it has enough calibration examples.
         seed: of the split and of everything random in the detector.
+        access: what of the model may be seen (labels, probabilities, activations, gradients or
+            weights); empty is all that it gives.
     """
 
     detector: str = "functional_attribution"
@@ -54,12 +57,15 @@ class Auditor:
     most_anchors: int = 2000
     per_class: bool = False
     seed: int = 0
+    access: str = ""
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.budget < 1:
             raise ConfigError(
                 f"the budget must lie between 0.000001 and 1, not {self.budget:g}; choose another."
             )
+        if self.access not in ("", *Access):
+            raise ConfigError(f"access is one of {', '.join(Access)}, not {shown(self.access)}.")
         if not 0 < self.anchor_share < 1:
             raise ConfigError(f"anchor_share must lie between 0 and 1, not {self.anchor_share:g}.")
 

@@ -6,7 +6,7 @@ YAML, `--set a.b=c` and Python keywords are three spellings of the same options.
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -50,6 +50,9 @@ class Plan:
         2000, "anchors at the most; what is over calibrates", unit="examples", ge=2
     )
     per_class: bool = option(False, "p-values within a class where it has enough examples")
+    access: Literal["", "labels", "probabilities", "activations", "gradients", "weights"] = option(
+        "", "what of the model detectors may see; empty is all that it gives"
+    )
     lead: str = option(LEAD, "the detector that gives the verdicts")
     detectors: Mapping[str, Mapping[str, Any]] = option(
         {name: {} for name in (LEAD, *BASELINES)}, "detectors with their options"

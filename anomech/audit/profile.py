@@ -14,7 +14,7 @@ from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.detectors import make_detector
 from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.trusted import TrustedSet
-from anomech.audit.load.fingerprints import fingerprint
+from anomech.audit.load.fingerprints import device_of, fingerprint
 from anomech.audit.load.saved import damaged, read_saved, write_saved
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, resolved
@@ -148,7 +148,7 @@ def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 def _unpacked(facts: Mapping[str, Any], task: Task, tensors: Mapping[str, Tensor]) -> Fitted:
     links: Links = {Task: [task], Engine: []}
-    device = next(iter(task.watched.values())).device
+    device = device_of(task)
     sources = []
     for place, each in enumerate(facts["sources"]):
         tracer = _tracer(each["tracer"])

@@ -73,7 +73,7 @@ class Weighing:
     Attributes:
         views: weights by name.
         others: weight of views that have no name there.
-        together: weight of their sum.
+        together: weight of their sum; None is as much as all views together have.
         heaviest: the largest shape of their tails; 0 makes all exponential, so that the view that
             happens to have the heaviest tail does not outrank others. Where trusted values of
             some views scatter far beyond an exponential tail, these would set every threshold.
@@ -81,7 +81,7 @@ class Weighing:
 
     views: Mapping[str, float] = field(default_factory=dict)
     others: float = 1.0
-    together: float = 1.0
+    together: float | None = None
     heaviest: float = 0.0
 
     def of(self, name: str) -> float:
@@ -100,7 +100,9 @@ class Combination:
     Each view becomes a surprise on one scale. The score is `log sum_v w_v exp(surprise_v)`, over
     the views and over one more that is their sum: the weighted harmonic mean of the p-values, to
     which the Cauchy combination tends in the tail, with Fisher's combination as one of the tests.
-    One strong view is enough, many weak ones add up, and a view of noise costs the logarithm of its
+    By default the sum weighs as much as all views together, so that neither of two beliefs is
+    preferred: that a mechanism shows a little everywhere, or that it shows in one place alone. One
+    strong view is enough, many weak ones add up, and a view of noise costs the logarithm of its
     share of the weights at most. It ranks; its level is for calibration on held-out scores.
 
     Attributes:
@@ -120,8 +122,13 @@ class Combination:
     def score(self, surprises: Mapping[str, Tensor]) -> Tensor:
         """One score `[n]`, nats; higher is more anomalous."""
         together = self.total.surprise(_sum(surprises, self.weighing))
-        rows = [each + math.log(self.weighing.of(name)) for name, each in surprises.items()]
-        rows.append(together + math.log(self.weighing.together))
+        weights = [self.weighing.of(name) for name in surprises]
+        rows = [
+            each + math.log(weight)
+            for each, weight in zip(surprises.values(), weights, strict=True)
+        ]
+        last = self.weighing.together
+        rows.append(together + math.log(sum(weights) if last is None else last))
         return torch.logsumexp(torch.stack(rows), dim=0)
 
 

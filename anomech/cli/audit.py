@@ -15,6 +15,7 @@ from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
 from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHERE,
+    AccessTo,
     Adapter,
     Backdoorbench,
     Base,
@@ -104,6 +105,7 @@ def audit(
     crop: Crop = None,
     budget: Budget = None,
     detector: Detectors = None,
+    access: AccessTo = None,
     seed: Seed = None,
     plan: PlanFile = None,
     settings: Settings = None,
@@ -146,6 +148,7 @@ def audit(
         fast=fast,
         full=full,
         sensitivity=sensitivity,
+        access=access or "",
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     readers = reading_processes(workers)

@@ -7,6 +7,7 @@ import typer
 
 from anomech.cli.console import progress, say, say_whole, table, warn
 from anomech.cli.options import (
+    AccessTo,
     Adapter,
     Backdoorbench,
     Base,
@@ -59,6 +60,7 @@ def check(
     crop: Crop = None,
     budget: Budget = None,
     detector: Detectors = None,
+    access: AccessTo = None,
     seed: Seed = None,
     plan: PlanFile = None,
     settings: Settings = None,
@@ -95,6 +97,7 @@ def check(
         pass_timeout=pass_timeout,
         fast=fast,
         full=full,
+        access=access or "",
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     from anomech.audit.check import check as preflight

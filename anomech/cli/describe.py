@@ -35,7 +35,10 @@ def describe(
         if not kind:
             say(each if names else f"{each}: none in this version", style="bold" if names else "")
         rows = [(method, _gist(each, method)) for method in names]
-        if rows:
+        if each == "detector":
+            seen = [(method, _access(method), gist) for method, gist in rows]
+            table([("name", "left"), ("access", "left"), ("what it is", "left")], seen)
+        elif rows:
             table([("name", "left"), ("what it is", "left")], rows)
         if not kind:
             say("")
@@ -63,6 +66,16 @@ def _gist(kind: str, name: str) -> str:
         return _first(plugins.get(kind, name))
     except ConfigError as error:
         return str(error)
+
+
+def _access(detector: str) -> str:
+    """What of a model a detector must see; nothing is known of one that cannot be loaded."""
+    from anomech.audit.access import access_of
+
+    try:
+        return ", ".join(access_of(detector))
+    except ConfigError:
+        return ""
 
 
 def _document(method: Any) -> str:

@@ -8,6 +8,7 @@ import typer
 from anomech.cli.console import plain, progress, say
 from anomech.cli.options import (
     WHERE,
+    AccessTo,
     Adapter,
     Backdoorbench,
     Base,
@@ -47,6 +48,7 @@ def fit(
     crop: Crop = None,
     budget: Budget = None,
     detector: Detectors = None,
+    access: AccessTo = None,
     seed: Seed = None,
     plan: PlanFile = None,
     settings: Settings = None,
@@ -76,6 +78,7 @@ def fit(
         fast=fast,
         full=full,
         sensitivity=sensitivity,
+        access=access or "",
     )
     resolved = plan_of(plan, given, detector or [], settings or [])
     with progress() as shown:

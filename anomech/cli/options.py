@@ -18,9 +18,10 @@ Factory = Annotated[
     str,
     typer.Option(
         "--model",
-        metavar="FACTORY.py:FUNCTION|FOLDER",
+        metavar="FACTORY.py:FUNCTION|FOLDER|command:...|URL",
         help="Function of your own that returns the network, best with logits as outputs; the "
-        "file is run. Or a Hugging Face folder, of which nothing is run.",
+        "file is run. Or a Hugging Face folder, of which nothing is run. Or a model that can only "
+        "be asked: a program of your own, or an address of this machine (docs/black-box.md).",
         rich_help_panel=WHAT,
     ),
 ]
@@ -131,6 +132,27 @@ Detectors = Annotated[
         metavar="NAME",
         help="Detector that gives the verdicts; given again, others run beside it.",
         show_default="functional_attribution",
+        rich_help_panel=HOW,
+    ),
+]
+
+
+class Seen(StrEnum):
+    """What of a model detectors may see."""
+
+    labels = "labels"
+    probabilities = "probabilities"
+    activations = "activations"
+    gradients = "gradients"
+    weights = "weights"
+
+
+AccessTo = Annotated[
+    Seen | None,
+    typer.Option(
+        "--access",
+        help="What of the model may be seen; detectors that need more are left out.",
+        show_default="all that it gives",
         rich_help_panel=HOW,
     ),
 ]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ def asked(
     fast: bool = False,
     full: bool = False,
     sensitivity: bool | None = None,
+    access: str = "",
 ) -> dict[str, Any]:
     """Settings by their place in a plan; what was not given has none.
 
@@ -57,6 +58,7 @@ def asked(
         "task.reading.crop": crop,
         "budget": budget,
         "seed": seed,
+        "access": access,
         "sensitivity.asked": {None: None, True: "always", False: "never"}[sensitivity],
         "task.memory": mebibytes(memory) if memory else None,
         "task.pass_timeout": pass_timeout or None,
@@ -80,6 +82,8 @@ def plan_of(
     from anomech.kernel.config import resolved
 
     values = read_plan(file) if file else resolved(Plan())
+    if not file and not detectors and "profile" not in given:
+        values |= _picked(given)
     if "profile" in given and not file:
         from anomech.audit.load.saved import peek
 
@@ -92,6 +96,28 @@ def plan_of(
         values = put(values, "lead", detectors[0], Plan)
         values = put(values, "detectors", {name: known.get(name, {}) for name in chosen}, Plan)
     return from_mapping(assign(values, settings, Plan))
+
+
+def _picked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs with the access that is given, or that a model which only answers leaves.
+
+    What it was and what is left out is said.
+    """
+    from anomech.audit.access import PICKED, left_out
+    from anomech.cli.console import warn
+    from anomech.roles.access import Access
+
+    asked_alone = given.get("task.use") == "black_box"
+    access = given.get("access") or (str(Access.probabilities) if asked_alone else "")
+    if not access:
+        return {}
+    chosen = PICKED[Access(access)]
+    told = f"{access}; {', '.join(chosen)} run"
+    if beyond := left_out(Access(access)):
+        words = ", ".join(f"{name} ({takes})" for name, takes in beyond.items())
+        told += f". Left out, because they take more: {words}"
+    warn(f"{told}.", label="access")
+    return {"access": access, "lead": next(iter(chosen)), "detectors": dict(chosen)}
 
 
 def accepted_in(file: Path | None) -> "Baseline | None":
@@ -143,6 +169,13 @@ def _model(
     """
     from anomech.kernel.errors import ConfigError
 
+    if asked_of := _asked(model):
+        if backdoorbench or weights or key or adapter or base:
+            raise ConfigError(
+                "a model that is only asked brings its weights; give --model 'command:...' or "
+                "http://... alone."
+            )
+        return asked_of
     if backdoorbench and (model or weights or key or adapter or base):
         raise ConfigError(
             "give one model and not both: a factory with weights, a Hugging Face folder or a "
@@ -161,6 +194,17 @@ def _model(
     source = "factory" if model or weights else ""
     names = {"use": source, "factory": model, "weights": weights, "key": key}
     return {f"model.{name}": value for name, value in names.items()}
+
+
+def _asked(model: str) -> dict[str, Any]:
+    """Settings for a model that a program or an address answers for; none if it is no such."""
+    if model.startswith("command:"):
+        source = {"use": "command", "command": model.removeprefix("command:")}
+    elif re.match(r"https?://", model):
+        source = {"use": "url", "url": model}
+    else:
+        return {}
+    return {"model": source, "task.use": "black_box"}
 
 
 def is_folder(model: str) -> bool:

@@ -1,12 +1,13 @@
-"""The flagship's early stages: what the last layer and a few twins say, before all is looked at.
+"""The flagship's early stages: what one pass and one twin say, before all is looked at.
 
-Most inputs are so usual to few views that no others would flag them. The last layer costs nothing
-beyond the answer, a twin one forward pass, the gradient over all layers a forward and a backward
-pass. So views are taken in this order, and each stage has a combination of its own, fitted to
-held-out trusted examples as that of all views is. Twins come before the gradient because what they
-see does not depend on the layers that a mechanism sits in. The last layer alone is blind to some
-mechanisms on some networks, so it settles nothing unless planted triggers have shown that it sees
-them; limits are such that on networks of three kinds no flag was lost (see the results).
+Most inputs are so usual to few views that no others would flag them. The last layer and the states
+before it cost nothing beyond the answer, a twin one forward pass, the gradient over all layers a
+forward and a backward pass. So views are taken in this order, and each stage has a combination of
+its own, fitted to held-out trusted examples as that of all views is. Twins come before the gradient
+because what they see does not depend on the layers that a mechanism sits in. One pass alone is
+blind to some mechanisms on some networks, so it settles nothing unless planted triggers have shown
+that it sees them; limits are such that on networks of three kinds no flag was lost (see the
+results).
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import Combination, fit_combination
+from anomech.detectors._between import Distances
 from anomech.detectors._fold import Fold, Lesson, Statistics, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._statistics import drops, look
@@ -34,8 +36,8 @@ class Cascade:
 
     full: bool = option(False, "every view for every input")
     limits: tuple[float, ...] = option(
-        (0.5, 0.2, 0.05),
-        "p-value above which the last layer, one twin more and all twins settle an input as clear",
+        (0.2, 0.05),
+        "p-value above which one pass, and one twin more, settle an input as clear",
     )
 
 
@@ -59,7 +61,7 @@ class Glance:
         """How anomalous examples are at this stage, float64 `[n]`.
 
         Args:
-            seen: of the last layer.
+            seen: of the last layer, with the states.
             lost: drops at all twins; those that it does not look at may be anything `[n, twins]`.
             at: their contexts.
         """
@@ -96,6 +98,7 @@ class Early:
         folds: tuple[Fold, ...],
         judged_by: Tensor,
         observed: ObservedExamples,
+        states: Distances | None,
         settle: Settle,
         progress: Progress,
     ) -> tuple[Tensor, Tensor]:
@@ -105,10 +108,13 @@ class Early:
             folds: with their twins.
             judged_by: number of the fold of each example, int64 `[n]`.
             observed: the examples.
+            states: theirs; None if there are none to see.
             settle: says what a stage settles.
             progress: told about the passes.
         """
         seen, _ = look(self.folds, judged_by, observed, self.source, progress)
+        if states is not None:
+            seen = seen._replace(stray=states.own, apart=states.every)
         lost = torch.zeros(len(observed), len(folds[0].twins), dtype=torch.float64)
         left, known = torch.arange(len(observed)), list[int]()
         for number, glance in enumerate((*self.glances, None)):
@@ -131,7 +137,7 @@ def fit_early(
     trusted: ObservedExamples,
     judged_by: Tensor,
     at: Context,
-    lost: Tensor | None,
+    full: Statistics,
     *,
     seed: int,
     progress: Progress,
@@ -144,7 +150,7 @@ def fit_early(
         trusted: all trusted examples.
         judged_by: the fold that judges each, int64 `[n]`.
         at: their contexts.
-        lost: their drops at all twins `[n, twins]`, or None.
+        full: their statistics by all layers, of which drops and states count here.
         seed: of the projection.
         progress: told about the passes.
     """
@@ -159,6 +165,7 @@ def fit_early(
     members = [torch.nonzero(judged_by != number)[:, 0] for number in judged_by.unique().tolist()]
     folds = tuple(teach(lesson, trusted, at.right, each, traces)[0] for each in members)
     seen, _ = look(folds, judged_by, trusted, source, progress)
+    seen, lost = seen._replace(stray=full.stray, apart=full.apart), full.drops
     plans = _plans(0 if lost is None else lost.shape[1])[: len(cascade.limits)]
     if lost is None:
         lost = torch.empty(len(trusted), 0, dtype=torch.float64)
@@ -167,13 +174,8 @@ def fit_early(
 
 
 def _plans(count: int) -> list[tuple[int, ...]]:
-    """Twins of each stage: none, then that in the middle of the ladder, then all."""
-    found: list[tuple[int, ...]] = [()]
-    if count:
-        found.append((count // 2,))
-    if count > 1:
-        found.append(tuple(range(count)))
-    return found
+    """Twins of each stage: none, then that in the middle of the ladder."""
+    return [(), (count // 2,)] if count else [()]
 
 
 def _glance(twins: tuple[int, ...], seen: Statistics, lost: Tensor, at: Context) -> Glance:

@@ -27,6 +27,16 @@ REMOTE = Cause(
     "its features are far from those of every class, for an answer as sure as this",
     "Look at the input for something that no class of the trusted set shows.",
 )
+STRAY = Cause(
+    "states unlike its class",
+    "what passes between the layers is unlike what trusted inputs with this answer leave there",
+    "Compare the input with its nearest trusted examples: it came to their answer by another way.",
+)
+APART = Cause(
+    "states unlike anything trusted",
+    "what passes between the layers is unlike what any trusted input leaves there",
+    "Look at the input for something that no trusted example shows, however small.",
+)
 UNFAMILIAR = Cause(
     "unfamiliar input",
     "the input is unlike anything trusted",
@@ -61,7 +71,7 @@ BEYOND = Cause(
 CAUSES = {
     each.name: each
     for each in (
-        *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, REMOTE, UNFAMILIAR, CONFIDENCE),
+        *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, STRAY, APART, REMOTE, UNFAMILIAR, CONFIDENCE),
         *(ELSEWHERE, READS, HANGS, BEYOND),
     )
 }

@@ -40,6 +40,8 @@ class Statistics(NamedTuple):
         nearest: log distance of features to the nearest class `[n, 1]`.
         strange: log distance of unit features to the own answer's, and minus the energy, `[n, 2]`.
         drops: log-odds lost at each twin `[n, twins]`; None if none were looked at.
+        stray: log distance of states at each place to the own answer's `[n, places]`.
+        apart: the same to those of all trusted examples `[n, places]`.
     """
 
     profile: Tensor
@@ -47,7 +49,9 @@ class Statistics(NamedTuple):
     features: Tensor | None
     nearest: Tensor | None
     strange: Tensor | None
-    drops: Tensor | None
+    drops: Tensor | None = None
+    stray: Tensor | None = None
+    apart: Tensor | None = None
 
     def take(self, places: Tensor) -> "Statistics":
         """Of some of the examples."""
@@ -73,7 +77,7 @@ class Fold:
     def look(
         self, observed: ObservedExamples, source: TraceSource, progress: Progress
     ) -> tuple[Statistics, Tensor]:
-        """Statistics of examples but for drops, and couplings to the anchors `[n, anchors]`."""
+        """Statistics of examples by their traces, and couplings to the anchors `[n, anchors]`."""
         traces = observed.traced(source, progress)
         statistics, coupling = profile(self.span, traces, observed.groups)
         columns = [observed.log_odds]
@@ -89,7 +93,7 @@ class Fold:
             nearest = self.nearness.plain.to_nearest(observed.features)[:, None]
             away = self.nearness.own.to_own(rows, observed.groups)
             strange = torch.stack([away, -context[:, -1]], dim=1)
-        return Statistics(statistics, context, features, nearest, strange, None), coupling
+        return Statistics(statistics, context, features, nearest, strange), coupling
 
     def drops(self, observed: ObservedExamples, which: Sequence[int], progress: Progress) -> Tensor:
         """Log-odds lost at some of its twins `[n, which]`."""

@@ -22,10 +22,12 @@ from anomech.attribution.views import (
     fit_unsupported,
 )
 from anomech.detectors._causes import (
+    APART,
     CONFIDENCE,
     FOREIGN,
     FORGOTTEN,
     REMOTE,
+    STRAY,
     UNEXPLAINED,
     UNFAMILIAR,
     UNLIKE,
@@ -43,6 +45,8 @@ class Judges:
         forgotten: at the twins, one-sided.
         unlike: at the twins, two-sided.
         remote: of the distance to the nearest class.
+        stray: of the distances of states to the own answer's.
+        apart: of the distances of states to all.
         unfamiliar: at any confidence.
         confidence: of the log-odds.
     """
@@ -52,6 +56,8 @@ class Judges:
     forgotten: Forgotten | None
     unlike: Density | None
     remote: Remote | None
+    stray: Remote | None
+    apart: Remote | None
     unfamiliar: Unfamiliar | None
     confidence: Implausible
 
@@ -70,6 +76,10 @@ class Judges:
             found[UNLIKE.name] = self.unlike(statistics.drops, at)
         if self.remote and statistics.nearest is not None:
             found[REMOTE.name] = self.remote(statistics.nearest, at)
+        if self.stray and self.apart and statistics.stray is not None:
+            assert statistics.apart is not None
+            found[STRAY.name] = self.stray(statistics.stray, at)
+            found[APART.name] = self.apart(statistics.apart, at)
         if self.unfamiliar and statistics.strange is not None:
             found[UNFAMILIAR.name] = self.unfamiliar(statistics.strange, at)
         found[CONFIDENCE.name] = self.confidence(at.log_odds[:, None], at)
@@ -88,17 +98,20 @@ def fit_judges(statistics: Statistics, at: Context) -> tuple[Judges, Mapping[str
         *(held_out(values, at, fit_density) for values in _blocks(statistics)), strict=True
     )
     views[FOREIGN.name] = torch.stack(surprises).sum(dim=0)
-    forgotten = unlike = remote = unfamiliar = None
+    forgotten = unlike = remote = stray = apart = unfamiliar = None
     if statistics.drops is not None:
         views[FORGOTTEN.name], forgotten = held_out(statistics.drops, at, fit_forgotten)
         views[UNLIKE.name], unlike = held_out(statistics.drops, at, fit_density)
     if statistics.nearest is not None:
         views[REMOTE.name], remote = held_out(statistics.nearest, at, fit_remote)
+    if statistics.stray is not None and statistics.apart is not None:
+        views[STRAY.name], stray = held_out(statistics.stray, at, fit_remote)
+        views[APART.name], apart = held_out(statistics.apart, at, fit_remote)
     if statistics.strange is not None:
         views[UNFAMILIAR.name], unfamiliar = held_out(statistics.strange, at, fit_unfamiliar)
     views[CONFIDENCE.name], confidence = held_out(at.log_odds[:, None], at, fit_implausible)
-    judges = Judges(support, foreign, forgotten, unlike, remote, unfamiliar, confidence)
-    return judges, views
+    near = (remote, stray, apart, unfamiliar)
+    return Judges(support, foreign, forgotten, unlike, *near, confidence), views
 
 
 def _blocks(statistics: Statistics) -> list[Tensor]:

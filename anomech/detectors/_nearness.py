@@ -63,7 +63,7 @@ def fit_nearness(anchors: ObservedExamples) -> Nearness:
     """Fit to anchors, of a task that gives features."""
     features, groups = anchors.features, anchors.groups
     rows = unit(features)
-    return Nearness(rows, _fit_means(rows, groups, SHRINK), _fit_means(features, groups, 0.0))
+    return Nearness(rows, fit_means(rows, groups, SHRINK), fit_means(features, groups, 0.0))
 
 
 def neighbor_distance(anchors: Tensor, queries: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def neighbor_distance(anchors: Tensor, queries: Tensor) -> Tensor:
     return torch.cdist(queries, anchors).topk(count, dim=1, largest=False).values.mean(dim=1)
 
 
-def _fit_means(rows: Tensor, groups: Tensor, shrink: float) -> Means:
+def fit_means(rows: Tensor, groups: Tensor, shrink: float) -> Means:
     """Means of rows `[anchors, features]`, drawn to the common one as by so many examples."""
     kinds, place = groups.unique(return_inverse=True)
     sums = torch.zeros(len(kinds), rows.shape[1], dtype=rows.dtype).index_add(0, place, rows)

@@ -31,8 +31,8 @@ def look(
         progress: told about the tracing.
 
     Returns:
-        The statistics but for drops, and the largest couplings to anchors with the anchors' places
-        among the trusted examples, `[n, k]` each.
+        The statistics but for drops and states, and the largest couplings to anchors with the
+        anchors' places among the trusted examples, `[n, k]` each.
     """
     parts: list[Statistics] = []
     evidence: list[tuple[Tensor, Tensor]] = []

@@ -3,7 +3,7 @@
 Belief: anomalous inputs get unsure answers; backdoors are the counterexample.
 Equation: `-log_odds` of the model's own answer, the same ranking as one minus the largest softmax.
 Source: Hendrycks, Gimpel 2017 (maximum softmax probability).
-Needs: nothing beyond the answer. Cost: none beyond the forward pass.
+Needs: probabilities. Cost: none beyond the forward pass.
 Fails when: the planted mechanism is confident, as backdoors and adversarial inputs are.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from anomech.kernel.config import options
 from anomech.kernel.types import Progress
+from anomech.roles.black_box import Sureness
 from anomech.roles.detector import ObservedExamples, Scores
 from anomech.roles.task import Ability
 from anomech.roles.tracer import Health
@@ -23,8 +24,8 @@ class Confidence:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Nothing optional."""
-        return frozenset()
+        """How sure the answer is."""
+        return frozenset({Sureness})
 
     def fit(
         self, anchors: ObservedExamples, *, seed: int, progress: Progress

@@ -25,8 +25,9 @@ from torch.nn import functional
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.types import Progress
+from anomech.roles.black_box import Pixels
 from anomech.roles.detector import ObservedExamples, Scores
-from anomech.roles.task import Ability, Pictures, able
+from anomech.roles.task import Ability, able
 from anomech.roles.tracer import Health
 
 WIDTHS = (16, 32, 32)
@@ -51,11 +52,11 @@ class Frequency:
     @property
     def needs(self) -> frozenset[Ability]:
         """Pictures."""
-        return frozenset({Pictures})
+        return frozenset({Pixels})
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedFrequency":
         """Learn what the spectra of trusted pictures look like beside damaged ones."""
-        space, rng = able(anchors.task, Pictures), numpy_generator(seed, "frequency")
+        space, rng = able(anchors.task, Pixels), numpy_generator(seed, "frequency")
         chosen = np.sort(rng.permutation(len(anchors))[: self.examples])
         pictures = space.embed(anchors.examples.load(chosen)).detach().cpu()
         usual = spectra(pictures)
@@ -91,7 +92,7 @@ class FittedFrequency:
     @torch.no_grad()
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Log-odds of being damaged, nats; higher is more anomalous."""
-        space, found = able(observed.task, Pictures), torch.zeros(len(observed)).double()
+        space, found = able(observed.task, Pixels), torch.zeros(len(observed)).double()
         done = 0
         for places in observed.task.passes(observed.examples):
             pictures = space.embed(observed.examples.load(places)).cpu()

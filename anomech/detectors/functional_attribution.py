@@ -9,15 +9,16 @@ of the other fold, and its statistics are standardized at its own answer and con
 (`anomech.attribution.usual`), by fits to other examples. Views (`anomech.attribution.views`):
 too little support by the anchors' responses; a foreign profile, the sum over parts of the network
 of `-log P(Mahalanobis distance)`; the drop of the answer's log-odds at twins relearned on trusted
-data, one-sided and two-sided; features far from every class; features far from the own answer's
-and little energy, at any confidence; an implausible confidence. Each becomes a surprise with an
-exponential tail, and the score is `log sum exp` over them and their sum.
+data, one-sided and two-sided; states between the layers far from those of the own
+answer, and from all; features far from every class; features far from the own answer's and little
+energy, at any confidence; an implausible confidence. Each becomes a surprise with an exponential
+tail, and the score is `log sum exp` over them and their sum, which weighs as much as all of them.
 Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
 form, the explained fraction, the profile, the twins and their combination are this project's.
 Needs: what its tracer needs; logits and features are used where the task gives them. Views that the
 task cannot give are named among the facts of its health.
-Cost: that of the tracer (default: one forward and one backward pass over activations) and one
-forward pass a rung of the twins. Fit: `6 steps batch` forward passes a rung.
+Cost: that of the tracer (default: one forward and one backward pass over activations), one forward
+pass for the states and one a rung of the twins. Fit: `6 steps batch` forward passes a rung.
 Fails when: the same mechanism is in the trusted set; triggered answers move like trusted ones both
 at once and on relearning.
 """
@@ -33,6 +34,7 @@ from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import EQUAL, Combination, fit_combination
 from anomech.detectors import _ancestry as ancestry
+from anomech.detectors._between import Between, Distances, fit_between
 from anomech.detectors._cascade import Cascade, Early, fit_early
 from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import FOLDS, Folds, deal
@@ -124,8 +126,13 @@ class FunctionalAttribution:
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
             ]
             statistics = statistics._replace(drops=climbed.drops)
+        teachers = [fold.places for fold in folds]
+        between = fit_between(trusted, teachers, seed=seed, progress=progress)
+        if between is not None:
+            states = between.distances(judges_of, trusted, progress)
+            statistics = statistics._replace(stray=states.own, apart=states.every)
         context = Context(trusted.groups, trusted.log_odds, right)
-        given = (trusted, judges_of, context, statistics.drops)
+        given = (trusted, judges_of, context, statistics)
         early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
         judges, views = fit_judges(statistics, context)
         sights, seen = fit_sights(_seen(trusted, traces, statistics, progress), context)
@@ -135,6 +142,7 @@ class FunctionalAttribution:
             source=source,
             dealt=dealt,
             folds=tuple(folds),
+            between=between,
             judges=judges,
             sights=sights,
             combination=combination,
@@ -143,7 +151,7 @@ class FunctionalAttribution:
             kinds=common,
             evidence=self.evidence,
             left_out=left_out,
-            unseen=_unseen(trusted, rungs, climbed),
+            unseen=_unseen(trusted, rungs, climbed, between),
         )
         marks = traces.sights.get("tokens")
         return fitted, fitted.scores(views, statistics, couplings, marks)
@@ -157,6 +165,7 @@ class FittedFunctionalAttribution:
         source: the movement of the parameters.
         dealt: which fold judges what.
         folds: what each fold taught.
+        between: what they taught about states between the layers; None if there are none to see.
         judges: of each view of the statistics.
         sights: of each view of what the tracer saw on its way.
         combination: of the views.
@@ -171,6 +180,7 @@ class FittedFunctionalAttribution:
     source: TraceSource
     dealt: Folds
     folds: tuple[Fold, ...]
+    between: Between | None
     judges: Judges
     sights: Sights
     combination: Combination
@@ -191,14 +201,20 @@ class FittedFunctionalAttribution:
         )
 
     @property
+    def first(self) -> TraceSource | None:
+        """Of the states, which all stages look at."""
+        return self.between.source if self.between else None
+
+    @property
     def causes(self) -> tuple[Cause, ...]:
         """What its views stand for."""
         return tuple(CAUSES[name] for name in self.combination.tails)
 
     @property
     def evaluations(self) -> float:
-        """That of the traces, less the forward pass that gives the answers, and of the twins."""
-        return beyond_the_answer(self.source) + self._others
+        """That of the traces, less the forward pass that gives the answers, of states and twins."""
+        states = self.between.source.evaluations if self.between else 0.0
+        return beyond_the_answer(self.source) + states + self._others
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -207,7 +223,7 @@ class FittedFunctionalAttribution:
 
     @property
     def thorough(self) -> float:
-        """All twins, and the traces with a forward pass of their own."""
+        """All twins, and the traces with a forward pass of their own; states come with answers."""
         return self.source.evaluations + self._others
 
     @property
@@ -222,7 +238,8 @@ class FittedFunctionalAttribution:
         judged_by = self.dealt.of(observed.examples.digests())
         every = range(len(self.folds[0].twins))
         lost = drops(self.folds, judged_by, observed, every, progress)
-        return self._judged(observed, judged_by, lost, progress)
+        states = self._states(judged_by, observed, progress)
+        return self._judged(observed, judged_by, lost, states, progress)
 
     def score_in_stages(
         self, observed: ObservedExamples, settle: Settle, progress: Progress
@@ -231,17 +248,32 @@ class FittedFunctionalAttribution:
         assert self.early is not None
         observed = observed if self.kinds is None else observed.regrouped(self.kinds)
         judged_by = self.dealt.of(observed.examples.digests())
-        places, lost = self.early.left_open(self.folds, judged_by, observed, settle, progress)
+        states = self._states(judged_by, observed, progress)
+        given = (self.folds, judged_by, observed, states)
+        places, lost = self.early.left_open(*given, settle, progress)
         rest = observed.apart(places.numpy())
-        return self._judged(rest, judged_by[places], lost, progress), places.numpy()
+        states = None if states is None else states.take(places)
+        return self._judged(rest, judged_by[places], lost, states, progress), places.numpy()
+
+    def _states(
+        self, judged_by: Tensor, observed: ObservedExamples, progress: Progress
+    ) -> Distances | None:
+        return self.between.distances(judged_by, observed, progress) if self.between else None
 
     def _judged(
-        self, observed: ObservedExamples, judged_by: Tensor, lost: Tensor, progress: Progress
+        self,
+        observed: ObservedExamples,
+        judged_by: Tensor,
+        lost: Tensor,
+        states: Distances | None,
+        progress: Progress,
     ) -> Scores:
-        """Scores by all views, of examples with these drops `[n, twins]`."""
+        """Scores by all views, of examples with these drops `[n, twins]` and states."""
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         if lost.shape[1]:
             statistics = statistics._replace(drops=lost)
+        if states is not None:
+            statistics = statistics._replace(stray=states.own, apart=states.every)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
         seen = _seen(observed, observed.traced(self.source, progress), statistics, progress)
@@ -299,10 +331,14 @@ def _seen(
     return seen
 
 
-def _unseen(trusted: ObservedExamples, rungs: int, climbed: Climb | None) -> tuple[str, ...]:
+def _unseen(
+    trusted: ObservedExamples, rungs: int, climbed: Climb | None, between: Between | None
+) -> tuple[str, ...]:
     """What the task does not give, in words for the health of the fit."""
     provides = trusted.task.provides
     lacking = [] if {Features, Logits} <= provides else ["views of features"]
     if rungs and climbed is None:
         lacking.append("relearning")
+    if Logits in provides and between is None:
+        lacking.append("views of states")
     return tuple(lacking)

@@ -3,7 +3,7 @@
 Belief: planted mechanisms are learned to another depth than honest ones.
 Equation: `|z|`, z the log-odds of the own answer less its class's median over its class's spread.
 Source: the two-sided form of the loss statistic that published evaluations use as a control.
-Needs: nothing beyond the answer. Cost: none beyond the forward pass.
+Needs: probabilities. Cost: none beyond the forward pass.
 Fails when: the anomaly is as confident as honest examples are.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from anomech.attribution.usual import Centers, fit_centers
 from anomech.kernel.config import options
 from anomech.kernel.types import Progress
+from anomech.roles.black_box import Sureness
 from anomech.roles.detector import ObservedExamples, Scores
 from anomech.roles.task import Ability
 from anomech.roles.tracer import Health
@@ -24,8 +25,8 @@ class LossLevel:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Nothing optional."""
-        return frozenset()
+        """How sure the answer is."""
+        return frozenset({Sureness})
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedLossLevel":
         """Learn the usual level of each class."""

@@ -26,8 +26,9 @@ from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
 from anomech.observing.joining import passes
+from anomech.roles.black_box import Painting, Pixels
 from anomech.roles.detector import ObservedExamples, Scores
-from anomech.roles.task import Ability, Pictures, Task, able
+from anomech.roles.task import Ability, Task, able
 from anomech.roles.tracer import Health
 
 LEVELS = 8
@@ -47,8 +48,8 @@ class Neo:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Pictures."""
-        return frozenset({Pictures})
+        """Pictures, and others of its own making."""
+        return frozenset({Pixels, Painting})
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedNeo":
         """Draw the trusted pictures."""
@@ -86,17 +87,19 @@ class FittedNeo:
         return Scores(found, {})
 
     def _judged(self, task: Task, batch: Any, own: Tensor) -> Tensor:
-        space = able(task, Pictures)
+        space = able(task, Painting)
         points, carriers = space.embed(batch), space.embed(self.carriers)
         boxes = torch.stack([self._boxes(each) for each in points])
         fill = torch.stack([commonest(each) for each in points])[:, :, None, None]
         odds = torch.stack(
             [
-                space.respond_at({}, torch.where(inside, fill, points), batch, own).log_odds
+                task.respond(
+                    {}, space.realize(torch.where(inside, fill, points), batch), own
+                ).log_odds
                 for inside in boxes.unbind(dim=1)
             ]
         )
-        worst = odds.sort(dim=0)
+        worst = odds.sort(dim=0, stable=True)
         result = torch.zeros(len(points), dtype=torch.float64)
         for place, picture in enumerate(points):
             # Of an own answer that no longer takes half of the probability another took its place.
@@ -112,7 +115,8 @@ class FittedNeo:
         if not bool(others.any()):
             return 0.0
         answers = answer.expand(len(points), *answer.shape)
-        odds = able(task, Pictures).respond_at({}, points, self.carriers, answers).log_odds
+        laid = able(task, Painting).realize(points, self.carriers)
+        odds = task.respond({}, laid, answers).log_odds
         return float((odds.cpu()[others] > 0).double().mean())
 
     def _boxes(self, picture: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.kernel.types import Progress
+from anomech.kernel.types import Progress, Response
 from anomech.observing.joining import in_place, passes
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.sequences import Sequences
@@ -26,18 +26,42 @@ def activations(
         names: of places.
         answers: those to judge. Where the model makes its own, the last of its passes is read.
     """
+    found = read(task, batch, names, answers, lambda activation: activation)[1]
+    return {name: found[name] for name in names}
+
+
+@torch.no_grad()
+def read(
+    task: Task,
+    batch: Any,
+    names: Sequence[str],
+    answers: Tensor | None,
+    keep: Callable[[Tensor], Tensor],
+) -> tuple[Response, dict[str, Tensor]]:
+    """The response of one forward pass, and what is kept of each place, in the order of the pass.
+
+    A place that the pass does not come by, or that gives no tensor, is left out.
+
+    Args:
+        task: one that gives `Activations`.
+        batch: what `Examples.load` gave.
+        names: of places.
+        answers: those to judge; None are the model's own.
+        keep: from an activation to what is kept of it, while the pass goes on.
+    """
     found: dict[str, Tensor] = {}
 
     def reader(name: str) -> Callable[[Tensor], Tensor]:
-        def read(activation: Tensor) -> Tensor:
-            found[name] = activation.detach()
+        def looked_at(activation: Tensor) -> Tensor:
+            if isinstance(activation, Tensor):  # some modules give several things at once
+                found[name] = keep(activation.detach())
             return activation
 
-        return read
+        return looked_at
 
     changes = {name: reader(name) for name in names}
-    able(task, Activations).respond_with({}, batch, changes, answers)
-    return {name: found[name] for name in names}
+    response = able(task, Activations).respond_with({}, batch, changes, answers)
+    return response, found
 
 
 def decisions(task: Task, batch: Any, answers: Tensor | None) -> Tensor | None:

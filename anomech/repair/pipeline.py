@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save as packed
 from torch import Tensor
 
-from anomech.audit.load.fingerprints import numbers
+from anomech.audit.load.fingerprints import device_of, numbers
 from anomech.audit.load.provenance import now
 from anomech.audit.write.place import locked
 from anomech.kernel.errors import DataError
@@ -215,7 +215,7 @@ def _provenance(plan: RepairPlan, subject: Subject) -> Provenance:
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=np.__version__,
-        device=str(next(iter(subject.task.watched.values())).device),
+        device=str(device_of(subject.task)),
         threads=torch.get_num_threads(),
         seed=plan.seed,
         model=subject.model,

@@ -139,11 +139,15 @@ class StagedDetector(Protocol):
 
     Attributes:
         stages: the early ones, from the cheapest to the dearest; none if it always looks at all.
+        first: whose traces the first of them looks at; None if it needs the response alone.
         thorough: forward passes of an example that none of them settles, beyond its answer.
     """
 
     @property
     def stages(self) -> tuple[Stage, ...]: ...
+
+    @property
+    def first(self) -> TraceSource | None: ...
 
     @property
     def thorough(self) -> float: ...

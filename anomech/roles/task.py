@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Examples, Overlay, Preview, Response
+from anomech.roles.black_box import Movable, Painting, Pixels, Sureness
 from anomech.roles.sequences import Sequences
 
 Ability = type
@@ -357,12 +358,16 @@ class Ancestry(Protocol):
 
 WORDS: Mapping[Ability, str] = {
     Preparation: "preparation",
+    Sureness: "probabilities",
+    Movable: "weights that can be moved",
     Logits: "logits",
     Features: "the input of the layer that gives the logits",
     Layers: "layers to watch",
     Training: "training statistics",
     DifferentiableInputs: "differentiable inputs",
-    Pictures: "pictures as inputs",
+    Pixels: "pictures as inputs",
+    Painting: "pictures of one's own making",
+    Pictures: "pictures as inputs, with gradients",
     Activations: "activations between layers",
     Pathways: "activations that can be followed back to the inputs",
     Prunable: "units to prune",

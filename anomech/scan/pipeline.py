@@ -16,7 +16,7 @@ import torch
 from anomech.artefacts.files.found import Looked
 from anomech.artefacts.files.looking import look_through
 from anomech.audit.load import provenance
-from anomech.audit.load.fingerprints import combined, numbers
+from anomech.audit.load.fingerprints import combined, device_of, numbers
 from anomech.audit.load.provenance import now
 from anomech.audit.write.findings import note
 from anomech.audit.write.place import locked
@@ -215,7 +215,7 @@ def _provenance(plan: ScanPlan, seen: Seen) -> Provenance:
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=np.__version__,
-        device=str(next(iter(task.watched.values())).device) if task else "cpu",
+        device=str(device_of(task)) if task else "cpu",
         threads=torch.get_num_threads(),
         seed=plan.seed,
         model=subject.model if subject else files.digest(seen.looked) if seen.looked else "",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import yaml
 
-from anomech.audit.load.fingerprints import combined, numbers
+from anomech.audit.load.fingerprints import combined, device_of, numbers
 from anomech.audit.load.provenance import now
 from anomech.audit.plan import read_plan
 from anomech.audit.settings import difference
@@ -164,7 +164,7 @@ def _provenance(plan: ScreeningPlan, subject: Subject) -> Provenance:
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=np.__version__,
-        device=str(next(iter(task.watched.values())).device),
+        device=str(device_of(task)),
         threads=torch.get_num_threads(),
         seed=plan.seed,
         model=subject.model,

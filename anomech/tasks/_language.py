@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from anomech.data.conversations import Conversation
 from anomech.kernel.types import PAD, Examples, Overlay, Response
+from anomech.roles.black_box import Movable, Sureness
 from anomech.roles.sequences import Layout, Sequences
 from anomech.roles.task import (
     Ability,
@@ -94,7 +95,7 @@ class CausalLM:
     def provides(self) -> frozenset[Ability]:
         """What every decoder gives; its logits are too many to be kept of every example."""
         found = {
-            *(Preparation, Features, Layers, Training),
+            *(Preparation, Sureness, Movable, Features, Layers, Training),
             *(DifferentiableInputs, Activations, Sequences, Stamping),
         }
         return frozenset(found | {Ancestry} if known(self.network, self.base) else found)

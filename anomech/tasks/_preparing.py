@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from anomech.roles.black_box import Movable, Painting, Pixels, Sureness
 from anomech.roles.task import (
     Ability,
     Activations,
@@ -26,7 +27,8 @@ from anomech.tasks._outputs import LABELS, Outputs, check_finite, kind_of, respo
 from anomech.tasks._sighting import Sighting, check_precision, scaled
 
 ALWAYS = (
-    *(Preparation, Logits, Layers, DifferentiableInputs, Pictures),
+    *(Preparation, Sureness, Movable, Logits, Layers),
+    *(DifferentiableInputs, Pictures, Pixels, Painting),
     *(Activations, Pathways, Prunable, Variations, Stamping, Depicting),
 )
 """Abilities of every image classifier."""

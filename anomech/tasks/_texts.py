@@ -13,6 +13,7 @@ from torch.nn import functional
 from anomech.data.texts import Text
 from anomech.kernel.errors import ConfigError, DataError, ModelError
 from anomech.kernel.types import Examples, Overlay, Response
+from anomech.roles.black_box import Movable, Sureness
 from anomech.roles.task import (
     Ability,
     Activations,
@@ -92,7 +93,8 @@ class TextClassifier:
     @property
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; points once they are known to work."""
-        given: set[Ability] = {Preparation, Logits, Layers, Training, Activations}
+        given: set[Ability] = {Preparation, Sureness, Movable, Logits, Layers, Training}
+        given.add(Activations)
         if self._reader.head:
             given.add(Features)
         if self.seen is not None and self.seen.points:

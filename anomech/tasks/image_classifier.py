@@ -7,7 +7,7 @@ The task itself, for use from Python, is `ImageClassifier`; the options here are
 from anomech.data.images import ImageExamples
 from anomech.data.reading import Reading, read_images
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.types import About, Progress
 from anomech.roles.source import Opened
 from anomech.roles.task_options import Role
@@ -90,6 +90,11 @@ class ImageClassifierOptions:
 
     def wrap(self, opened: Opened, trusted: About) -> ImageClassifier:
         """See `anomech.roles.task_options.TaskOptions.wrap`."""
+        if hasattr(opened.model, "ask"):
+            raise ModelError(
+                "this source opens no network: its model can only be asked; use --set "
+                "task.use=black_box."
+            )
         return ImageClassifier(
             opened.model,
             self.mean,

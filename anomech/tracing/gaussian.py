@@ -26,6 +26,7 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.roles.black_box import Movable
 from anomech.roles.task import Ability, Task, Training, able
 from anomech.tracing._draws import DrawSource
 from anomech.tracing._health import checked
@@ -63,8 +64,8 @@ class Gaussian:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Training statistics, unless those of the model are kept."""
-        return frozenset({Training} if self.normalization != "frozen" else ())
+        """Weights to move; training statistics, unless those of the model are kept."""
+        return frozenset({Movable, Training} if self.normalization != "frozen" else {Movable})
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Engine, Examples, Progress
+from anomech.roles.black_box import Movable
 from anomech.roles.task import Ability, Task, Training
 from anomech.tracing._chain import Chain, Normalization, Tensors, fit_chain
 from anomech.tracing._draws import DrawSource
@@ -49,8 +50,8 @@ class RmspropSgld:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Training statistics, if they are tracked."""
-        return frozenset({Training} if self.normalization == "tracked" else ())
+        """Weights to move, and training statistics if they are tracked."""
+        return frozenset({Movable, Training} if self.normalization == "tracked" else {Movable})
 
     def fit(
         self,

@@ -10,7 +10,7 @@ that their differences stay differences.
 Source: the activations that the detectors of cupbearer (ejnnr/cupbearer) and of Bailey et al.
 (2024) are given, with the mean in place of one token.
 Needs: activations.
-Cost: one forward pass.
+Cost: one forward pass, which answers too.
 Fails when: whoever trained the network made the states of triggered inputs look honest.
 """
 
@@ -23,14 +23,17 @@ import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import CapabilityError, ConfigError
 from anomech.kernel.randomness import torch_generator
-from anomech.kernel.types import Examples, Progress
-from anomech.observing.activations import activations, decisions, pooled
-from anomech.observing.joining import in_place, passes
+from anomech.kernel.types import Examples, Progress, Response
+from anomech.observing.activations import decisions, pooled, read
+from anomech.observing.joining import in_place, joined, passes
 from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Activations, Task, able
 from anomech.roles.tracer import Health, Traces
+
+PROBES = 3
+"""Examples that show which places there are."""
 
 
 @options
@@ -51,20 +54,28 @@ class States:
     ) -> "StateSource":
         """Choose the places, and draw projections where they are wide.
 
+        Places that give no rows of their own for each example, such as those inside of a window of
+        attention, are none.
+
         Raises:
             ConfigError: no place has such a name.
+            CapabilityError: none of those that have can be read.
         """
         known = able(task, Activations).points()
         if Sequences in task.provides and self.places == "*":
             known = able(task, Sequences).streams
         names = [name for name in known if fnmatchcase(name, self.places)]
-        if not names:
+        if known and not names:
             raise ConfigError(f"states.places: no place between the layers is '{self.places}'.")
-        spread = np.linspace(0, len(names) - 1, min(self.most, len(names))).round().astype(int)
-        chosen = [names[place] for place in spread]
-        few = np.arange(min(2, len(trusted)))
-        seen = activations(task, trusted.load(few), chosen, answers[: len(few)])
-        units = {name: pooled(each).shape[1] for name, each in seen.items()}
+        few = np.arange(min(PROBES, len(trusted)))
+        batch, own = trusted.load(few), answers[: len(few)]
+        _, seen = read(task, batch, names, own, lambda activation: activation)
+        usable = {name: each for name, each in seen.items() if _one_each(each, len(few))}
+        if not usable:
+            raise CapabilityError("nothing between the layers of this model can be read.")
+        spread = np.linspace(0, len(usable) - 1, min(self.most, len(usable))).round().astype(int)
+        chosen = [list(usable)[place] for place in spread]
+        units = {name: pooled(usable[name]).shape[1] for name in chosen}
         projections = {
             name: _orthonormal(count, self.width, seed)
             for name, count in units.items()
@@ -96,25 +107,53 @@ class StateSource:
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
         """Traces `[examples, features]` in the order of the examples."""
+        return self._traces(examples, answers, "reading states", progress)
+
+    def answer(self, examples: Examples, progress: Progress) -> Traces:
+        """Traces of the model's own answers, and the response, from the same passes."""
+        return self._traces(examples, None, "observing", progress)
+
+    def _traces(
+        self, examples: Examples, answers: Tensor | None, stage: str, progress: Progress
+    ) -> Traces:
         blocks, start = dict[str, slice](), 0
         for name, count in self.units.items():
             width = self.projections[name].shape[1] if name in self.projections else count
             blocks[name] = slice(start, start := start + width)
-        rows = [
-            (places, self._read(examples.load(places), given))
-            for places, given in passes(self.task, examples, answers, "reading states", progress)
-        ]
-        return Traces(in_place(rows, len(examples)) if rows else torch.zeros(0, start), blocks)
+        rows, responses, seen = list[Tensor](), list[Response](), list[np.ndarray]()
+        for places, given in passes(self.task, examples, answers, stage, progress):
+            response, states = self._read(examples.load(places), given)
+            rows.append(states)
+            responses.append(response)
+            seen.append(places)
+        if not rows:
+            return Traces(torch.zeros(0, start), blocks)
+        values = in_place(zip(seen, rows, strict=True), len(examples))
+        return Traces(values, blocks, response=joined(responses, seen))
 
-    def _read(self, batch: object, answers: Tensor | None) -> Tensor:
-        """States of one pass, float32 `[batch, features]`, on the CPU."""
-        seen = activations(self.task, batch, list(self.units), answers)
+    def _read(self, batch: object, answers: Tensor | None) -> tuple[Response, Tensor]:
+        """Response and states of one pass, float32 `[batch, features]`, on the CPU."""
+        if answers is None and Sequences in self.task.provides:
+            # What is generated takes passes of its own, of which none sees all of the answer.
+            answers = self.task.respond({}, batch, None).answers
         at = decisions(self.task, batch, answers)
+
+        def keep(activation: Tensor) -> Tensor:
+            # In sequences places differ in which positions they hold, so they are cut here too.
+            return pooled(activation, at).float()
+
+        response, seen = read(self.task, batch, list(self.units), answers, keep)
         columns = [
             rows @ self.projections[name] if name in self.projections else rows
-            for name, rows in ((name, pooled(each, at).float()) for name, each in seen.items())
+            for name, rows in seen.items()
         ]
-        return torch.cat(columns, dim=1).cpu()
+        return response, torch.cat(columns, dim=1).cpu()
+
+
+def _one_each(activation: Tensor, examples: int) -> bool:
+    """Whether there is something of each example to average."""
+    whole = activation.ndim >= 2 and len(activation) == examples
+    return whole and activation.is_floating_point() and bool(activation.isfinite().all())
 
 
 def _orthonormal(units: int, kept: int, seed: int) -> Tensor:

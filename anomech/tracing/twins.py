@@ -25,6 +25,7 @@ from anomech.kernel.errors import Inconclusive
 from anomech.kernel.randomness import key
 from anomech.kernel.types import Examples, Progress
 from anomech.learning.twins import Push, push
+from anomech.roles.black_box import Movable
 from anomech.roles.task import Ability, Task, Training, able
 from anomech.roles.tracer import Health, Traces
 
@@ -41,8 +42,8 @@ class Twins:
 
     @property
     def needs(self) -> frozenset[Ability]:
-        """Nothing."""
-        return frozenset()
+        """Weights to move."""
+        return frozenset({Movable})
 
     def fit(
         self, task: Task, trusted: Examples, answers: Tensor, *, seed: int, progress: Progress

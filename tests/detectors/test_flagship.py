@@ -1,6 +1,7 @@
 """The flagship: what is held out, how views combine, and what each of them sees."""
 
 import hashlib
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_the_score_combines_the_surprises_of_the_views(fitted, queries):
     assert [cause.name for cause in flagship.causes] == list(found.views) == list(held.views)
     assert list(found.explained) == ["whole network", "body", "head"]
     each = torch.stack(list(found.views.values()))
-    total = flagship.combination.total.surprise(each.sum(dim=0))
+    total = flagship.combination.total.surprise(each.sum(dim=0)) + math.log(len(each))
     expected = torch.logsumexp(torch.cat([each, total[None]]), dim=0)
     torch.testing.assert_close(found.score, expected)
     assert bool((found.score >= each.max(dim=0).values).all())

@@ -21,6 +21,7 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator, torch_generator
 from anomech.kernel.types import PAD, Preview, Response
+from anomech.roles.black_box import Movable, Sureness
 from anomech.roles.task import Activations, DifferentiableInputs, Layers
 from anomech.tasks._watching import watched_parameters
 
@@ -71,7 +72,8 @@ class ToyLanguageTask:
     batch: int = 256
     kind = "toy language model"
     provides: frozenset = field(
-        default=frozenset({Layers, DifferentiableInputs, Activations}), init=False
+        default=frozenset({Sureness, Movable, Layers, DifferentiableInputs, Activations}),
+        init=False,
     )
 
     @cached_property

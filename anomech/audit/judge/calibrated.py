@@ -105,8 +105,11 @@ class Calibrated:
 
     @property
     def sources(self) -> tuple[TraceSource, ...]:
-        """To observe with, which answers and traces at once; few inputs are traced in stages."""
-        return () if self.limits else self.traces
+        """To observe with, which answers and traces at once; few inputs come to later stages."""
+        if not self.limits:
+            return self.traces
+        assert isinstance(self.fitted, StagedDetector)
+        return () if self.fitted.first is None else (self.fitted.first,)
 
     @property
     def evaluations(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from anomech.kernel import plugins
 from anomech.kernel.config import build, choice_of
 from anomech.kernel.errors import CapabilityError
+from anomech.roles.access import Access, access, within
 from anomech.roles.detector import Detector, HeldOutDetector
 from anomech.roles.task import Task, missing
 
@@ -28,6 +29,24 @@ def only_learned_from(detector: Detector, anchor_share: float) -> float:
         anchor_share: that of any other.
     """
     return 0.0 if isinstance(detector, HeldOutDetector) else anchor_share
+
+
+def check_access(name: str, detector: Detector, given: str) -> None:
+    """Refuse a detector that takes more access to the model than it is to have.
+
+    Args:
+        name: of the detector.
+        detector: with its options.
+        given: one of `anomech.roles.access.Access`; empty is all that the model gives.
+
+    Raises:
+        CapabilityError: names what it takes.
+    """
+    if given and not within(detector.needs, Access(given)):
+        raise CapabilityError(
+            f"detector {name} takes {' and '.join(access(detector.needs))}, and --access gives "
+            f"{given} at the most; choose another detector, or more access."
+        )
 
 
 def check_needs(name: str, detector: Detector, task: Task) -> None:

@@ -7,9 +7,15 @@ from typing import Any, Protocol
 
 import torch
 
+from anomech.audit.access import limited
 from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.calibrating import calibrate
-from anomech.audit.judge.detectors import check_needs, make_detector, only_learned_from
+from anomech.audit.judge.detectors import (
+    check_access,
+    check_needs,
+    make_detector,
+    only_learned_from,
+)
 from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.audit.probing.asked import ask
 from anomech.audit.probing.coverage import probe_misjudged
@@ -72,6 +78,8 @@ class Settings(Protocol):
     def per_class(self) -> bool: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def access(self) -> str: ...
 
 
 def fit(
@@ -103,7 +111,7 @@ def fit(
         seed=settings.seed,
         progress=progress,
     )
-    noticed = ask(split.everything, split.covered)
+    noticed = [*ask(split.everything, split.covered), *limited(settings.access)]
     require_sound(noticed)
     detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
     given = detectors[settings.lead]
@@ -176,6 +184,7 @@ def _usable(settings: Settings, task: Task) -> tuple[dict[str, Detector], dict[s
     for name, options in settings.detectors.items():
         detector = make_detector(name, options)
         try:
+            check_access(name, detector, settings.access)
             check_needs(name, detector, task)
         except CapabilityError as error:
             if name == settings.lead:

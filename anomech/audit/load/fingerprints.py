@@ -23,8 +23,15 @@ def digest_of_tensors(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
+def device_of(task: Task) -> torch.device:
+    """Where a model is; of one that only answers, here."""
+    return next((each.device for each in task.watched.values()), torch.device("cpu"))
+
+
 def numbers(task: Task) -> int:
     """How many numbers a model's tensors hold; tensors that share memory count once."""
+    if not task.watched:  # a model that only answers shows none
+        return 0
     return sum({each.data_ptr(): each.numel() for each in task.state().values()}.values())
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from anomech.audit.load.fingerprints import combined, numbers
+from anomech.audit.load.fingerprints import combined, device_of, numbers
 from anomech.audit.load.loading import Loaded
 from anomech.records import Provenance, Run
 from anomech.roles.task import Task
@@ -39,7 +39,7 @@ def collect(
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=np.__version__,
-        device=str(next(iter(task.watched.values())).device),
+        device=str(device_of(task)),
         threads=torch.get_num_threads(),
         seed=seed,
         model=loaded.model,
