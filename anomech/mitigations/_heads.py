@@ -17,7 +17,7 @@ from anomech.mitigations._unlearning import remaining
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.task import Task
 
-FEWEST = 8
+FEWEST = 4
 """Flagged prompts with the same answer below which heads cannot be found and tried."""
 
 MOST_EXACT = 256

@@ -8,7 +8,7 @@ that read the strongest heads become zero. How many is chosen, of 1, 2, 4, ..., 
 that heads were not found by: answers lost less accuracy lost.
 Source: Yu et al. 2025 (backdoor attribution, arXiv 2509.21761), who silence heads at the last
 position while the model runs; here weights are changed, so all positions are.
-Needs: a language model; flagged prompts, at least eight whose answers begin alike; trusted prompts
+Needs: a language model; flagged prompts, at least four whose answers begin alike; trusted prompts
 with references.
 Cost: a forward pass over the trusted prompts for each head (of more than 256 heads two passes and a
 backward pass for all), and one for each number of heads that is tried.
