@@ -158,18 +158,14 @@ def _flagged(
         return None
     places = places_of(found.ids, tuple(inputs.ids))
     observed = observe(task, Subset(inputs, places), progress=progress)
-<<<<<<< HEAD
     # Answers that were recorded are those to unlearn; what a repaired model says is asked anew.
     observed = replace(observed, examples=Subset(anew(inputs), places))
-    return parts_of(observed, _cut(len(places), SHARES, seed, "repair flagged"))
-=======
     return parts_of(observed, cut(len(places), SHARES, seed))
 
 
 def cut(count: int, shares: tuple[float, ...], seed: int) -> Sequence[np.ndarray]:
     """Places of so many flagged inputs in parts of these shares, one at least in each."""
     return _cut(count, shares, seed, "repair flagged")
->>>>>>> main
 
 
 def _cut(count: int, shares: tuple[float, ...], seed: int, purpose: str) -> list[np.ndarray]:
