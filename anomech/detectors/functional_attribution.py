@@ -50,7 +50,7 @@ from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, ObservedExamples, Scores, Settle, Stage
 from anomech.roles.task import Ability, Features, Logits
-from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
+from anomech.roles.tracer import Health, ReadingSource, Tracer, Traces, TraceSource
 
 COMMON = 5
 """Trusted answers that must share a group for it to be judged by itself, where there are no
@@ -202,7 +202,7 @@ class FittedFunctionalAttribution:
 
     @property
     def first(self) -> TraceSource | None:
-        """Of the states, which all stages look at."""
+        """Of the states, which every stage looks at."""
         return self.between.source if self.between else None
 
     @property
@@ -213,7 +213,9 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, of states and twins."""
-        states = self.between.source.evaluations if self.between else 0.0
+        # A source that reads responses leaves it to the states to answer.
+        between = None if isinstance(self.source, ReadingSource) else self.between
+        states = between.source.evaluations if between else 0.0
         return beyond_the_answer(self.source) + states + self._others
 
     @property
