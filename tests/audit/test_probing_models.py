@@ -40,8 +40,16 @@ def test_any_other_order_is_named_and_chance_is_not():
     )
     (found,) = order.probe(answers, rng.permutation(answers), [f"c{i}" for i in range(10)])
     assert "No order of the classes fits" in found.detail
-    half = np.where(rng.random(500) < 0.6, answers, 0)
-    assert order.probe(answers, half, [f"c{i}" for i in range(10)]) == []
+
+
+def test_few_right_answers_are_said_and_do_not_end_an_audit():
+    rng = np.random.default_rng(0)
+    answers = rng.integers(0, 10, 500)
+    names = [f"c{i}" for i in range(10)]
+    (found,) = order.probe(answers, np.where(rng.random(500) < 0.5, answers, 0), names)
+    assert (found.code, found.severity) == ("few-right", "low")
+    verdicts.require_sound([found])
+    assert order.probe(answers, np.where(rng.random(500) < 0.8, answers, 0), names) == []
 
 
 def test_covered_classes_have_enough_anchors():
