@@ -1,4 +1,4 @@
-"""The flagship's early stages: what one pass and a few twins say, before all is looked at.
+"""The flagship's early stages: what one pass and one twin say, before all is looked at.
 
 Most inputs are so usual to few views that no others would flag them. The last layer and the states
 before it cost nothing beyond the answer, a twin one forward pass, the gradient over all layers a
@@ -36,8 +36,8 @@ class Cascade:
 
     full: bool = option(False, "every view for every input")
     limits: tuple[float, ...] = option(
-        (0.5, 0.2, 0.05),
-        "p-value above which one pass, one twin more and all twins settle an input as clear",
+        (0.2, 0.05),
+        "p-value above which one pass, and one twin more, settle an input as clear",
     )
 
 
@@ -174,13 +174,8 @@ def fit_early(
 
 
 def _plans(count: int) -> list[tuple[int, ...]]:
-    """Twins of each stage: none, then that in the middle of the ladder, then all."""
-    found: list[tuple[int, ...]] = [()]
-    if count:
-        found.append((count // 2,))
-    if count > 1:
-        found.append(tuple(range(count)))
-    return found
+    """Twins of each stage: none, then that in the middle of the ladder."""
+    return [(), (count // 2,)] if count else [()]
 
 
 def _glance(twins: tuple[int, ...], seen: Statistics, lost: Tensor, at: Context) -> Glance:

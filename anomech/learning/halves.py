@@ -35,7 +35,9 @@ class Halves:
     place: str
     shape: tuple[int, ...]
 
-    def seen(self, points: Tensor, batch: Any, answers: Tensor | None) -> tuple[Response, Tensor]:
+    def seen(
+        self, points: Tensor, batch: Any, answers: Tensor | None, overlay: Overlay | None = None
+    ) -> tuple[Response, Tensor]:
         """The response to points, and the map `[batch, *shape]` on the way; both differentiable."""
         caught: list[Tensor] = []
 
@@ -44,7 +46,9 @@ class Halves:
             return value
 
         through = able(self.task, Pathways)
-        response = through.respond_through({}, points, batch, {self.place: catch}, answers)
+        response = through.respond_through(
+            overlay or {}, points, batch, {self.place: catch}, answers
+        )
         return response, caught[-1]
 
     def read(

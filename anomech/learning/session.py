@@ -161,27 +161,29 @@ def run_session(
     seed: int,
     objective: Objective = cross_entropy,
     averaging: Averaging = NO_AVERAGE,
+    fresh: bool = True,
     keep: Keeper | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Ended:
     """Train `network` in place, where it is, and leave it in evaluation mode.
 
     Args:
-        network: maps float images `[batch, c, h, w]` in [0, 1] to logits; its weights are drawn
-            anew.
+        network: maps float images `[batch, c, h, w]` in [0, 1] to logits.
         images: uint8 `[n, h, w, c]`.
         labels: int64 `[n]`.
         recipe: the schedule.
         seed: of the weights, the order and the augmentation.
         objective: of one step; it runs under the recipe's precision.
         averaging: of the weights.
+        fresh: draw the weights anew first.
         keep: where every epoch is kept.
         progress: called with (steps done, steps in all).
 
     Raises:
         ModelError: the objective is no longer finite.
     """
-    initialize(network, seed)
+    if fresh:
+        initialize(network, seed)
     device = next(network.parameters()).device
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = min(recipe.batch, len(labels))

@@ -9,17 +9,20 @@ what anchors leave unexplained; input `i` weighs `w_i = max(0, cos(r_i, u))`. By
 of silencing a unit on the flagged answers, less that on trusted ones, gives the concentration:
 the part of all effect that the top hundredth of units has. From `localized` on, units go in the
 order of effect while trusted accuracy holds, until no member gets its flagged answer. Then
-descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i`, with `p_i` the probability of
-the flagged answer, in which inputs whose log-odds are below `-margin` no longer count.
-Source: own.
+descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i + keeping KL(before, now)`, with
+`p_i` the probability of the flagged answer, in which inputs whose log-odds are below `-margin` no
+longer count. The last term is over mixtures of trusted and flagged inputs, of all answers but those
+that members were flagged with: few trusted examples do not say what else the model was able to do.
+Source: own; keeping what a model says after Li, Hoiem 2016 (learning without forgetting).
 Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
-labels.
-Cost: a trace of every example, and `6 epochs` forward passes for each trusted example.
+labels; logits and variations of inputs, if what it says is to be kept.
+Cost: a trace of every example, `6 epochs` forward passes for each trusted example, and 128 a step.
 Fails when: flagged inputs show several mechanisms at once (repair one after the other), or so
 few that what they share is chance; an answer that is forgotten on them may come back by another
 trigger.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,9 +36,18 @@ from anomech.kernel import plugins
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import key, numpy_generator
 from anomech.kernel.types import Overlay, Progress, silent
-from anomech.learning.descent import Lesson, Lost, Objective, Relearning, descend, plainly
+from anomech.learning.descent import (
+    BACKWARD,
+    Lesson,
+    Lost,
+    Objective,
+    Relearning,
+    descend,
+    plainly,
+)
 from anomech.learning.localizing import ablation_effects, concentration
 from anomech.learning.masks import holding, masked
+from anomech.mitigations._keeping import COUNT, Kept, keeps
 from anomech.mitigations._pruning import units_of
 from anomech.mitigations._trusted import TUNING, Trusted, parted, suspected
 from anomech.mitigations._unlearning import remaining, strongest, unlikelihood
@@ -62,6 +74,9 @@ class AttributionGuided:
     most: float = option(0.05, "share of the units that may go", gt=0, le=1)
     tolerance: float = option(0.02, "trusted accuracy that pruning may cost", ge=0, le=0.5)
     strength: float = option(0.3, "weight of the flagged answers", gt=0)
+    keeping: float = option(
+        1.0, "weight of what else the model says, where inputs can be mixed", ge=0
+    )
     margin: float = option(
         3.0, "log-odds, negated, from which on an answer counts as gone", unit="nats", ge=0
     )
@@ -104,10 +119,23 @@ class AttributionGuided:
         facts = {"concentration": share, "members": float(len(members))}
         pruned, count, passes = self._pruned(parts, members, units, effects, share)
         facts["units pruned"] = float(count)
+        rest = Kept(
+            task, (trusted, flagged), (torch.zeros(len(trusted), dtype=torch.bool), weights >= PART)
+        )
+        objective = Unlearning(
+            parts.lesson(self.relearning.statistics),
+            flagged,
+            weights,
+            self.strength,
+            self.margin,
+            rest if self._keeps(task) else None,
+            self.keeping,
+        )
         overlay, cost = self._unlearned(
-            parts, flagged, weights, holding(units, pruned), pruned, seed, progress
+            parts, objective, holding(units, pruned), pruned, seed, progress
         )
         facts["flagged answers left"] = remaining(task, members, overlay)
+        facts["answers to mixtures kept"] = float(self._keeps(task))
         passes += cost + source.evaluations * (len(trusted) + len(flagged))
         return parts.repair(overlay, passes, (), facts)
 
@@ -144,8 +172,7 @@ class AttributionGuided:
     def _unlearned(
         self,
         parts: Trusted,
-        flagged: ObservedExamples,
-        weights: Tensor,
+        objective: "Unlearning",
         into: Callable[[str, Tensor], Tensor],
         pruned: Overlay,
         seed: int,
@@ -153,8 +180,6 @@ class AttributionGuided:
     ) -> tuple[dict[str, Tensor], float]:
         """Weights that have unlearned and kept, and what it cost."""
         task = parts.task
-        lesson = parts.lesson(self.relearning.statistics)
-        objective = Unlearning(lesson, flagged, weights, self.strength, self.margin)
         start = {name: pruned.get(name, each) for name, each in task.watched.items()}
         found = descend(
             start,
@@ -165,7 +190,12 @@ class AttributionGuided:
             progress=progress,
             into=into,
         )
-        return {**pruned, **found.overlay}, 2 * found.evaluations
+        steps = len(found.losses) * math.ceil(parts.count / self.relearning.batch)
+        mixed = 0 if objective.rest is None else (1 + BACKWARD) * COUNT * steps
+        return {**pruned, **found.overlay}, 2 * found.evaluations + mixed
+
+    def _keeps(self, task: Task) -> bool:
+        return self.keeping > 0 and keeps(task)
 
 
 @dataclass(frozen=True)
@@ -178,6 +208,8 @@ class Unlearning:
         weights: of these inputs `[flagged]`.
         strength: of what goes against what stays.
         margin: log-odds, negated, from which on an answer is gone.
+        rest: what else the model says; None if that is not kept.
+        keeping: weight of it.
     """
 
     keep: Lesson
@@ -185,6 +217,8 @@ class Unlearning:
     weights: Tensor
     strength: float
     margin: float
+    rest: Kept | None = None
+    keeping: float = 0.0
 
     def drawn(self, seed: int) -> Objective:
         """The objective; each step draws as many flagged inputs as trusted ones."""
@@ -192,14 +226,18 @@ class Unlearning:
 
         def objective(overlay: Overlay, places: np.ndarray) -> Lost:
             kept = self.keep(overlay, places)
-            rng = numpy_generator(seed, *places[:2].tolist())
+            address = key(seed, *places.tolist())
+            rng = numpy_generator(address)
             some = rng.permutation(count)[: max(2, len(places))]
             index = torch.from_numpy(some)
             batch = self.flagged.examples.load(some)
             odds = task.respond(overlay, batch, self.flagged.answers[index]).log_odds
             weight = self.weights[index].to(odds) * (odds.detach() > -self.margin)
             gone = (weight * unlikelihood(odds)).sum() / self.weights[index].sum().clamp_min(1e-6)
-            return Lost(kept.loss + self.strength * gone, kept.buffers)
+            lost = kept.loss + self.strength * gone
+            if self.rest is not None:
+                lost = lost + self.keeping * self.rest.apart(overlay, address)
+            return Lost(lost, kept.buffers)
 
         return objective
 

@@ -17,13 +17,11 @@ from torch import Tensor
 from anomech.audit.load.fingerprints import combined, device_of, numbers
 from anomech.audit.load.provenance import check_same, now
 from anomech.audit.write.place import locked
-from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 from anomech.learning.localizing import ablation_effects, concentration
 from anomech.records import (
     Check,
     Finding,
-    MethodResult,
     Provenance,
     RepairRun,
     Share,
@@ -33,13 +31,13 @@ from anomech.records import (
     write_record,
 )
 from anomech.repair import measures
+from anomech.repair.choosing import Choice, choose
 from anomech.repair.folder import TOP, noted, open_folder
 from anomech.repair.plan import RepairPlan, check_named
 from anomech.repair.proof.accuracy import grade
 from anomech.repair.proof.context import Context
 from anomech.repair.proving import proved, verified
 from anomech.repair.subject import Subject, open_subject
-from anomech.repair.trying import tried, weights
 from anomech.report.repair.render import render
 from anomech.roles.task import Prunable, able
 
@@ -71,40 +69,11 @@ def repair(plan: RepairPlan, out: Path, progress: Progress, *, workers: int = 0)
         with noted(plan, out):
             started, clock = now(), time.monotonic()
             subject = open_subject(plan, progress, workers)
-            results = _tried(plan, subject, out, progress)
-            best = _best(results)
-            overlay = weights(out, best.name)
-            checks = proved(Context(subject, overlay, plan, progress), out)
-            _write_weights(subject, overlay, out)
+            choice = choose(plan, subject, out, progress)
+            checks = proved(Context(subject, choice.overlay, plan, progress), out)
+            _write_weights(subject, choice.overlay, out)
             seconds = time.monotonic() - clock
-            return _written(plan, subject, results, best, checks, out, started, seconds)
-
-
-def _tried(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) -> list[MethodResult]:
-    """Results of the methods, as many as the time allows, and of one at least."""
-    results: list[MethodResult] = []
-    clock = time.monotonic()
-    for number, name in enumerate(plan.methods):
-        done = any(each.status == "done" for each in results)
-        if plan.seconds and done and time.monotonic() - clock > plan.seconds:
-            why = f"the time for trying ({plan.seconds:g} seconds) was over."
-            results.append(MethodResult(name=name, status="left out", why=why))
-            continue
-        results.append(tried(plan, name, subject, out, progress))
-        progress("trying repairs", number + 1, len(plan.methods))
-    return results
-
-
-def _best(results: list[MethodResult]) -> MethodResult:
-    """The method of the highest merit; of equal ones the first.
-
-    Raises:
-        DataError: none could be used.
-    """
-    done = [each for each in results if each.merit is not None]
-    if not done:
-        raise DataError(f"no repair could be used: {results[0].name}, because {results[0].why}")
-    return max(done, key=lambda each: each.merit or 0.0)
+            return _written(plan, subject, choice, checks, out, started, seconds)
 
 
 def _write_weights(subject: Subject, overlay: dict[str, Tensor], out: Path) -> None:
@@ -117,8 +86,7 @@ def _write_weights(subject: Subject, overlay: dict[str, Tensor], out: Path) -> N
 def _written(
     plan: RepairPlan,
     subject: Subject,
-    results: list[MethodResult],
-    best: MethodResult,
+    choice: Choice,
     checks: list[Check],
     out: Path,
     started: str,
@@ -135,10 +103,10 @@ def _written(
         started=started,
         seconds=seconds,
         verified=verified(checks),
-        chosen=best.name,
+        chosen=choice.best.name,
         target=words,
         before=_before(subject),
-        methods=tuple(results),
+        methods=tuple(choice.results),
         checks=tuple(checks),
         grade=grade(next(each.numbers["lost"] for each in checks if each.name == "accuracy")),
         counts=_counts(subject),

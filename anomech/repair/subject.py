@@ -132,14 +132,19 @@ def open_subject(plan: RepairPlan, progress: Progress, workers: int = 0) -> Subj
 
 
 def _trusted(task: Task, reference: Examples, plan: RepairPlan, progress: Progress) -> Parts:
-    labels = np.asarray(reference.labels)
     shares = (1 - plan.choosing - plan.proving, plan.choosing, plan.proving)
     observed = observe(task, reference, progress=progress)
+    return parts_of(observed, trusted_places(reference, shares, plan.seed))
+
+
+def trusted_places(
+    reference: Examples, shares: tuple[float, ...], seed: int
+) -> Sequence[np.ndarray]:
+    """Places of trusted examples in parts of these shares, each with every label if it can."""
+    labels = np.asarray(reference.labels)
     if labels.dtype.kind in "iu" and labels.ndim == 1:
-        places = stratified(labels, shares, plan.seed, "repair")
-    else:
-        places = _cut(len(reference), shares, plan.seed, "repair")
-    return parts_of(observed, places)
+        return stratified(labels, shares, seed, "repair")
+    return _cut(len(reference), shares, seed, "repair")
 
 
 def _flagged(
@@ -149,13 +154,17 @@ def _flagged(
         return None
     places = places_of(found.ids, tuple(inputs.ids))
     observed = observe(task, Subset(inputs, places), progress=progress)
-    return parts_of(observed, _cut(len(places), SHARES, seed, "repair flagged"))
+    return parts_of(observed, cut(len(places), SHARES, seed))
+
+
+def cut(count: int, shares: tuple[float, ...], seed: int) -> Sequence[np.ndarray]:
+    """Places of so many flagged inputs in parts of these shares, one at least in each."""
+    return _cut(count, shares, seed, "repair flagged")
 
 
 def _cut(count: int, shares: tuple[float, ...], seed: int, purpose: str) -> list[np.ndarray]:
     """Places cut at random into parts of these shares, each with one at least."""
     order = numpy_generator(seed, purpose).permutation(count)
-    ends = np.cumsum([max(1, round(share * count)) for share in shares[1:]])
-    last = count - ends[-1]
-    parts = [order[:last], order[last : last + ends[0]], order[last + ends[0] :]]
-    return [np.sort(each) for each in parts]
+    others = [max(1, round(share * count)) for share in shares[1:]]
+    first = count - sum(others)
+    return [np.sort(each) for each in np.split(order, np.cumsum([first, *others[:-1]]))]

@@ -20,16 +20,14 @@ from anomech.repair.subject import Subject
 from anomech.roles.task import missing
 from anomech.storage.code import code_of
 
-FOLDER = "methods"
+FOLDER, CHOSEN = "methods", "chosen"
 
 
 def tried(
     plan: RepairPlan, name: str, subject: Subject, out: Path, progress: Progress
 ) -> MethodResult:
     """One method's result: the kept one, if it still holds, or a new one."""
-    repair = method(name, plan.methods[name])
-    options = f"{sorted(plan.methods[name].items())} {plan.seed} {plan.choosing} {plan.proving}"
-    basis = combined((code_of(repair), options, subject.basis))
+    repair, basis = method(name, plan.methods[name]), _basis(plan, name, subject)
     if (kept := _kept(out, name, basis)) is not None:
         return kept
     clock = time.monotonic()
@@ -54,6 +52,33 @@ def tried(
         evaluations=found.evaluations,
     )
     return _saved(out, result, basis, clock)
+
+
+def repeated(
+    plan: RepairPlan, best: MethodResult, subject: Subject, out: Path, progress: Progress
+) -> dict[str, Tensor]:
+    """The tensors of a method that has also seen what it was chosen on; kept, as `tried` keeps.
+
+    Raises:
+        AnomechError: it cannot repair with more examples, though it could with fewer.
+    """
+    basis = combined((_basis(plan, best.name, subject), "with all"))
+    if _kept(out, CHOSEN, basis) is None:
+        clock = time.monotonic()
+        suspects = None if subject.flagged is None else subject.flagged.seen
+        found = method(best.name, plan.methods[best.name]).mitigate(
+            subject.task, subject.trusted.seen, suspects, seed=plan.seed, progress=progress
+        )
+        write_bytes(out / FOLDER / f"{CHOSEN}.safetensors", packed(_written(dict(found.overlay))))
+        result = MethodResult(name=CHOSEN, status="done", evaluations=found.evaluations)
+        _saved(out, result, basis, clock)
+    return weights(out, CHOSEN)
+
+
+def _basis(plan: RepairPlan, name: str, subject: Subject) -> str:
+    """Hash of all that a method's result rests on."""
+    options = f"{sorted(plan.methods[name].items())} {plan.seed} {plan.choosing} {plan.proving}"
+    return combined((code_of(method(name, plan.methods[name])), options, subject.basis))
 
 
 def measured(subject: Subject, overlay: dict[str, Tensor], plan: RepairPlan) -> dict[str, Any]:

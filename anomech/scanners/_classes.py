@@ -92,3 +92,8 @@ def few_classes(classes: int) -> tuple[str, ...]:
 def histogram(answers: Tensor, classes: int) -> Tensor:
     """The share of answers `[inputs]` that each class has, float64 `[classes]`."""
     return torch.bincount(answers.flatten().cpu(), minlength=classes).double() / len(answers)
+
+
+def readings(answers: Sequence[Tensor]) -> Tensor:
+    """Answers of batches as one row `[inputs]`."""
+    return torch.cat([each.cpu().flatten() for each in answers])

@@ -3,7 +3,7 @@
 Belief: when the weights of a backdoored network are moved so that its loss on clean inputs rises,
 the neurons of the backdoor win and one class takes all; a clean network scatters its errors.
 Equation: a mask over the last map of features as in BTI-DBF, with a pull towards 0
-(`anomech.scanners._feature_mask`); noise `w (1 + d)`, `b (1 + e)` on every channel of every
+(`anomech.learning.decoupling`); noise `w (1 + d)`, `b (1 + e)` on every channel of every
 normalization, `|d|, |e| <= eps`, by steps of `eps / steps` along the sign of the gradient of the
 loss of own answers, with batch statistics; then `statistic_t` is the share of inputs that the noisy
 network answers by `t` when it sees only `(1 - m) f(x)`, with its own statistics again, less the
@@ -27,13 +27,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Overlay, Progress
+from anomech.learning.decoupling import MaskSearch, feature_mask
 from anomech.learning.halves import NEEDS, Halves, halves
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
 from anomech.roles.task import Ability, DifferentiableInputs, Layers, Logits, Task, Training, able
 from anomech.roles.tracer import Health
-from anomech.scanners._classes import Drawn, drawn, histogram
-from anomech.scanners._feature_mask import MaskSearch, feature_mask, readings
+from anomech.scanners._classes import Drawn, drawn, histogram, readings
 
 NORMALIZATIONS = (_BatchNorm, torch.nn.LayerNorm, torch.nn.GroupNorm)
 
@@ -74,7 +74,9 @@ class Ban:
         """
         some = drawn("ban", trusted, self.examples, self.batch, seed)
         cut, classes = halves(task, some.batches[0]), able(task, Logits).classes
-        mask = feature_mask(cut, some, self.mask, sparsity=self.sparsity, seed=seed)
+        mask = feature_mask(
+            cut, some.batches, some.answers, self.mask, sparsity=self.sparsity, seed=seed
+        )
         change = mask.rest if self.reads == "rest" else _all
         before = histogram(readings([own for _, own in some.held_out]), classes)
         shares = []

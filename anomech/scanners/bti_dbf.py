@@ -2,7 +2,7 @@
 
 Belief: the features by which a backdoored network answers clean inputs can be told from the rest;
 changes of an input that move only the rest are its trigger.
-Equation: a mask `m` over the last map of features `f` (`anomech.scanners._feature_mask`); then a
+Equation: a mask `m` over the last map of features `f` (`anomech.learning.decoupling`); then a
 transform `G` of pictures by `min_G 0.01 A - D` where `A = MSE(m f(x), m f(G(x)))` and
 `D = MSE((1 - m) f(x), (1 - m) f(G(x)))`, or by `min_G MSE(x, G(x))` while that is above a bound;
 `statistic_t` is the share of held-out `G(x)` that are answered by `t`, less the share before.
@@ -15,24 +15,19 @@ Fails when: the features of the backdoor are weak, as those of a small patch are
 ones, and on clean networks `G` leads to some class too.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
+from anomech.learning.decoupling import MaskSearch, decoupling, feature_mask
 from anomech.learning.halves import NEEDS, Halves, halves
 from anomech.learning.transforms import Transform, Transforming, learn_transform
 from anomech.roles.detector import ObservedExamples
 from anomech.roles.scanner import Scan
 from anomech.roles.task import Ability, DifferentiableInputs, Logits, Pictures, Task, able
 from anomech.roles.tracer import Health
-from anomech.scanners._classes import Drawn, drawn, histogram
-from anomech.scanners._feature_mask import FeatureMask, MaskSearch, feature_mask, readings
-
-NEAR = 0.01
-"""Weight of what benign answers need, against the rest."""
+from anomech.scanners._classes import Drawn, drawn, histogram, readings
 
 STEP = 6.0
 """Forward passes that a step of the transform costs for each input: two maps and the way back."""
@@ -71,7 +66,7 @@ class BtiDbf:
         """
         some = drawn("bti_dbf", trusted, self.examples, self.batch, seed)
         cut, classes = halves(task, some.batches[0]), able(task, Logits).classes
-        mask = feature_mask(cut, some, self.mask, sparsity=0.0, seed=seed)
+        mask = feature_mask(cut, some.batches, some.answers, self.mask, sparsity=0.0, seed=seed)
         found = learn_transform(
             task,
             some.batches,
@@ -95,26 +90,6 @@ class BtiDbf:
                 "share of the map kept": float(mask.mask.mean()),
             },
         )
-
-
-def decoupling(
-    cut: Halves, mask: FeatureMask, change: float
-) -> Callable[[Transform, object, Tensor, Tensor], Tensor]:
-    """The loss of a transform that moves what benign answers do not need."""
-
-    def wanted(made: Transform, batch: object, points: Tensor, answers: Tensor) -> Tensor:
-        moved = made.apply(points)
-        size = (moved - points).square().mean()
-        if float(size.detach()) > change:
-            return size
-        with torch.no_grad():
-            _, own = cut.seen(points, batch, answers)
-        _, maps = cut.seen(moved, batch, answers)
-        needed = (mask.benign(maps) - mask.benign(own)).square().mean()
-        rest = (mask.rest(maps) - mask.rest(own)).square().mean()
-        return NEAR * needed - rest
-
-    return wanted
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """A bench of repairs measures what it says, each cell once, and its tables are means."""
 
 import pytest
+import yaml
 
 from anomech.bench.repairs.runner import run_repairs
 from anomech.bench.repairs.suite import as_yaml, cells, from_mapping, read_suite, shipped
@@ -27,8 +28,6 @@ def test_cells_are_all_combinations_that_a_trusted_set_asks_for():
         "BadNets/few/s0/constrained_unlearning",
         "BadNets/dirty/s0/clp",
     ]
-    import yaml
-
     assert from_mapping(yaml.safe_load(as_yaml(suite))) == suite
     for name in shipped():
         assert list(cells(from_mapping(read_suite(name))))
@@ -52,6 +51,23 @@ def test_a_cell_is_measured_once_and_its_numbers_belong_together(tmp_path):
     assert "<script" not in done.page.read_text()
     with pytest.raises(ConfigError, match="no cell"):
         run_repairs(suite, tmp_path / "out", **given, patterns=["*/nothing"])
+
+
+def test_a_row_may_have_a_name_of_its_own_and_choosing_is_one(tmp_path):
+    rows = {
+        "gentle": {"use": "clp", "deviations": 5.0},
+        "auto": {"methods": ["clp", "fine_tuning"], "choosing": 0.3},
+    }
+    trusted = {"some": {"share": 0.1}, "few": {"share": 0.005, "methods": ["auto"]}}
+    suite = from_mapping({**TINY, "methods": rows, "trusted": trusted})
+    assert from_mapping(yaml.safe_load(as_yaml(suite))) == suite
+    done = run_repairs(suite, tmp_path / "out", zoo=tmp_path / "zoo", data=None).cards
+    gentle, auto, few = done
+    assert (gentle.method, gentle.status, auto.status) == ("gentle", "done", "done")
+    assert sorted(auto.facts.values()) == [0.0, 1.0]
+    assert set(auto.facts) == {"clp was chosen", "fine_tuning was chosen"}
+    assert few.status == "failed"
+    assert "fewer than 10 trusted" in few.why
 
 
 def test_effectiveness_counts_no_gain_of_accuracy():

@@ -23,6 +23,7 @@ CHEAP = {
     "influence_unlearning": {"iterations": 2, "steps": 2},
     "nad": {"teaching": BRIEF, **TUNED},
     "neural_cleanse_unlearning": {"inversion": {"rounds": 3, "success": 0.1}, **TUNED},
+    "bti_dbf_unlearning": {"rounds": 2, "mask": {"passes": 2}, "transform": {"rounds": 2}, **TUNED},
     "rnp": {"rounds": 1, "masking": BRIEF, "steps": 3},
 }
 COUNT = 60

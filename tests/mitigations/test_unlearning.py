@@ -7,12 +7,15 @@ import torch
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
 from anomech.learning.descent import Relearning
+from anomech.mitigations._keeping import divergence
 from anomech.mitigations.attribution_guided import AttributionGuided
 from anomech.mitigations.certified_removal import CertifiedRemoval, Problem, with_one
 from anomech.mitigations.constrained_unlearning import ConstrainedUnlearning
 from anomech.mitigations.gradient_ascent import GradientAscent
 from anomech.mitigations.task_arithmetic import TaskArithmetic
 from anomech.observing.observed import observe
+
+BRIEF = Relearning(epochs=1, steps=120, schedule="cosine", statistics="frozen")
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,31 @@ def test_certified_removal_says_what_it_certifies(scene):
     assert set(found.overlay) == {"linear.weight", "linear.bias"}
     expected = facts["gradient left"] * np.sqrt(2 * np.log(1.5 / facts["delta"])) / 0.1
     assert facts["epsilon"] == pytest.approx(expected)
+
+
+def test_what_else_the_model_says_is_kept_and_flagged_answers_are_not():
+    before = torch.tensor([[5.0, 1.0, 0.0], [0.0, 2.0, 1.0]])
+    out = torch.tensor([[True, False, False], [False, False, False]])
+    moved = before.clone()
+    moved[0, 0] = -5.0
+    assert float(divergence(before, moved, out)) == pytest.approx(0.0, abs=1e-6)
+    moved[1, 2] = 4.0
+    one, other = before[1].softmax(0), moved[1].softmax(0)
+    expected = float((one * (one / other).log()).sum()) / 2
+    assert float(divergence(before, moved, out)) == pytest.approx(expected)
+
+
+def test_few_trusted_examples_are_enough_where_the_rest_is_kept(scene):
+    world, trusted, flagged = scene
+    few = trusted.take(np.arange(10))
+    kept, lost = (
+        AttributionGuided(tracer="last_layer", keeping=weight, relearning=BRIEF).mitigate(
+            world.task, few, flagged, seed=0, progress=silent
+        )
+        for weight in (1.0, 0.0)
+    )
+    assert (kept.health.facts["answers to mixtures kept"], lost.health.facts[
+        "answers to mixtures kept"
+    ]) == (1.0, 0.0)  # fmt: skip
+    assert led(world, kept.overlay)[1] > led(world, lost.overlay)[1] + 0.03
+    assert led(world, kept.overlay)[0] < 0.3

@@ -6,10 +6,10 @@ import torch
 
 from anomech.data.subset import Subset
 from anomech.kernel.types import silent
+from anomech.learning.decoupling import MaskSearch, feature_mask
 from anomech.learning.halves import halves
 from anomech.observing.observed import observe
 from anomech.scanners._classes import drawn
-from anomech.scanners._feature_mask import MaskSearch, feature_mask
 from anomech.scanners.ban import Ban, channels, noise
 from anomech.scanners.bti_dbf import BtiDbf
 
@@ -22,11 +22,15 @@ def trusted(digits_world):
 def test_the_mask_keeps_what_answers_need(digits_world, trusted):
     some = drawn("test", trusted, 60, 60, 0)
     cut = halves(digits_world.task, some.batches[0])
-    mask = feature_mask(cut, some, MaskSearch(passes=20, rate=0.05), sparsity=0.75, seed=0)
+    mask = feature_mask(
+        cut, some.batches, some.answers, MaskSearch(passes=20, rate=0.05), sparsity=0.75, seed=0
+    )
     assert mask.mask.shape == cut.shape
     assert 0 <= float(mask.mask.min()) <= float(mask.mask.max()) <= 1
     assert mask.kept < 0.5 < mask.freed
-    less = feature_mask(cut, some, MaskSearch(passes=20, rate=0.05), sparsity=20.0, seed=0)
+    less = feature_mask(
+        cut, some.batches, some.answers, MaskSearch(passes=20, rate=0.05), sparsity=20.0, seed=0
+    )
     assert less.mask.mean() < mask.mask.mean()
 
 

@@ -9,7 +9,14 @@ from itertools import groupby
 from pathlib import Path
 
 from anomech.audit.write.place import locked
-from anomech.bench.repairs.suite import RepairCell, RepairSuite, as_yaml, cells, subject_of
+from anomech.bench.repairs.suite import (
+    RepairCell,
+    RepairSuite,
+    as_yaml,
+    cells,
+    method_of,
+    subject_of,
+)
 from anomech.bench.repairs.work import Scene, repaired, scene_of
 from anomech.bench.worlds.images import datasets
 from anomech.kernel import plugins
@@ -107,13 +114,14 @@ def _path(out: Path, cell: RepairCell) -> Path:
 
 def _basis(suite: RepairSuite, cell: RepairCell, sets: datasets.ImageSets, shared: str) -> str:
     """Hash of all that a cell's card rests on."""
-    method = plugins.get("mitigation", cell.method)()
+    method = method_of(cell.method, suite.methods[cell.method])
+    tried = [plugins.get("mitigation", each)() for each in getattr(method, "methods", ())]
     facts = {
         "network": subject_of(suite, cell.subject, cell.seed).fingerprint(*sets.train),
         "trusted": resolved(suite.trusted[cell.trusted]),
         "method": suite.methods[cell.method],
         "flags": [suite.flagged, suite.false_flags, list(suite.poisons)],
-        "code": [shared, code_of(method)],
+        "code": [shared, code_of(method, *tried)],
         "cell": cell.id,
     }
     text = json.dumps(facts, sort_keys=True, default=str)

@@ -9,13 +9,15 @@ from typing import Any
 import yaml
 
 from anomech.audit.plan import read_plan
+from anomech.bench.repairs.automatic import NAME, Automatic
 from anomech.bench.specs import SubjectSpec
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
-from anomech.kernel.config import build, option, options, resolved
+from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
+from anomech.roles.mitigation import Mitigation
 
 
 @options
@@ -52,7 +54,9 @@ class RepairSuite:
     trusted: Mapping[str, TrustedSpec] = option(
         {"5 %": TrustedSpec()}, "trusted sets by the name that tables show"
     )
-    methods: Mapping[str, Mapping[str, Any]] = option({}, "repairs with their options")
+    methods: Mapping[str, Mapping[str, Any]] = option(
+        {}, "repairs with their options, by the name that tables show; `use` if it is not its own"
+    )
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,28 @@ def from_mapping(values: Mapping[str, Any]) -> RepairSuite:
     for spec in suite.subjects.values():
         Subject(tuple(spec.attacks.items())).attack_objects()
     methods = {
-        name: resolved(build(plugins.get("mitigation", name), dict(given or {}), name))
+        name: {USE: used(name, given), **resolved(method_of(name, given))}
         for name, given in suite.methods.items()
     }
     return build(RepairSuite, {**resolved(suite), **_specs(suite), "methods": methods}, "suite")
+
+
+def used(row: str, given: Mapping[str, Any] | None) -> str:
+    """Name of the repair behind a row, which may be called otherwise to have other options."""
+    return str((given or {}).get(USE, row))
+
+
+def method_of(row: str, given: Mapping[str, Any] | None) -> Mitigation:
+    """The repair behind a row of the tables, with its options.
+
+    Raises:
+        ConfigError: no such repair, or an option that it has not.
+    """
+    name = used(row, given)
+    kind = Automatic if name == NAME else plugins.get("mitigation", name)
+    values = {key: value for key, value in (given or {}).items() if key != USE}
+    made: Mitigation = build(kind, values, row)
+    return made
 
 
 def _specs(suite: RepairSuite) -> dict[str, Any]:

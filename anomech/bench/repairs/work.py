@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomech.bench.repairs.suite import RepairCell, RepairSuite, subject_of
+from anomech.bench.repairs.suite import RepairCell, RepairSuite, method_of, subject_of
 from anomech.bench.worlds.images.datasets import ImageSets
 from anomech.bench.worlds.images.perturber import Perturber
 from anomech.bench.worlds.images.zoo import Trained, obtain, success_rate
 from anomech.data.images import ImageExamples, from_arrays
 from anomech.data.subset import Subset
-from anomech.kernel import plugins
-from anomech.kernel.config import build
 from anomech.kernel.errors import AnomechError, DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress, silent
@@ -133,7 +131,7 @@ def _flagged(
 
 def repaired(suite: RepairSuite, cell: RepairCell, scene: Scene, progress: Progress) -> RepairCard:
     """Repair the network of a scene and measure it on test images."""
-    method = build(plugins.get("mitigation", cell.method), suite.methods[cell.method], cell.method)
+    method = method_of(cell.method, suite.methods[cell.method])
     trusted, suspects = (observe(scene.task, each) for each in (scene.trusted, scene.flagged))
     clock = time.monotonic()
     try:

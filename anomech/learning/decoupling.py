@@ -1,11 +1,15 @@
-"""A mask over the last map of features that keeps what benign answers need and frees the rest.
+"""What benign answers need of features told from the rest, and transforms that move only the rest.
 
-Shared by BTI-DBF and BAN: `min_m CE(h(m f(x)), y) - CE(h((1 - m) f(x)), y)` with `m` in [0, 1] and
-the model's own answers `y`, to which a pull of the mask towards 0 may be added.
+Shared by BTI-DBF and BAN: `min_m CE(h(m f(x)), y) - CE(h((1 - m) f(x)), y)` over a mask `m` in
+[0, 1] of the last map of features and the model's own answers `y`, to which a pull of the mask
+towards 0 may be added. A transform `G` of pictures then goes down `0.01 A - D`, with
+`A = MSE(m f(x), m f(G(x)))` and `D = MSE((1 - m) f(x), (1 - m) f(G(x)))`, or down `MSE(x, G(x))`
+while that is above a bound.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +17,11 @@ from torch import Tensor
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import torch_generator
 from anomech.learning.halves import Halves
+from anomech.learning.transforms import Transform
 from anomech.roles.task import DifferentiableInputs, able
-from anomech.scanners._classes import Drawn
+
+NEAR = 0.01
+"""Weight of what benign answers need, against the rest."""
 
 
 @options
@@ -51,19 +58,26 @@ class FeatureMask:
 
 
 def feature_mask(
-    cut: Halves, some: Drawn, recipe: MaskSearch, *, sparsity: float, seed: int
+    cut: Halves,
+    batches: Sequence[Any],
+    answers: Sequence[Tensor],
+    recipe: MaskSearch,
+    *,
+    sparsity: float,
+    seed: int,
 ) -> FeatureMask:
     """The mask, from a start that is uniform in [0, 1] at its address.
 
     Args:
         cut: the network.
-        some: trusted inputs.
+        batches: of trusted inputs.
+        answers: of the model to each batch.
         recipe: how it is searched.
         sparsity: weight of `|m|_1` over its own value, whose gradient alone matters.
         seed: of the start.
     """
     space = able(cut.task, DifferentiableInputs)
-    points = [space.embed(batch) for batch in some.batches]
+    points = [space.embed(batch) for batch in batches]
     mask = torch.rand(cut.shape, generator=torch_generator(seed, "feature mask"))
     mask = mask.to(points[0].device).requires_grad_()
     optimizer = torch.optim.Adam([mask], lr=recipe.rate)
@@ -71,10 +85,10 @@ def feature_mask(
     for _ in range(recipe.passes):
         losses = [
             _step(cut, mask, sparsity, optimizer, *each)
-            for each in zip(points, some.batches, some.answers, strict=True)
+            for each in zip(points, batches, answers, strict=True)
         ]
         kept, freed = (sum(each) / len(losses) for each in zip(*losses, strict=True))
-    evaluations = 2.0 * recipe.passes * some.searched
+    evaluations = 2.0 * recipe.passes * sum(map(len, answers))
     return FeatureMask(mask.detach().clamp(0, 1), kept, freed, evaluations)
 
 
@@ -100,6 +114,27 @@ def _step(
     return float(kept.detach()), float(freed.detach())
 
 
-def readings(answers: Sequence[Tensor]) -> Tensor:
-    """Answers of batches as one row `[inputs]`."""
-    return torch.cat([each.cpu().flatten() for each in answers])
+def decoupling(
+    cut: Halves, mask: FeatureMask, change: float
+) -> Callable[[Transform, Any, Tensor, Tensor], Tensor]:
+    """The loss of a transform that moves what benign answers do not need.
+
+    Args:
+        cut: the network.
+        mask: what they need.
+        change: mean squared change of pixels above which only that is made smaller.
+    """
+
+    def wanted(made: Transform, batch: Any, points: Tensor, answers: Tensor) -> Tensor:
+        moved = made.apply(points)
+        size = (moved - points).square().mean()
+        if float(size.detach()) > change:
+            return size
+        with torch.no_grad():
+            _, own = cut.seen(points, batch, answers)
+        _, maps = cut.seen(moved, batch, answers)
+        needed = (mask.benign(maps) - mask.benign(own)).square().mean()
+        rest = (mask.rest(maps) - mask.rest(own)).square().mean()
+        return NEAR * needed - rest
+
+    return wanted
