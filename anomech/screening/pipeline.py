@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from anomech.audit.load.fingerprints import combined, device_of, numbers
-from anomech.audit.load.provenance import now
+from anomech.audit.load.provenance import check_same, now
 from anomech.audit.write import keeping
 from anomech.audit.write.place import locked
 from anomech.kernel.errors import ConfigError
@@ -29,7 +29,7 @@ from anomech.records import (
 )
 from anomech.report.screening.render import render
 from anomech.roles.screen import Screened
-from anomech.screening.opening import Subject, open_subject
+from anomech.screening.opening import Subject, hash_of, open_subject
 from anomech.screening.plan import ScreeningPlan, as_yaml
 from anomech.screening.screens import FOLDER, screened
 from anomech.screening.writing import agreement, findings, rows, write_manifests
@@ -62,6 +62,7 @@ def screen(plan: ScreeningPlan, out: Path, progress: Progress, *, workers: int =
     """
     with locked(out):
         if (finished := keeping.opened(KIND, out, as_yaml(plan))) is not None:
+            check_same(out, "screening", _now(plan, out, finished, progress), finished.provenance)
             return finished
         started, clock = now(), time.monotonic()
         with keeping.noted(KIND, out, _begun(plan, started)):
@@ -73,6 +74,18 @@ def screen(plan: ScreeningPlan, out: Path, progress: Progress, *, workers: int =
                 if numbers_of is not None:
                     found[name] = numbers_of
             return _written(plan, subject, results, found, out, started, time.monotonic() - clock)
+
+
+def _now(plan: ScreeningPlan, out: Path, finished: Screening, progress: Progress) -> Provenance:
+    """Where numbers of this plan would come from; a network that was trained here goes by its data.
+
+    Raises:
+        DataError: the examples cannot be read.
+        ModelError: the model cannot be used.
+    """
+    if finished.provenance is None or plan.opens_model:
+        return _provenance(plan, open_subject(plan, out, progress))
+    return finished.provenance.model_copy(update={"inputs": hash_of(plan, progress)})
 
 
 def _written(

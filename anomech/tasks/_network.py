@@ -1,6 +1,6 @@
 """A user's network in the ways a task runs it: twins, and calls that catch what the head sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -13,7 +13,7 @@ from anomech.kernel.types import Overlay
 from anomech.tasks._arithmetic import Layout, Precision, laid
 from anomech.tasks._calling import called
 from anomech.tasks._catching import watched_head
-from anomech.tasks._outputs import Kind, scores_of
+from anomech.tasks._outputs import Kind, beside, scores_of
 from anomech.tasks._sighting import Sighting, layout_of, sight
 from anomech.tasks._twin import twin
 
@@ -89,7 +89,8 @@ class Network:
         """What a few channels-last images show, if outputs are of this kind."""
         images = images.detach()
         layout = layout_of(lambda layout, count: self.scores(images[:count], layout), len(images))
-        return sight(self.evaluating, lambda: self.scores(images, layout), layout, kind)
+        seen = sight(self.evaluating, lambda: self.scores(images, layout), layout, kind)
+        return replace(seen, beside=beside(self.call(self.evaluating, {}, laid(images, layout))))
 
     def logits(
         self, network: nn.Module, seen: Sighting, overlay: Overlay, images: Tensor
