@@ -32,7 +32,7 @@ from torch import Tensor
 
 from anomech.attribution.profile import STATISTICS, unexplained
 from anomech.attribution.usual import Context
-from anomech.calibration.combining import Combination, fit_combination
+from anomech.calibration.combining import EQUAL, Combination, fit_combination
 from anomech.detectors import _ancestry as ancestry
 from anomech.detectors._between import Between, Distances, fit_between
 from anomech.detectors._cascade import Cascade, Early, fit_early
@@ -41,7 +41,7 @@ from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, Statistics, some, teach
 from anomech.detectors._judges import Judges, fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
-from anomech.detectors._sights import Sights, fit_sights, lacking
+from anomech.detectors._sights import WEIGHING, Sights, fit_sights, lacking
 from anomech.detectors._statistics import drops, look
 from anomech.detectors._tracer import beyond_the_answer
 from anomech.kernel.config import option, options
@@ -50,7 +50,7 @@ from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, ObservedExamples, Scores, Settle, Stage
 from anomech.roles.task import Ability, Features, Logits
-from anomech.roles.tracer import Health, Tracer, Traces, TraceSource
+from anomech.roles.tracer import Health, ReadingSource, Tracer, Traces, TraceSource
 
 COMMON = 5
 """Trusted answers that must share a group for it to be judged by itself, where there are no
@@ -117,9 +117,10 @@ class FunctionalAttribution:
             folds.append(taught)
             left_out |= dropped
         statistics, couplings = look(tuple(folds), judges_of, trusted, source, progress)
-        climbed = None
-        if self.twins.rungs:
-            climbed = climb(self.twins, trusted, right, judges_of, seed=seed, progress=progress)
+        climbed, rungs = None, self.twins.rungs if common is None else self.twins.generations
+        if rungs:
+            ladder = replace(self.twins, rungs=rungs)
+            climbed = climb(ladder, trusted, right, judges_of, seed=seed, progress=progress)
         if climbed is not None:
             folds = [
                 replace(fold, twins=twins) for fold, twins in zip(folds, climbed.twins, strict=True)
@@ -136,7 +137,7 @@ class FunctionalAttribution:
         judges, views = fit_judges(statistics, context)
         sights, seen = fit_sights(_seen(trusted, traces, statistics, progress), context)
         views = {**views, **seen}
-        combination = fit_combination(views)
+        combination = fit_combination(views, EQUAL if common is None else WEIGHING)
         fitted = FittedFunctionalAttribution(
             source=source,
             dealt=dealt,
@@ -150,7 +151,7 @@ class FunctionalAttribution:
             kinds=common,
             evidence=self.evidence,
             left_out=left_out,
-            unseen=_unseen(trusted, self.twins, climbed, between),
+            unseen=_unseen(trusted, rungs, climbed, between),
         )
         marks = traces.sights.get("tokens")
         return fitted, fitted.scores(views, statistics, couplings, marks)
@@ -201,7 +202,7 @@ class FittedFunctionalAttribution:
 
     @property
     def first(self) -> TraceSource | None:
-        """Of the states, which all stages look at."""
+        """Of the states, which every stage looks at."""
         return self.between.source if self.between else None
 
     @property
@@ -212,7 +213,9 @@ class FittedFunctionalAttribution:
     @property
     def evaluations(self) -> float:
         """That of the traces, less the forward pass that gives the answers, of states and twins."""
-        states = self.between.source.evaluations if self.between else 0.0
+        # A source that reads responses leaves it to the states to answer.
+        between = None if isinstance(self.source, ReadingSource) else self.between
+        states = between.source.evaluations if between else 0.0
         return beyond_the_answer(self.source) + states + self._others
 
     @property
@@ -331,12 +334,12 @@ def _seen(
 
 
 def _unseen(
-    trusted: ObservedExamples, ladder: Ladder, climbed: Climb | None, between: Between | None
+    trusted: ObservedExamples, rungs: int, climbed: Climb | None, between: Between | None
 ) -> tuple[str, ...]:
     """What the task does not give, in words for the health of the fit."""
     provides = trusted.task.provides
     lacking = [] if {Features, Logits} <= provides else ["views of features"]
-    if ladder.rungs and climbed is None:
+    if rungs and climbed is None:
         lacking.append("relearning")
     if Logits in provides and between is None:
         lacking.append("views of states")

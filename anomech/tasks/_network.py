@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
@@ -53,12 +54,23 @@ class Network:
                 module.momentum = 1.0
         return network
 
+    @cached_property
+    def _tied(self) -> bool:
+        """Whether some tensors have several names; twins are alike."""
+        own = self.evaluating
+        named = chain(
+            own.named_parameters(remove_duplicate=False), own.named_buffers(remove_duplicate=False)
+        )
+        tensors = [id(tensor) for _, tensor in named]
+        return len(set(tensors)) < len(tensors)
+
+    @cached_property
+    def _buffers(self) -> dict[str, Tensor]:
+        return dict(self.evaluating.named_buffers())
+
     def buffers(self, overlay: Overlay) -> dict[str, Tensor]:
         """Copies of all buffers as the overlay has them; training mode writes into them."""
-        return {
-            name: overlay.get(name, buffer).clone()
-            for name, buffer in self.evaluating.named_buffers()
-        }
+        return {name: overlay.get(name, buffer).clone() for name, buffer in self._buffers.items()}
 
     def call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
         """What one of the twins gives for normalized images `[batch, c, h, w]`.
@@ -66,7 +78,7 @@ class Network:
         Raises:
             ModelError: it raised something, or took too long.
         """
-        return called(network, overlay, images, self.seconds)
+        return called(network, overlay, images, self.seconds, tied=self._tied)
 
     def scores(self, images: Tensor, layout: Layout) -> Tensor:
         """Outputs `[batch, outputs]` as they are, in full precision."""
