@@ -18,10 +18,11 @@ _ASKED: dict[str, dict[str, Any]] = {
 }
 _GRADED = {"confidence": {}, "energy": {}, "loss_level": {}, **_ASKED}
 _READ = {"layer_mahalanobis": {}, "mahalanobis": {}, "knn": {}, "vae": {}, "strip": {}, **_GRADED}
+_MEMBERS = {**_ASKED, "neo": {"boxes": 30, "carriers": 12}, "teco": {"severities": 1}}
 
 PICKED: Mapping[Access, Mapping[str, Mapping[str, Any]]] = {
-    Access.labels: _ASKED,
-    Access.probabilities: {"strip": {}, **_GRADED},
+    Access.labels: {"consensus": {"members": _MEMBERS}, **_ASKED},
+    Access.probabilities: {"consensus": {}, "strip": {}, **_GRADED},
     Access.activations: _READ,
     Access.gradients: {**_READ, "cognitive_distillation": {}},
     Access.weights: {name: {} for name in (LEAD, *BASELINES)},
@@ -42,7 +43,7 @@ def left_out(given: Access) -> dict[str, str]:
             needs = plugins.get("detector", name)().needs
         except ConfigError:  # of another package, and broken; whoever asks for it is told
             continue
-        if not within(needs, given):
+        if not within(needs, given) and name not in PICKED[given]:  # there with other members
             found[name] = " and ".join(access(needs))
     return found
 

@@ -65,7 +65,7 @@ def test_what_is_left_out_for_want_of_access_is_said(run, files, tmp_path):
     )
     assert answer.code == 0, answer.err
     said = " ".join(answer.err.split())
-    assert "labels; scale_up, teco" in said
+    assert "labels; consensus, scale_up, teco" in said
     assert "strip (probabilities and queries)" in said
     assert "functional_attribution (weights)" in said
     findings = read_findings(tmp_path / "run" / "findings.json")
@@ -76,7 +76,7 @@ def test_what_is_left_out_for_want_of_access_is_said(run, files, tmp_path):
 def test_labels_alone_refuse_what_asks_how_sure_the_model_is(run, asked, one_sentence):
     answer = run(*asked(form="labels"))
     assert answer.code == 2
-    one_sentence(answer.error, "strip needs logits, which this black box does not give")
+    one_sentence(answer.error, "consensus needs logits, ")
 
 
 @pytest.mark.parametrize(
