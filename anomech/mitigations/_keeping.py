@@ -1,8 +1,10 @@
 """What a repair keeps beside trusted labels: everything the model says but for flagged answers.
 
 Few trusted examples hold a model in place at few points. What it was able to do is also in what it
-answers to inputs nobody has labels for, mixtures of those at hand among them, and of a flagged
-input everything but the flagged answer is worth keeping.
+answers to inputs nobody has labels for, mixtures of those at hand among them. Mixtures of trusted
+examples hold nothing of a mechanism. Where these are so few that they hardly show the answers,
+flagged inputs are mixed in, less the answers that they were flagged with: they hold on to what the
+mechanism does to the other answers too, and a poisoned example brings it back sooner.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ COUNT = 32
 
 FAINTEST = 0.3
 """Share of a mixture that shows either input at the least."""
+
+SHOWN = 2
+"""Trusted examples an answer, below which flagged inputs are mixed in."""
 
 STRUCK = -1e4
 """Stands for the logit of an answer that is not compared; finite, so that no gradient is NaN."""
@@ -67,9 +72,23 @@ class Kept:
         return divergence(before, now, out)
 
 
-def keeps(task: Task) -> bool:
-    """Whether a task has what it takes: logits, and mixtures of its inputs."""
-    return {Logits, Variations} <= task.provides
+def kept(
+    task: Task, trusted: ObservedExamples, flagged: ObservedExamples, members: Tensor
+) -> Kept | None:
+    """What a repair keeps of a model; None if the task has no logits or cannot mix inputs.
+
+    Args:
+        task: the model.
+        trusted: examples.
+        flagged: inputs.
+        members: those whose flagged answer goes, bool `[flagged]`.
+    """
+    if not {Logits, Variations} <= task.provides:
+        return None
+    nothing = torch.zeros(len(trusted), dtype=torch.bool)
+    if len(trusted) >= SHOWN * able(task, Logits).classes:
+        return Kept(task, (trusted,), (nothing,))
+    return Kept(task, (trusted, flagged), (nothing, members))
 
 
 def divergence(before: Tensor, now: Tensor, out: Tensor) -> Tensor:
