@@ -24,7 +24,8 @@ FAINTEST = 0.3
 """Share of a mixture that shows either input at the least."""
 
 SHOWN = 2
-"""Trusted examples an answer, below which flagged inputs are mixed in."""
+"""Trusted examples an answer, below which flagged inputs are mixed in, and beyond which mixtures
+weigh less: as much as so many examples."""
 
 STRUCK = -1e4
 """Stands for the logit of an answer that is not compared; finite, so that no gradient is NaN."""
@@ -38,14 +39,16 @@ class Kept:
         task: the model as it was.
         pools: inputs that are mixed, each with those of any pool: trusted and flagged ones.
         struck: by pool, examples whose own answer is not to be kept, bool `[examples]`.
+        weight: of the distance, in (0, 1]: the more examples have labels, the less is left to it.
     """
 
     task: Task
     pools: tuple[ObservedExamples, ...]
     struck: tuple[Tensor, ...]
+    weight: float
 
     def apart(self, overlay: Overlay, seed: int) -> Tensor:
-        """Mean `KL(before, now)` over fresh mixtures, of all answers but struck ones; nats.
+        """Weighted mean `KL(before, now)` over fresh mixtures, of all but struck answers; nats.
 
         Args:
             overlay: weights that the model has now; the result is differentiable in them.
@@ -69,7 +72,7 @@ class Kept:
             index = torch.from_numpy(some)
             answers, goes = self.pools[kind].answers[index], self.struck[kind][index]
             out[torch.arange(COUNT), answers.to(out.device)] |= goes.to(out.device)
-        return divergence(before, now, out)
+        return self.weight * divergence(before, now, out)
 
 
 def kept(
@@ -85,10 +88,11 @@ def kept(
     """
     if not {Logits, Variations} <= task.provides:
         return None
+    enough = SHOWN * able(task, Logits).classes
     nothing = torch.zeros(len(trusted), dtype=torch.bool)
-    if len(trusted) >= SHOWN * able(task, Logits).classes:
-        return Kept(task, (trusted,), (nothing,))
-    return Kept(task, (trusted, flagged), (nothing, members))
+    if len(trusted) >= enough:
+        return Kept(task, (trusted,), (nothing,), enough / len(trusted))
+    return Kept(task, (trusted, flagged), (nothing, members), 1.0)
 
 
 def divergence(before: Tensor, now: Tensor, out: Tensor) -> Tensor:

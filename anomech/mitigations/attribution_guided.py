@@ -12,8 +12,8 @@ order of effect while trusted accuracy holds, until no member gets its flagged a
 descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i + keeping KL(before, now)`, with
 `p_i` the probability of the flagged answer, in which inputs whose log-odds are below `-margin` no
 longer count. The last term is over mixtures of trusted examples, which alone do not say what else
-the model was able to do; of fewer than two an answer also with flagged inputs, then of all answers
-but those that members were flagged with.
+the model was able to do; it weighs as much as two examples an answer. Of fewer also flagged inputs
+are mixed, then of all answers but those that members were flagged with.
 Source: own; keeping what a model says after Li, Hoiem 2016 (learning without forgetting).
 Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
 labels; logits and variations of inputs, if what it says is to be kept.
