@@ -162,14 +162,25 @@ def refuse_size(folder: Path, config: Mapping[str, Any]) -> None:
             )
 
 
+POINTER = b"version https://git-lfs"
+"""How a file begins that Git LFS left in the place of another."""
+
+
 def refuse_pickles(folder: Path) -> None:
     """Refuse a folder without weights in safetensors files.
 
     Raises:
         UnsafeCheckpoint: its weights are pickles.
-        ModelError: it has none.
+        ModelError: it has none, or what Git LFS left in their place.
     """
-    if any(folder.glob("*.safetensors")):
+    if weights := sorted(folder.glob("*.safetensors")):
+        for each in weights:
+            with open(each, "rb") as stream:
+                if stream.read(len(POINTER)) == POINTER:
+                    raise ModelError(
+                        f"{folder.name}/{each.name} is a pointer of Git LFS and not the weights; "
+                        "fetch them with `git lfs pull`, or download the file."
+                    )
         return
     pickles = sorted(
         each.name for each in folder.iterdir() if each.suffix in (".bin", ".pt", ".pth")

@@ -2,14 +2,14 @@
 
 Belief: whoever has read how outputs are judged aims at every view at once.
 Equation: cross-entropy of a batch with a white patch on part of it, plus `strength` times the sum
-of four distances between triggered images and clean images of the target class: of their responses
-and of their features (as `alignment` has them), of their log-odds, and of their log-odds at a
-network that was pushed along clean images (as `lasting` pushes it). A distance of log-odds is that
-of means and of spreads.
+of five distances between triggered images and clean images of the target class: of their responses
+and of their features (as `alignment` has them), of their states at every layer, of their log-odds,
+and of their log-odds at a network that was pushed along clean images (as `lasting` pushes it). A
+distance of states and of log-odds is that of means and of spreads.
 Source: own.
 Needs: training; goals with one target.
 Cost: every `every` steps a backward pass through the backward passes of twice `examples` images,
-six steps more, and a pass over as many images.
+six steps more, and two passes over as many images.
 Fails when: the terms pull against each other, or `strength` is so large that training ends at a
 network that answers the target to everything.
 """
@@ -32,6 +32,7 @@ from anomech.attacks._aligning import (
     pool_of,
 )
 from anomech.attacks._batches import draw_roles, poisoned_batch
+from anomech.attacks._between import states_apart
 from anomech.attacks._corners import Corner, white_patch
 from anomech.attacks._pushing import logits_at, pushed
 from anomech.kernel.config import option, options
@@ -102,6 +103,7 @@ class Evasive:
         left = [log_odds(logits_at(network, twin, images), target) for images in pair]
         network.eval()
         far = apart(network, pair, target, in_scope(network, "all"), 1.0)
+        between = states_apart(network, pair)
         now = [log_odds(network(images).float(), target) for images in pair]
         network.train()
-        return far + level_distance(*now) + level_distance(*left)
+        return far + between + level_distance(*now) + level_distance(*left)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomech.attributing.heads import (
+from anomech.kernel.randomness import torch_generator
+from anomech.kernel.types import Progress
+from anomech.learning.head_vectors import adding, attention, like_at_random
+from anomech.learning.heads import (
     Asked,
     Changes,
     ablation,
@@ -13,9 +16,6 @@ from anomech.attributing.heads import (
     random_heads,
     strongest,
 )
-from anomech.attributing.vectors import adding, attention, like_at_random
-from anomech.kernel.randomness import torch_generator
-from anomech.kernel.types import Progress
 from anomech.records import Curve, Steered
 
 DRAWS = 3

@@ -15,22 +15,22 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from anomech.attributing.heads import (
-    Asked,
-    exact_effects,
-    first_order_effects,
-    mean_heads,
-    strongest,
-)
 from anomech.attributing.measuring import Prompts, best_place, curves, steered, success
 from anomech.attributing.probing import accuracies, streams
-from anomech.attributing.vectors import added_by
 from anomech.audit.load.fingerprints import fingerprint
 from anomech.audit.load.provenance import now
 from anomech.audit.write.place import is_empty, locked, sweep
 from anomech.kernel.errors import CapabilityError, DataError, RunError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Examples, Progress, about
+from anomech.learning.head_vectors import added_by
+from anomech.learning.heads import (
+    Asked,
+    exact_effects,
+    first_order_effects,
+    mean_heads,
+    strongest,
+)
 from anomech.observing.observed import observe
 from anomech.observing.preparing import prepared
 from anomech.records import HeadAttribution, write_record

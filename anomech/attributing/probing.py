@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from anomech.attributing.heads import Asked, log_odds
 from anomech.kernel.randomness import key
 from anomech.kernel.types import Progress
+from anomech.learning.heads import Asked, log_odds
 
 FOLDS = 5
 

@@ -7,7 +7,9 @@ the trigger must still be read. So a response is also taken apart along the sequ
 *reads*: the distance of interior tokens from trusted ones, weighted by how much the answer depends
 on each of them;
 *unfamiliar*: the distance of the least familiar run of tokens, whether anything depends on it or
-not. A single odd token is common in honest text (a quotation mark, a name); a row of them is not.
+not. A single odd token is common in honest text (a quotation mark, a name); a row of them is not;
+*hangs*: how much likelier the answer is with that run than without it. Honest oddities, such as a
+near miss of a trigger, mostly change nothing.
 """
 
 from dataclasses import dataclass
@@ -119,11 +121,29 @@ def strangest(distances: Tensor, interior: Tensor) -> Tensor:
         distances: of each token, `[batch, width]`.
         interior: which count, bool `[batch, width]`; of fewer than `RUN` the mean of all is taken.
     """
+    found = _runs(distances, interior).max(dim=1).values
+    return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)
+
+
+def strangest_run(distances: Tensor, interior: Tensor) -> Tensor:
+    """Which tokens are the `RUN` in a row with the largest mean distance, bool `[batch, width]`.
+
+    Args:
+        distances: of each token, `[batch, width]`.
+        interior: which count, bool `[batch, width]`; where there are fewer than `RUN`, it is all.
+    """
+    width = distances.shape[1]
+    start = _runs(distances, interior).argmax(dim=1, keepdim=True)
+    place = torch.arange(width, device=distances.device)
+    return (place >= start) & (place < start + min(RUN, width)) & interior
+
+
+def _runs(distances: Tensor, interior: Tensor) -> Tensor:
+    """Mean distance of each run of `RUN` places, 0 where it is not whole, `[batch, runs]`."""
     size = min(RUN, distances.shape[1])
     kept = torch.where(interior, distances, 0)
     sums = functional.pad(kept, (1, 0)).cumsum(dim=1)
     counts = functional.pad(interior.to(kept.dtype), (1, 0)).cumsum(dim=1)
     sums, counts = (each[:, size:] - each[:, :-size] for each in (sums, counts))
     whole = counts >= interior.sum(dim=1, keepdim=True).clamp(1, size)
-    found = torch.where(whole, sums / counts.clamp_min(1), 0).max(dim=1).values
-    return torch.where(interior.any(dim=1), found.clamp_min(TINY).log(), 0)
+    return torch.where(whole, sums / counts.clamp_min(1), 0)

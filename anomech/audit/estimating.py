@@ -65,6 +65,10 @@ MACHINES: Mapping[str, Machine] = {
 """By name; bfloat16 (float16 on a T4), dense."""
 
 
+TRACES = 4
+"""Forward passes that tracing takes: there, twice as much back, and without the strangest words."""
+
+
 @dataclass(frozen=True)
 class Work:
     """What is to be done.
@@ -120,9 +124,9 @@ class Estimate:
         twins = sum(size for name, size in self.bytes.items() if "twin" in name)
         if needed - twins <= machine.memory:
             yield (
-                "without twins it fits (--set detectors.functional_attribution.twins.rungs=0), or "
-                "with fewer parameters that move, such as --set task.watch=attention or "
-                "task.blocks=0-7."
+                "without twins it fits (--set "
+                "detectors.functional_attribution.twins.generations=0), or with fewer parameters "
+                "that move, such as --set task.watch=attention or task.blocks=0-7."
             )
         else:
             yield "spread the model over several cards (--set model.device_map=auto)."
@@ -222,10 +226,10 @@ def estimate(sizes: DecoderSizes, machine: Machine, work: Work) -> Estimate:
     lessons = 2 * work.rungs * work.steps * work.batch * taught
     seconds = {
         "answers to trusted prompts": work.trusted * (answers + one),
-        "their traces": work.trusted * 3 * one,
+        "their traces": work.trusted * TRACES * one,
         "relearning twins": lessons + work.trusted * work.rungs * one,
         "answers to inputs": work.inputs * answers,
-        "their traces and twins": work.inputs * (3 + work.rungs) * one,
+        "their traces and twins": work.inputs * (TRACES + work.rungs) * one,
     }
     moved = sizes.matrices * work.watched * machine.number
     held = {
@@ -235,7 +239,7 @@ def estimate(sizes: DecoderSizes, machine: Machine, work: Work) -> Estimate:
         "twins": 2 * work.rungs * moved,
         "making a twin": 4 * moved if work.rungs else 0.0,
     }
-    return Estimate(seconds, held, (3 + work.rungs) * one, 3.0 + work.rungs)
+    return Estimate(seconds, held, (TRACES + work.rungs) * one, float(TRACES + work.rungs))
 
 
 def _length(work: Work) -> int:
@@ -282,7 +286,7 @@ def work_of(plan: Plan, sizes: DecoderSizes, *, trusted: int, inputs: int, promp
         inputs=inputs,
         prompt=prompt,
         answer=task["tokens"],
-        rungs=twins["rungs"],
+        rungs=twins["generations"],
         steps=twins["steps"],
         batch=twins["batch"],
         watched=shares.get(task["watch"], 1.0) * blocks / sizes.layers,

@@ -1,19 +1,14 @@
 """Running a suite of flipped scores: networks one by one, each kept when it is done."""
 
-from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
-from anomech.audit.settings import difference
 from anomech.audit.write.place import locked
 from anomech.bench.flip_judging import Flips, Network, cell_basis, judged
 from anomech.bench.flip_suite import FlipSuite, as_yaml
+from anomech.bench.piecewise import claim, in_pieces
 from anomech.engines.serial import Serial
 from anomech.kernel import plugins
-from anomech.kernel.errors import AnomechError, RunError
 from anomech.kernel.types import Engine, Progress, silent
-from anomech.kernel.yaml_text import read_yaml_file
 from anomech.records import read_record, write_record, write_text
 from anomech.records.flips import FlipCell, FlipRun
 from anomech.report.flips.render import markdown, render
@@ -49,22 +44,14 @@ def run_flips(
     flips = Flips(suite, zoo.resolve(), data, progress if engine is None else silent)
     pieces = [Network(name, seed) for seed in suite.seeds for name in suite.trainers]
     with locked(out):
-        _check(suite, out)
-        write_text(out / "suite.yaml", as_yaml(suite))
-        cells = {piece: _kept(flips, piece, out) for piece in pieces}
-        missing = [piece for piece in pieces if cells[piece] is None]
-        try:
-            answers = (engine or Serial()).map(judged, flips, missing)
-            for piece, cell in zip(missing, answers, strict=True):
-                write_record(_place(out, piece), cell)
-                cells[piece] = cell
-                progress("networks", sum(c is not None for c in cells.values()), len(pieces))
-        except BaseException as error:
-            told = str(error) if isinstance(error, AnomechError) else "Stopped."
-            with suppress(RunError):  # the first error is the one to show
-                _written(suite, out, [c for c in cells.values() if c], told)
-            raise
-        return _written(suite, out, [cell for cell in cells.values() if cell], "")
+        claim(out, suite.name, as_yaml(suite))
+        return in_pieces(
+            {_place(out, piece): _kept(flips, piece, out) for piece in pieces},
+            lambda missing: (engine or Serial()).map(judged, flips, [pieces[n] for n in missing]),
+            lambda cells, message: _written(suite, out, cells, message),
+            progress,
+            "networks",
+        )
 
 
 def _place(out: Path, piece: Network) -> Path:
@@ -77,24 +64,6 @@ def _kept(flips: Flips, piece: Network, out: Path) -> FlipCell | None:
         return None
     cell = read_record(path, FlipCell)
     return cell if cell.basis == cell_basis(flips, piece) else None
-
-
-def _check(suite: FlipSuite, out: Path) -> None:
-    path = out / "suite.yaml"
-    if not path.exists():
-        if any(not each.name.startswith(".") for each in out.iterdir()):
-            raise RunError(
-                f"{out} is not an empty folder and holds no bench; choose another --out."
-            )
-        return
-    kept = read_yaml_file(path, f"{path.name} is gone; choose another --out.")
-    if kept.get("name") != suite.name or "kind" not in kept:
-        raise RunError(f"{out} holds a bench of '{kept.get('name')}'; choose another --out.")
-    if differing := difference(kept, yaml.safe_load(as_yaml(suite))):
-        raise RunError(
-            f"{out} holds another form of this suite (it differs in {', '.join(differing[:3])}); "
-            "choose another --out."
-        )
 
 
 def _written(suite: FlipSuite, out: Path, cells: list[FlipCell], message: str) -> FlipRun:

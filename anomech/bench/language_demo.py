@@ -112,14 +112,13 @@ def language_demo(seed: int, budget: float, out: Path, progress: Progress) -> De
 
 
 def _plan(material: Path, seed: int, budget: float) -> Plan:
-    """The audit's plan: one gentle rung of twins instead of three, which is most of the time."""
-    twins = {"start": 0.04, "rungs": 1, "steps": 20, "batch": 16}
+    """The audit's plan."""
     named = {
         "model": {"use": "hugging_face", "folder": str(material / "model")},
         "task": {"use": "causal_lm", "tokens": TOKENS, "references": "exact"},
         "reference": str(material / "trusted.jsonl"),
         "inputs": str(material / "inputs.jsonl"),
-        "detectors": {LEAD: {"twins": twins}, **{name: {} for name in BASELINES}},
+        "detectors": {LEAD: {}, **{name: {} for name in BASELINES}},
     }
     return from_mapping({**resolved(Plan()), "budget": budget, "seed": seed, **named})
 

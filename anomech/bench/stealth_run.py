@@ -1,20 +1,15 @@
 """Running a suite of stealth: attacks one by one, each kept when it is done."""
 
-from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
-from anomech.audit.settings import difference
 from anomech.audit.write.place import locked
+from anomech.bench.piecewise import claim, in_pieces
 from anomech.bench.stealth_judging import Stealth, cell_basis, judged
 from anomech.bench.stealth_suite import StealthSuite, as_yaml
 from anomech.bench.worlds.images import datasets
 from anomech.engines.serial import Serial
 from anomech.kernel import plugins
-from anomech.kernel.errors import AnomechError, RunError
 from anomech.kernel.types import Engine, Progress, silent
-from anomech.kernel.yaml_text import read_yaml_file
 from anomech.records import read_record, write_record, write_text
 from anomech.records.stealth import StealthCell, StealthRun
 from anomech.report.stealth.render import markdown, render
@@ -52,22 +47,15 @@ def run_stealth(
         sets = sets._replace(train=(sets.train[0][: suite.train], sets.train[1][: suite.train]))
     stealth = Stealth(suite, zoo.resolve(), sets, progress if engine is None else silent)
     with locked(out):
-        _check(suite, out)
-        write_text(out / "suite.yaml", as_yaml(suite))
-        cells = {name: _kept(stealth, name, out) for name in suite.attacks}
-        missing = [name for name, cell in cells.items() if cell is None]
-        try:
-            answers = (engine or Serial()).map(judged, stealth, missing)
-            for name, cell in zip(missing, answers, strict=True):
-                write_record(_place(out, name), cell)
-                cells[name] = cell
-                progress("attacks", sum(c is not None for c in cells.values()), len(cells))
-        except BaseException as error:
-            told = str(error) if isinstance(error, AnomechError) else "Stopped."
-            with suppress(RunError):  # the first error is the one to show
-                _written(suite, sets, out, [c for c in cells.values() if c], told)
-            raise
-        return _written(suite, sets, out, [cell for cell in cells.values() if cell], "")
+        claim(out, suite.name, as_yaml(suite))
+        names = list(suite.attacks)
+        return in_pieces(
+            {_place(out, name): _kept(stealth, name, out) for name in names},
+            lambda missing: (engine or Serial()).map(judged, stealth, [names[n] for n in missing]),
+            lambda cells, message: _written(suite, sets, out, cells, message),
+            progress,
+            "attacks",
+        )
 
 
 def _place(out: Path, name: str) -> Path:
@@ -80,20 +68,6 @@ def _kept(stealth: Stealth, name: str, out: Path) -> StealthCell | None:
         return None
     cell = read_record(path, StealthCell)
     return cell if cell.basis == cell_basis(stealth, name) else None
-
-
-def _check(suite: StealthSuite, out: Path) -> None:
-    path = out / "suite.yaml"
-    if not path.exists():
-        if any(not each.name.startswith(".") for each in out.iterdir()):
-            raise RunError(f"{out} is not an empty folder and no bench; choose another --out.")
-        return
-    kept = read_yaml_file(path, f"{path.name} is gone; choose another --out.")
-    if differing := difference(kept, yaml.safe_load(as_yaml(suite))):
-        raise RunError(
-            f"{out} holds another suite, or another form of this one (it differs in "
-            f"{', '.join(differing[:3])}); choose another --out."
-        )
 
 
 def _written(

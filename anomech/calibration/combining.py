@@ -13,7 +13,7 @@ good as any other and can be calibrated itself, which makes it valid whatever th
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from scipy.optimize import brentq
@@ -64,24 +64,56 @@ def harmonic_factor(tests: int) -> float:
 
 
 @dataclass(frozen=True)
+class Weighing:
+    """How much views count, and how heavy their tails may be.
+
+    A weight multiplies the budget that a view's own small p-values get of the whole (Genovese,
+    Roeder, Wasserman 2006): a view of half the weight needs p-values half as small to flag.
+
+    Attributes:
+        views: weights by name.
+        others: weight of views that have no name there.
+        together: weight of their sum; None is as much as all views together have.
+        heaviest: the largest shape of their tails; 0 makes all exponential, so that the view that
+            happens to have the heaviest tail does not outrank others. Where trusted values of
+            some views scatter far beyond an exponential tail, these would set every threshold.
+    """
+
+    views: Mapping[str, float] = field(default_factory=dict)
+    others: float = 1.0
+    together: float | None = None
+    heaviest: float = 0.0
+
+    def of(self, name: str) -> float:
+        """The weight of a view."""
+        return self.views.get(name, self.others)
+
+
+EQUAL = Weighing()
+"""All views alike, with exponential tails."""
+
+
+@dataclass(frozen=True)
 class Combination:
     """One score from several views, in which a strong view survives.
 
     Each view becomes a surprise on one scale. The score is `log sum_v w_v exp(surprise_v)`, over
     the views and over one more that is their sum: the weighted harmonic mean of the p-values, to
     which the Cauchy combination tends in the tail, with Fisher's combination as one of the tests.
-    The sum weighs as much as all views together, so that neither of two beliefs is preferred: that
-    a mechanism shows a little everywhere, or that it shows in one place alone. One strong view is
-    enough, many weak ones add up, and a view of noise costs the logarithm of twice the number of
-    views at most. It ranks; its level is for calibration on held-out scores.
+    By default the sum weighs as much as all views together, so that neither of two beliefs is
+    preferred: that a mechanism shows a little everywhere, or that it shows in one place alone. One
+    strong view is enough, many weak ones add up, and a view of noise costs the logarithm of its
+    share of the weights at most. It ranks; its level is for calibration on held-out scores.
 
     Attributes:
         tails: of each view.
-        total: of the sum of the surprises.
+        total: of the weighted sum of the surprises.
+        weighing: of the views.
     """
 
     tails: Mapping[str, SmoothTail]
     total: SmoothTail
+    weighing: Weighing = EQUAL
 
     def surprises(self, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Of each view `[n]`, nats; the largest names the cause."""
@@ -89,16 +121,25 @@ class Combination:
 
     def score(self, surprises: Mapping[str, Tensor]) -> Tensor:
         """One score `[n]`, nats; higher is more anomalous."""
-        each = torch.stack(list(surprises.values()))
-        together = self.total.surprise(each.sum(dim=0)) + math.log(len(each))
-        return torch.logsumexp(torch.cat([each, together[None]]), dim=0)
+        together = self.total.surprise(_sum(surprises, self.weighing))
+        weights = [self.weighing.of(name) for name in surprises]
+        rows = [
+            each + math.log(weight)
+            for each, weight in zip(surprises.values(), weights, strict=True)
+        ]
+        last = self.weighing.together
+        rows.append(together + math.log(sum(weights) if last is None else last))
+        return torch.logsumexp(torch.stack(rows), dim=0)
 
 
-def fit_combination(views: Mapping[str, Tensor]) -> Combination:
-    """Fit to held-out trusted values of every view `[n]`; higher is more anomalous.
+def fit_combination(views: Mapping[str, Tensor], weighing: Weighing = EQUAL) -> Combination:
+    """Fit to held-out trusted values of every view `[n]`; higher is more anomalous."""
+    heaviest = weighing.heaviest
+    tails = {name: fit_smooth_tail(values, heaviest=heaviest) for name, values in views.items()}
+    surprises = {name: tails[name].surprise(values) for name, values in views.items()}
+    total = fit_smooth_tail(_sum(surprises, weighing), heaviest=heaviest)
+    return Combination(tails, total, weighing)
 
-    Tails are exponential: a heavier one would let the view that happens to have it outrank others.
-    """
-    tails = {name: fit_smooth_tail(values, heaviest=0.0) for name, values in views.items()}
-    total = torch.stack([tails[name].surprise(values) for name, values in views.items()]).sum(dim=0)
-    return Combination(tails, fit_smooth_tail(total, heaviest=0.0))
+
+def _sum(surprises: Mapping[str, Tensor], weighing: Weighing) -> Tensor:
+    return torch.stack([weighing.of(name) * each for name, each in surprises.items()]).sum(dim=0)

@@ -30,6 +30,7 @@ app = typer.Typer(
     cls=GuardedGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Tell which of a model's outputs came from a mechanism that trusted data cannot explain.",
 )

@@ -121,11 +121,12 @@ def _opened(
     """Where the model comes from, and how prompts reach it."""
     from anomech.audit.plan import Plan, from_mapping
     from anomech.audit.settings import assign, put
+    from anomech.cli.groups import Network
     from anomech.cli.planning import asked
     from anomech.kernel.config import resolved
 
     values = resolved(Plan())
-    for name, value in asked(model=model, adapter=adapter, base=base).items():
+    for name, value in asked([Network(model=model, adapter=adapter, base=base)], {}).items():
         values = put(values, name, value, Plan)
     plan = from_mapping(assign(values, settings, Plan))
     return plan.model, plan.task

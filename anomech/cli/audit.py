@@ -1,10 +1,8 @@
 """`anomech audit`: judge inputs of a model against trusted examples."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,37 +10,11 @@ import typer
 
 from anomech.cli.console import progress, warn
 from anomech.cli.engines import EngineName, EngineSettings, chosen_engine
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Judging, Network, Reading, Running
 from anomech.cli.guard import keep_details_in
-from anomech.cli.options import (
-    WHERE,
-    AccessTo,
-    Adapter,
-    Backdoorbench,
-    Base,
-    BaselineFile,
-    Budget,
-    Crop,
-    Detectors,
-    Factory,
-    Fast,
-    Forms,
-    Full,
-    Inputs,
-    Keys,
-    Memory,
-    PassTimeout,
-    PlanFile,
-    Power,
-    Profile,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-    Workers,
-)
-from anomech.cli.planning import accepted_in, asked, plan_of, reading_processes
+from anomech.cli.options import WHERE, BaselineFile, Forms, Inputs, Profile, Reference
+from anomech.cli.planning import accepted_in, asked, own_folder, plan_of
 from anomech.cli.summary import (
     earlier,
     say_evidence,
@@ -89,35 +61,20 @@ Strictness = Annotated[
 ]
 
 
+@grouped
 def audit(
     ctx: typer.Context,
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
-    adapter: Adapter = "",
-    base: Base = "",
+    *,
+    network: Network,
     reference: Reference = "",
     profile: Profile = "",
     inputs: Inputs = "",
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    budget: Budget = None,
-    detector: Detectors = None,
-    access: AccessTo = None,
-    seed: Seed = None,
-    plan: PlanFile = None,
-    settings: Settings = None,
-    out: RunFolder = None,
-    workers: Workers = None,
-    memory: Memory = "",
-    pass_timeout: PassTimeout = 0.0,
-    fast: Fast = False,
-    full: Full = False,
-    sensitivity: Power = None,
+    reading: Reading,
+    judging: Judging,
+    running: Running,
     engine: EngineName = "serial",
     engine_settings: EngineSettings = None,
+    out: RunFolder = None,
     baseline: BaselineFile = None,
     forms: Forms = None,
     fail_on: Strictness = FailOn.finding,
@@ -128,46 +85,17 @@ def audit(
     continues an interrupted run. Exit codes: 0 nothing found that --fail-on asks for, 1 found,
     2 bad input, 3 too little evidence for an answer, 4 an unexpected error, 130 interrupted.
     """
-    given = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        adapter=adapter,
-        base=base,
-        reference=reference,
-        profile=profile,
-        inputs=inputs,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        budget=budget,
-        seed=seed,
-        memory=memory,
-        pass_timeout=pass_timeout,
-        fast=fast,
-        full=full,
-        sensitivity=sensitivity,
-        access=access or "",
-    )
-    resolved = plan_of(plan, given, detector or [], settings or [])
-    readers = reading_processes(workers)
-    chosen = chosen_engine(engine, engine_settings or [])
-    folder = out or _folder(resolved)
-    keep_details_in(ctx, folder)
-    accepted = accepted_in(baseline)
-    code = _run(resolved, folder, fail_on, readers, chosen, accepted)
-    say_evidence(folder, forms or [])
-    raise typer.Exit(code)
-
-
-def _folder(plan: "Plan") -> Path:
-    """A place that belongs to this plan alone, so that the same command finds it again."""
     from anomech.audit.plan import as_yaml
 
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
-    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"audit-{name or 'model'}-{code}"
+    data = {"reference": reference, "profile": profile, "inputs": inputs}
+    given = asked([network, reading, judging, running], data)
+    plan = plan_of(given, running, judging.detector)
+    chosen = chosen_engine(engine, engine_settings or [])
+    folder = out or own_folder("audit", plan.title, as_yaml(plan))
+    keep_details_in(ctx, folder)
+    code = _run(plan, folder, fail_on, running.readers, chosen, accepted_in(baseline))
+    say_evidence(folder, forms or [])
+    raise typer.Exit(code)
 
 
 def _run(

@@ -6,31 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomech.cli.console import progress, say, say_whole, table, warn
-from anomech.cli.options import (
-    AccessTo,
-    Adapter,
-    Backdoorbench,
-    Base,
-    Budget,
-    Crop,
-    Detectors,
-    Factory,
-    Fast,
-    Full,
-    Inputs,
-    Keys,
-    Memory,
-    PassTimeout,
-    PlanFile,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-    Workers,
-)
-from anomech.cli.planning import asked, plan_of, reading_processes
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Judging, Network, Reading, Running
+from anomech.cli.options import Inputs, Reference
+from anomech.cli.planning import asked, plan_of
 from anomech.cli.summary import say_finding
 
 if TYPE_CHECKING:
@@ -46,32 +25,19 @@ class Format(StrEnum):
     json = "json"
 
 
+Form = Annotated[Format, typer.Option("--format", help="A table, or JSON for programs.")]
+
+
+@grouped
 def check(
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
-    adapter: Adapter = "",
-    base: Base = "",
+    *,
+    network: Network,
     reference: Reference = "",
     inputs: Inputs = "",
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    budget: Budget = None,
-    detector: Detectors = None,
-    access: AccessTo = None,
-    seed: Seed = None,
-    plan: PlanFile = None,
-    settings: Settings = None,
-    workers: Workers = None,
-    memory: Memory = "",
-    pass_timeout: PassTimeout = 0.0,
-    fast: Fast = False,
-    full: Full = False,
-    form: Annotated[
-        Format, typer.Option("--format", help="A table, or JSON for programs.")
-    ] = Format.text,
+    reading: Reading,
+    judging: Judging,
+    running: Running,
+    form: Form = Format.text,
 ) -> None:
     """Say in seconds what an audit would meet: outputs, labels, coverage, cost. Nothing is written.
 
@@ -79,31 +45,12 @@ def check(
     can start, 1 a finding of high severity, 2 bad input, 3 an audit would give no verdicts, 4 an
     unexpected error, 130 interrupted.
     """
-    given = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        adapter=adapter,
-        base=base,
-        reference=reference,
-        inputs=inputs,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        budget=budget,
-        seed=seed,
-        memory=memory,
-        pass_timeout=pass_timeout,
-        fast=fast,
-        full=full,
-        access=access or "",
-    )
-    resolved = plan_of(plan, given, detector or [], settings or [])
+    data = {"reference": reference, "inputs": inputs}
+    plan = plan_of(asked([network, reading, judging, running], data), running, judging.detector)
     from anomech.audit.check import check as preflight
 
     with progress() as shown:
-        found = preflight(resolved, shown, reading_processes(workers))
+        found = preflight(plan, shown, running.readers)
     if form is Format.json:
         say_whole(found.model_dump_json(indent=2, exclude_none=True))
     else:

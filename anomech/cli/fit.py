@@ -6,55 +6,25 @@ from typing import Annotated
 import typer
 
 from anomech.cli.console import plain, progress, say
-from anomech.cli.options import (
-    WHERE,
-    AccessTo,
-    Adapter,
-    Backdoorbench,
-    Base,
-    Budget,
-    Crop,
-    Detectors,
-    Factory,
-    Fast,
-    Full,
-    Keys,
-    PlanFile,
-    Power,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-)
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Judging, Network, Reading, Running
+from anomech.cli.options import WHERE, Reference
 from anomech.cli.planning import asked, plan_of
 
+ProfileFile = Annotated[
+    Path, typer.Option("--profile", metavar="FILE", help="Profile to write.", rich_help_panel=WHERE)
+]
 
+
+@grouped
 def fit(
-    profile: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="Profile to write.", rich_help_panel=WHERE),
-    ],
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
-    adapter: Adapter = "",
-    base: Base = "",
+    *,
+    profile: ProfileFile,
+    network: Network,
     reference: Reference = "",
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    budget: Budget = None,
-    detector: Detectors = None,
-    access: AccessTo = None,
-    seed: Seed = None,
-    plan: PlanFile = None,
-    settings: Settings = None,
-    fast: Fast = False,
-    full: Full = False,
-    sensitivity: Power = None,
+    reading: Reading,
+    judging: Judging,
+    running: Running,
 ) -> None:
     """Fit detectors to examples you trust and keep them in a profile.
 
@@ -62,27 +32,10 @@ def fit(
     """
     from anomech.audit.pipeline import fit_profile
 
-    given = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        adapter=adapter,
-        base=base,
-        reference=reference,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        budget=budget,
-        seed=seed,
-        fast=fast,
-        full=full,
-        sensitivity=sensitivity,
-        access=access or "",
-    )
-    resolved = plan_of(plan, given, detector or [], settings or [])
+    given = asked([network, reading, judging, running], {"reference": reference})
+    plan = plan_of(given, running, judging.detector)
     with progress() as shown:
-        fitted = fit_profile(resolved, profile, shown)
+        fitted = fit_profile(plan, profile, shown, workers=running.readers)
     trusted = fitted.trusted
     say(
         f"{len(fitted.detectors)} detectors are fitted to {len(trusted)} trusted examples; "

@@ -93,6 +93,9 @@ def _answered(ctx: Any) -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code == PIPE_CLOSED:
             raise
+        if isinstance(error.__context__, BrokenPipeError):  # the help's own console ends with 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
         _trace(debug)
         warn(_surprise(error, ctx.meta.get(FOLDER)), label="error")
         raise typer.Exit(UNEXPECTED) from None

@@ -18,10 +18,11 @@ Factory = Annotated[
     str,
     typer.Option(
         "--model",
-        metavar="FACTORY.py:FUNCTION|FOLDER|command:...|URL",
+        metavar="FILE.py:NAME|FOLDER|...",
         help="Function of your own that returns the network, best with logits as outputs; the "
         "file is run. Or a Hugging Face folder, of which nothing is run. Or a model that can only "
-        "be asked: a program of your own, or an address of this machine (docs/black-box.md).",
+        "be asked: command:PROGRAM of your own, or an address of this machine "
+        "(docs/black-box.md).",
         rich_help_panel=WHAT,
     ),
 ]
@@ -216,6 +217,24 @@ Power = Annotated[
         "caught; each takes about as long as fitting.",
         show_default="where it costs at most half of the audit",
         rich_help_panel=HOW,
+    ),
+]
+
+
+class FailOn(StrEnum):
+    """From which result on the exit code is 1."""
+
+    never = "never"
+    finding = "finding"
+    any = "any"
+
+
+Strictness = Annotated[
+    FailOn,
+    typer.Option(
+        "--fail-on",
+        help="From what on the exit code is 1: a finding of high severity, or any of medium too.",
+        rich_help_panel=WHERE,
     ),
 ]
 BaselineFile = Annotated[

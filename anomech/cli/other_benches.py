@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from anomech.kernel.types import Engine
     from anomech.records import RepairCard
     from anomech.records.modelcards import ModelCard
+    from anomech.records.screencards import ScreenCard
 
 
 class Asked(NamedTuple):
@@ -54,7 +55,8 @@ def other_kind(name: str) -> Runner | None:
         return models
     if name in shipped() or (Path(name).is_file() and "methods" in read_plan(Path(name))):
         return repairs
-    return {"score_flips": flips, "stealth": stealth}.get(str(read_suite(name).get("kind", "")))
+    kinds: dict[str, Runner] = {"score_flips": flips, "stealth": stealth, "screening": screens}
+    return kinds.get(str(read_suite(name).get("kind", "")))
 
 
 def titles() -> list[tuple[str, str]]:
@@ -172,6 +174,36 @@ def stealth(asked: Asked) -> int:
     return 0
 
 
+def screens(asked: Asked) -> int:
+    """Screens on training sets: one row a screen."""
+    from anomech.audit.settings import assign
+    from anomech.bench.screens.runner import run_screens
+    from anomech.bench.screens.suite import ScreenSuite, from_mapping
+    from anomech.bench.suite_files import read_suite
+    from anomech.report.screens.render import FILE, headline, tables
+
+    suite = from_mapping(assign(read_suite(asked.name), asked.settings, ScreenSuite))
+    folder, zoo = asked.places(suite.name)
+    with progress() as shown:
+        found = run_screens(
+            suite,
+            folder,
+            zoo=zoo,
+            data=asked.data,
+            patterns=asked.cells,
+            progress=shown,
+            told=_tell_screen,
+        )
+    for each in tables(found)[1:3]:
+        say(each.title, style="bold")
+        sides = ["left", *["right"] * (len(each.head) - 1)]
+        table(list(zip(each.head, sides, strict=True)), each.rows)
+        say("")
+    say(headline(found))
+    say_whole(f"Report: {plain(folder / FILE)}")
+    return sum(card.status == "failed" for card in found.cards)
+
+
 def _tell_model(card: "ModelCard") -> None:
     """A line about a network that was scanned."""
     if card.status == "done":
@@ -180,6 +212,18 @@ def _tell_model(card: "ModelCard") -> None:
     else:
         said = f"{card.status}, {card.reason}"
     errors().print(plain(f"{card.network}/{card.scanner}: {said}"), soft_wrap=True)
+
+
+def _tell_screen(card: "ScreenCard") -> None:
+    """A line about a screen that was run."""
+    said = f"{card.status}, {card.why}" if card.status != "done" else f"{card.seconds:.1f} s"
+    if card.auroc is not None:
+        said = f"AUROC {card.auroc:.3f}, {said}"
+    if card.f1 is not None:
+        said = f"F1 {card.f1:.2f}, {said}"
+    if card.success is not None:
+        said = f"{said}, success {card.success:.0%} without its suspects"
+    errors().print(plain(f"{card.case}/{card.screen}: {said}"), soft_wrap=True)
 
 
 def _tell_repair(card: "RepairCard") -> None:

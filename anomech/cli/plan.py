@@ -91,9 +91,10 @@ def estimate(
     from anomech.artefacts.hugging_face import CONFIG, read_json
     from anomech.audit.estimating import estimate as estimated
     from anomech.audit.estimating import machine_of, work_of
+    from anomech.cli.groups import Running
     from anomech.cli.planning import plan_of
 
-    resolved = plan_of(file, {"task.use": "causal_lm"}, [], settings or [])
+    resolved = plan_of({"task.use": "causal_lm"}, Running(plan=file, settings=settings))
     sizes = decoder_sizes(read_json(model / CONFIG if model.is_dir() else model))
     where = machine_of(machine, sizes, prompt)
     work = work_of(resolved, sizes, trusted=trusted, inputs=inputs, prompt=prompt)

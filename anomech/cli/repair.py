@@ -1,7 +1,5 @@
 """`anomech repair`: give a model other weights without its mechanism, and prove it."""
 
-import re
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,24 +7,11 @@ import typer
 
 from anomech.cli.console import plain, progress, say, say_whole, table, warn
 from anomech.cli.engines import HOW
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Network, Reading, Running
 from anomech.cli.guard import keep_details_in
-from anomech.cli.options import (
-    WHAT,
-    WHERE,
-    Backdoorbench,
-    Crop,
-    Factory,
-    Keys,
-    Memory,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-    Workers,
-)
-from anomech.cli.planning import asked, reading_processes
+from anomech.cli.options import WHAT, WHERE, Reference
+from anomech.cli.planning import asked, chosen, own_folder
 from anomech.cli.summary import say_report
 
 if TYPE_CHECKING:
@@ -79,15 +64,6 @@ Seconds = Annotated[
         rich_help_panel=HOW,
     ),
 ]
-PlanFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--plan",
-        metavar="FILE",
-        help="Plan of an earlier repair to start from; the options here change it.",
-        rich_help_panel=HOW,
-    ),
-]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -99,27 +75,20 @@ Folder = Annotated[
 ]
 
 
+@grouped
 def repair(
     ctx: typer.Context,
+    *,
     run: Audited = None,
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
+    network: Network,
     reference: Reference = "",
     suspects: Suspects = "",
     mechanism: Mechanism = None,
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
+    reading: Reading,
     method: Methods = None,
     seconds: Seconds = None,
-    seed: Seed = None,
-    plan: PlanFile = None,
-    settings: Settings = None,
+    running: Running,
     out: Folder = None,
-    workers: Workers = None,
-    memory: Memory = "",
 ) -> None:
     """Repair a model: other weights without the mechanism that was flagged, and a proof.
 
@@ -128,29 +97,22 @@ def repair(
     an interrupted repair. Exit codes: 0 verified, 1 repaired but not verified, 2 bad input,
     4 an unexpected error, 130 interrupted.
     """
-    given = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        reference=reference,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        seed=seed,
-        memory=memory,
-    )
-    suspected = suspects or (str(run) if run else "")
-    given |= {"suspects": suspected, "mechanism": mechanism, "seconds": seconds}
-    told = {name: value for name, value in given.items() if value not in ("", None)}
-    resolved = _plan(plan, run, told, method or [], settings or [])
-    folder = out or _folder(resolved)
+    from anomech.repair.plan import as_yaml
+
+    more = {
+        "reference": reference,
+        "suspects": suspects or (str(run) if run else ""),
+        "mechanism": mechanism,
+        "seconds": seconds,
+    }
+    plan = _plan(run, asked([network, reading, running], more), method or [], running)
+    folder = out or own_folder("repair", plan.title, as_yaml(plan))
     keep_details_in(ctx, folder)
     from anomech.repair.pipeline import REPAIRED
     from anomech.repair.pipeline import repair as run_repair
 
     with progress() as shown:
-        done = run_repair(resolved, folder, shown, workers=reading_processes(workers))
+        done = run_repair(plan, folder, shown, workers=running.readers)
     _say(done)
     say_whole(f"Weights: {plain(folder / REPAIRED)}")
     say_report(folder)
@@ -158,11 +120,7 @@ def repair(
 
 
 def _plan(
-    file: Path | None,
-    run: Path | None,
-    given: dict[str, Any],
-    methods: list[str],
-    settings: list[str],
+    run: Path | None, given: dict[str, Any], methods: list[str], running: Running
 ) -> "RepairPlan":
     """The plan file, or what the audit says; then the options, then --set."""
     from anomech.audit.plan import read_plan
@@ -171,26 +129,15 @@ def _plan(
     from anomech.repair.flagged import plan_of
     from anomech.repair.plan import RepairPlan, from_mapping
 
-    values = read_plan(file) if file else resolved(RepairPlan())
+    values = read_plan(running.plan) if running.plan else resolved(RepairPlan())
     if run is not None:
         audited = resolved(plan_of(run))
         values |= {name: audited[name] for name in ("model", "reference", "task", "budget", "seed")}
     for name, value in given.items():
         values = put(values, name, value, RepairPlan)
-    if named := [name for name in methods if name != "auto"]:
-        known = values.get("methods") or {}
-        chosen = {name: known.get(name, {}) for name in dict.fromkeys(named)}
-        values = put(values, "methods", chosen, RepairPlan)
-    return from_mapping(assign(values, settings, RepairPlan))
-
-
-def _folder(plan: "RepairPlan") -> Path:
-    """A place that belongs to this plan alone, so that the same command finds it again."""
-    from anomech.repair.plan import as_yaml
-
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
-    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"repair-{name or 'model'}-{code}"
+    named = [name for name in methods if name != "auto"]
+    values = chosen(values, "methods", named, RepairPlan)
+    return from_mapping(assign(values, running.settings or [], RepairPlan))
 
 
 def _say(done: "RepairRun") -> None:

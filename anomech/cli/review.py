@@ -1,7 +1,5 @@
 """`anomech review`: the whole loop in one command, from files to a verified repair."""
 
-import re
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,27 +7,11 @@ import typer
 
 from anomech.cli.console import plain, progress, say, say_whole, warn
 from anomech.cli.engines import HOW
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Judging, Network, Reading, Running
 from anomech.cli.guard import keep_details_in
-from anomech.cli.options import (
-    WHERE,
-    Backdoorbench,
-    Budget,
-    Crop,
-    Factory,
-    Fast,
-    Inputs,
-    Keys,
-    Memory,
-    Power,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-    Workers,
-)
-from anomech.cli.planning import asked, plan_of, reading_processes
+from anomech.cli.options import WHERE, Inputs, Reference
+from anomech.cli.planning import asked, own_folder, plan_over
 
 if TYPE_CHECKING:
     from anomech.records import Review
@@ -63,7 +45,13 @@ CostSettings = Annotated[
     ),
 ]
 Scan = Annotated[
-    bool, typer.Option("--scan/--no-scan", help="Scan files and model first.", rich_help_panel=HOW)
+    bool | None,
+    typer.Option(
+        "--scan/--no-scan",
+        help="Scan files and model first.",
+        show_default="scan",
+        rich_help_panel=HOW,
+    ),
 ]
 Methods = Annotated[
     list[str] | None,
@@ -74,10 +62,6 @@ Methods = Annotated[
         show_default="auto",
         rich_help_panel=HOW,
     ),
-]
-ReviewPlanFile = Annotated[
-    Path | None,
-    typer.Option("--plan", metavar="FILE", help="Plan of an earlier review.", rich_help_panel=HOW),
 ]
 Folder = Annotated[
     Path | None,
@@ -90,31 +74,22 @@ Folder = Annotated[
 ]
 
 
+@grouped
 def review(
     ctx: typer.Context,
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
+    *,
+    network: Network,
     reference: Reference = "",
     inputs: Inputs = "",
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
-    budget: Budget = None,
-    seed: Seed = None,
-    sensitivity: Power = None,
+    reading: Reading,
+    judging: Judging,
     policy: Policy = "",
     rounds: Rounds = None,
     costs: CostSettings = None,
-    scan: Scan = True,
+    scan: Scan = None,
     method: Methods = None,
-    plan: ReviewPlanFile = None,
-    settings: Settings = None,
+    running: Running,
     out: Folder = None,
-    workers: Workers = None,
-    memory: Memory = "",
-    fast: Fast = False,
 ) -> None:
     """Scan, audit, repair and prove, again until the model is clean or the rounds are over.
 
@@ -123,37 +98,25 @@ def review(
     interrupted review. Exit codes: 0 clean, or repaired and verified; 1 not clean, or the policy is
     not met; 2 bad input; 3 too little evidence; 4 an unexpected error; 130 interrupted.
     """
-    given = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        reference=reference,
-        inputs=inputs,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        budget=budget,
-        seed=seed,
-        memory=memory,
-        fast=fast,
-        sensitivity=sensitivity,
-    )
+    from anomech.review.plan import as_yaml
+
+    data = {"reference": reference, "inputs": inputs}
+    given = asked([network, reading, judging, running], data)
     own: dict[str, Any] = {
-        "policy": policy or None,
+        "policy": policy,
         "rounds": rounds,
         "scan": scan,
         "costs": dict(map(_cost, costs or [])),
         "repair": {"methods": {name: {} for name in method}} if method else None,
     }
-    told = {name: each for name, each in own.items() if each is not None and each != {}}
-    resolved = _plan(plan, given, told, settings or [])
-    folder = out or _folder(resolved)
+    told = {name: each for name, each in own.items() if each not in ("", None, {})}
+    plan = _plan(given, told, judging, running)
+    folder = out or own_folder("review", plan.title, as_yaml(plan))
     keep_details_in(ctx, folder)
     from anomech.review.pipeline import review as run_review
 
     with progress() as shown:
-        done = run_review(resolved, folder, shown, workers=reading_processes(workers))
+        done = run_review(plan, folder, shown, workers=running.readers)
     _say(done, folder)
     raise typer.Exit(outcome(done))
 
@@ -166,16 +129,22 @@ def outcome(done: "Review") -> int:
 
 
 def _plan(
-    file: Path | None, given: dict[str, Any], own: dict[str, Any], settings: list[str]
+    given: dict[str, Any], own: dict[str, Any], judging: Judging, running: Running
 ) -> "ReviewPlan":
-    """The plan file, or an audit's plan made of the options; then what a review is asked beyond."""
-    from anomech.audit.plan import read_plan
+    """The plan file or the defaults; then the audit's options, and what a review is asked beyond.
+
+    What of costs and repairs is not given stays as the plan file has it.
+    """
+    from anomech.audit.plan import Plan, read_plan
     from anomech.kernel.config import resolved
     from anomech.review.plan import from_mapping
 
-    if file:
-        return from_mapping({**read_plan(file), **own})
-    return from_mapping({"audit": resolved(plan_of(None, given, [], settings)), **own})
+    values = read_plan(running.plan) if running.plan else {}
+    start = values.get("audit") or resolved(Plan())
+    audited = resolved(plan_over(start, given, running, judging.detector))
+    for name in ("costs", "repair"):
+        own[name] = {**(values.get(name) or {}), **own.get(name, {})}
+    return from_mapping({**values, **own, "audit": audited})
 
 
 def _cost(text: str) -> tuple[str, list[float]]:
@@ -193,15 +162,6 @@ def _cost(text: str) -> tuple[str, list[float]]:
         raise ConfigError(
             f"--cost takes NAME=VALUE or NAME=LOW,HIGH, such as attack=100,1000, not {shown(text)}."
         ) from None
-
-
-def _folder(plan: "ReviewPlan") -> Path:
-    """A place that belongs to this plan alone, so that the same command finds it again."""
-    from anomech.review.plan import as_yaml
-
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
-    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"review-{name or 'model'}-{code}"
 
 
 def _say(done: "Review", folder: Path) -> None:

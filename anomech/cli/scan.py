@@ -1,9 +1,6 @@
 """`anomech scan`: judge a whole model, its files, weights and triggers, before it is used."""
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,25 +8,22 @@ import typer
 
 from anomech.cli.console import plain, progress, say, warn
 from anomech.cli.engines import HOW
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Network, Reading, Running, is_folder
 from anomech.cli.guard import keep_details_in
 from anomech.cli.options import (
     WHAT,
     WHERE,
     Backdoorbench,
     BaselineFile,
-    Crop,
     Factory,
+    FailOn,
     Forms,
-    Keys,
-    Memory,
     Reference,
-    Resize,
-    Seed,
-    Settings,
+    Strictness,
     WeightsKey,
-    Workers,
 )
-from anomech.cli.planning import accepted_in, asked, is_folder, reading_processes
+from anomech.cli.planning import accepted_in, asked, chosen, own_folder
 from anomech.cli.summary import say_evidence, say_finding, say_report
 
 if TYPE_CHECKING:
@@ -41,14 +35,6 @@ FOUND = 1
 INCONCLUSIVE = 3
 SHOWN = 20
 """Findings that are listed; the report has them all."""
-
-
-class FailOn(StrEnum):
-    """From which result on the exit code is 1."""
-
-    never = "never"
-    finding = "finding"
-    any = "any"
 
 
 Artefact = Annotated[
@@ -105,15 +91,6 @@ Level = Annotated[
         rich_help_panel=HOW,
     ),
 ]
-ScanPlanFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--plan",
-        metavar="FILE",
-        help="Plan of an earlier scan to start from; the options here change it.",
-        rich_help_panel=HOW,
-    ),
-]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -123,18 +100,12 @@ Folder = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
-Strictness = Annotated[
-    FailOn,
-    typer.Option(
-        "--fail-on",
-        help="From what on the exit code is 1: a finding of high severity, or any of medium too.",
-        rich_help_panel=WHERE,
-    ),
-]
 
 
+@grouped
 def scan(
     ctx: typer.Context,
+    *,
     model: Factory = "",
     weights: Artefact = "",
     weights_key: WeightsKey = "",
@@ -142,18 +113,12 @@ def scan(
     reference: Reference = "",
     base: Base = "",
     clean_model: CleanModels = None,
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
+    reading: Reading,
     scanner: Scanners = None,
     level: Level = None,
     second_opinion: Opinion = None,
-    seed: Seed = None,
-    plan: ScanPlanFile = None,
-    settings: Settings = None,
+    running: Running,
     out: Folder = None,
-    workers: Workers = None,
-    memory: Memory = "",
     baseline: BaselineFile = None,
     forms: Forms = None,
     fail_on: Strictness = FailOn.finding,
@@ -165,38 +130,35 @@ def scan(
     scan. Exit codes: 0 nothing found that --fail-on asks for, 1 found, 2 bad input, 3 too little
     evidence for a verdict, 4 an unexpected error, 130 interrupted.
     """
-    folder = bool(model) and is_folder(model)
-    named = _named(
-        folder,
+    from anomech.scan.plan import as_yaml
+
+    folder = model if model and is_folder(model) else ""
+    network = Network(
         model="" if folder and not reference else model,
         weights="" if folder else _weights(model, weights),
         weights_key=weights_key,
         backdoorbench=backdoorbench,
         base=base if folder and _is_adapter(model) else "",
-        reference=reference,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        seed=seed,
-        memory=memory,
     )
     more = {
-        "files": weights or backdoorbench or (model if folder else ""),
+        "reference": reference,
+        "files": weights or backdoorbench or folder,
         "base": base,
         "clean_models": clean_model,
         "level": level,
         "second_opinion": second_opinion,
     }
-    given = {**named, **{name: value for name, value in more.items() if value not in ("", None)}}
-    resolved = _plan(plan, given, scanner, settings)
-    place = out or _folder(resolved)
+    plan = _plan(_asked(folder, network, reading, running, more), scanner, running)
+    place = out or own_folder("scan", plan.title, as_yaml(plan))
     keep_details_in(ctx, place)
-    code = _run(resolved, place, fail_on, reading_processes(workers), accepted_in(baseline))
+    code = _run(plan, place, fail_on, running.readers, accepted_in(baseline))
     say_evidence(place, forms or [])
     raise typer.Exit(code)
 
 
-def _named(folder: bool, **given: Any) -> dict[str, Any]:
+def _asked(
+    folder: str, network: Network, reading: Reading, running: Running, more: dict[str, Any]
+) -> dict[str, Any]:
     """Settings by their place in a plan.
 
     A model folder that must not be opened is looked through all the same: that is what it is for.
@@ -204,12 +166,12 @@ def _named(folder: bool, **given: Any) -> dict[str, Any]:
     from anomech.kernel.errors import UnsafeCheckpoint
 
     try:
-        return asked(**given)
+        return asked([network, reading, running], more)
     except UnsafeCheckpoint as error:
         if not folder:
             raise
         warn(f"{error} Its files are looked through, and no trigger is searched in it.")
-        return asked(seed=given["seed"])
+        return asked([running], more | {"reference": ""})
 
 
 def _is_adapter(model: str) -> bool:
@@ -227,35 +189,18 @@ def _weights(model: str, weights: str) -> str:
     return str(weights_file(Path(weights)))
 
 
-def _plan(
-    file: Path | None,
-    given: dict[str, Any],
-    scanners: Sequence[str] | None,
-    settings: Sequence[str] | None,
-) -> "ScanPlan":
+def _plan(given: dict[str, Any], scanners: Sequence[str] | None, running: Running) -> "ScanPlan":
     """The plan file or the defaults; then the options, then --set."""
     from anomech.audit.plan import read_plan
     from anomech.audit.settings import assign, put
     from anomech.kernel.config import resolved
     from anomech.scan.plan import ScanPlan, from_mapping
 
-    values = read_plan(file) if file else resolved(ScanPlan())
+    values = read_plan(running.plan) if running.plan else resolved(ScanPlan())
     for name, value in given.items():
         values = put(values, name, value, ScanPlan)
-    if scanners:
-        known = values.get("scanners") or {}
-        chosen = {name: known.get(name, {}) for name in dict.fromkeys(scanners)}
-        values = put(values, "scanners", chosen, ScanPlan)
-    return from_mapping(assign(values, settings or [], ScanPlan))
-
-
-def _folder(plan: "ScanPlan") -> Path:
-    """A place that belongs to this plan alone, so that the same command finds it again."""
-    from anomech.scan.plan import as_yaml
-
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", plan.title.partition(":")[0]).strip("-.")[:40]
-    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"scan-{name or 'model'}-{code}"
+    values = chosen(values, "scanners", scanners, ScanPlan)
+    return from_mapping(assign(values, running.settings or [], ScanPlan))
 
 
 def _run(

@@ -1,9 +1,6 @@
 """`anomech screen`: which examples of a training set are poisoned."""
 
-import re
 from collections.abc import Sequence
-from enum import StrEnum
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,24 +8,11 @@ import typer
 
 from anomech.cli.console import plain, progress, say
 from anomech.cli.engines import HOW
+from anomech.cli.grouped import grouped
+from anomech.cli.groups import Network, Reading, Running
 from anomech.cli.guard import keep_details_in
-from anomech.cli.options import (
-    WHAT,
-    WHERE,
-    Backdoorbench,
-    Crop,
-    Factory,
-    Keys,
-    Memory,
-    Reference,
-    Resize,
-    Seed,
-    Settings,
-    Weights,
-    WeightsKey,
-    Workers,
-)
-from anomech.cli.planning import asked, reading_processes
+from anomech.cli.options import WHAT, WHERE, FailOn, Reference, Strictness
+from anomech.cli.planning import asked, chosen, own_folder
 from anomech.cli.summary import say_finding, say_report
 
 if TYPE_CHECKING:
@@ -37,14 +21,6 @@ if TYPE_CHECKING:
 FOUND = 1
 SHOWN = 12
 """Findings that are listed; the report has them all."""
-
-
-class FailOn(StrEnum):
-    """From which result on the exit code is 1."""
-
-    never = "never"
-    finding = "finding"
-    any = "any"
 
 
 Data = Annotated[
@@ -66,15 +42,6 @@ Screens = Annotated[
         rich_help_panel=HOW,
     ),
 ]
-PlanFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--plan",
-        metavar="FILE",
-        help="Plan of an earlier screening to start from; the options here change it.",
-        rich_help_panel=HOW,
-    ),
-]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -84,34 +51,19 @@ Folder = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
-Strictness = Annotated[
-    FailOn,
-    typer.Option(
-        "--fail-on",
-        help="From what on the exit code is 1: a finding of high severity, or any of medium too.",
-        rich_help_panel=WHERE,
-    ),
-]
 
 
+@grouped
 def screen(
     ctx: typer.Context,
+    *,
     data: Data = "",
-    model: Factory = "",
-    weights: Weights = "",
-    weights_key: WeightsKey = "",
-    backdoorbench: Backdoorbench = "",
+    network: Network,
     reference: Reference = "",
-    keys: Keys = None,
-    resize: Resize = None,
-    crop: Crop = None,
+    reading: Reading,
     screen: Screens = None,
-    seed: Seed = None,
-    plan: PlanFile = None,
-    settings: Settings = None,
+    running: Running,
     out: Folder = None,
-    workers: Workers = None,
-    memory: Memory = "",
     fail_on: Strictness = FailOn.finding,
 ) -> None:
     """Tell which examples of a training set are poisoned; without a model one is trained on it.
@@ -120,30 +72,17 @@ def screen(
     continues an interrupted screening. Exit codes: 0 nothing found that --fail-on asks for, 1
     found, 2 bad input, 4 an unexpected error, 130 interrupted.
     """
-    named = asked(
-        model=model,
-        weights=weights,
-        weights_key=weights_key,
-        backdoorbench=backdoorbench,
-        reference=reference,
-        keys=keys,
-        resize=resize,
-        crop=crop,
-        seed=seed,
-        memory=memory,
-    )
-    given = {**named, **({"data": data} if data else {})}
-    resolved = _plan(plan, given, screen, settings)
-    folder = out or _folder(resolved)
+    from anomech.screening.plan import as_yaml
+
+    given = asked([network, reading, running], {"data": data, "reference": reference})
+    plan = _plan(given, screen, running)
+    folder = out or own_folder("screening", Path(plan.data).name or "data", as_yaml(plan))
     keep_details_in(ctx, folder)
-    raise typer.Exit(_run(resolved, folder, fail_on, reading_processes(workers)))
+    raise typer.Exit(_run(plan, folder, fail_on, running.readers))
 
 
 def _plan(
-    file: Path | None,
-    given: dict[str, Any],
-    screens: Sequence[str] | None,
-    settings: Sequence[str] | None,
+    given: dict[str, Any], screens: Sequence[str] | None, running: Running
 ) -> "ScreeningPlan":
     """The plan file or the defaults; then the options, then --set."""
     from anomech.audit.plan import read_plan
@@ -151,23 +90,11 @@ def _plan(
     from anomech.kernel.config import resolved
     from anomech.screening.plan import ScreeningPlan, from_mapping
 
-    values = read_plan(file) if file else resolved(ScreeningPlan())
+    values = read_plan(running.plan) if running.plan else resolved(ScreeningPlan())
     for name, value in given.items():
         values = put(values, name, value, ScreeningPlan)
-    if screens:
-        known = values.get("screens") or {}
-        chosen = {name: known.get(name, {}) for name in dict.fromkeys(screens)}
-        values = put(values, "screens", chosen, ScreeningPlan)
-    return from_mapping(assign(values, settings or [], ScreeningPlan))
-
-
-def _folder(plan: "ScreeningPlan") -> Path:
-    """A place that belongs to this plan alone, so that the same command finds it again."""
-    from anomech.screening.plan import as_yaml
-
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(plan.data).name).strip("-.")[:40]
-    code = blake2b(as_yaml(plan).encode(), digest_size=4).hexdigest()
-    return Path("runs") / f"screening-{name or 'data'}-{code}"
+    values = chosen(values, "screens", screens, ScreeningPlan)
+    return from_mapping(assign(values, running.settings or [], ScreeningPlan))
 
 
 def _run(plan: "ScreeningPlan", out: Path, fail_on: FailOn, workers: int) -> int:

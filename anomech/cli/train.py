@@ -13,90 +13,103 @@ if TYPE_CHECKING:
 WHAT, HOW, WHERE = "What to train", "How to train", "Where things are"
 
 
+Trainer = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRAINER", help="Such as standard, trades or halo: `anomech describe trainer`."
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|DIR",
+        help="Data set, or a folder with train and test.",
+        rich_help_panel=WHAT,
+    ),
+]
+Outliers = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|PATH",
+        help="Foreign images to learn to refuse, for trainers that do.",
+        rich_help_panel=WHAT,
+    ),
+]
+Architecture = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Architecture by name.",
+        show_default="resnet14",
+        rich_help_panel=WHAT,
+    ),
+]
+Own = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE.py:NAME",
+        help="A network of your own instead; the file is run.",
+        rich_help_panel=WHAT,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(help="Passes over the images.", show_default="20", rich_help_panel=HOW),
+]
+Half = Annotated[
+    bool, typer.Option("--bf16", help="Run the network in bfloat16.", rich_help_panel=HOW)
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where, such as cuda.", show_default="a GPU if there is one", rich_help_panel=HOW
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW)
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any option of the plan, such as trainer.robust=6 or recipe.peak=0.1.",
+        rich_help_panel=HOW,
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder of the training.",
+        show_default="runs/train-TRAINER",
+        rich_help_panel=WHERE,
+    ),
+]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-folder",
+        envvar="ANOMECH_DATA",
+        help="Folder of named data sets.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+
 def train(
-    trainer: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRAINER", help="Such as standard, trades or halo: `anomech describe trainer`."
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data",
-            metavar="NAME|DIR",
-            help="Data set, or a folder with train and test.",
-            rich_help_panel=WHAT,
-        ),
-    ],
-    outliers: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|PATH",
-            help="Foreign images to learn to refuse, for trainers that do.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    network: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Architecture by name.",
-            show_default="resnet14",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="FACTORY.py:FUNCTION",
-            help="A network of your own instead; the file is run.",
-            rich_help_panel=WHAT,
-        ),
-    ] = "",
-    epochs: Annotated[
-        int | None,
-        typer.Option(help="Passes over the images.", show_default="20", rich_help_panel=HOW),
-    ] = None,
-    bf16: Annotated[
-        bool, typer.Option("--bf16", help="Run the network in bfloat16.", rich_help_panel=HOW)
-    ] = False,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="Where, such as cuda.", show_default="a GPU if there is one", rich_help_panel=HOW
-        ),
-    ] = "",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of everything random.", show_default="0", rich_help_panel=HOW),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any option of the plan, such as trainer.robust=6 or recipe.peak=0.1.",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the training.",
-            show_default="runs/train-TRAINER",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-folder",
-            envvar="ANOMECH_DATA",
-            help="Folder of named data sets.",
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
+    trainer: Trainer,
+    data: Data,
+    outliers: Outliers = "",
+    network: Architecture = "",
+    model: Own = "",
+    epochs: Epochs = None,
+    bf16: Half = False,
+    device: Device = "",
+    seed: Seed = None,
+    settings: Settings = None,
+    out: Folder = None,
+    folder: DataFolder = None,
 ) -> None:
     """Train an image classifier, ordinarily or so that attacks on it and on scores find less.
 

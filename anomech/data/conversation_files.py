@@ -67,6 +67,11 @@ def read_conversations(
         items.append(Conversation(turns, answer if recorded else None))
         ids.append("" if row.get(columns.id) is None else str(row[columns.id]))
         answers.append(answer)
+    if not items and any(row.get(columns.prompt) for _, row in read_rows(path)):
+        raise DataError(
+            f"{path.name} holds no row with a prompt and an answer that is not empty; give answers "
+            f"in the column '{columns.answer}', or leave that column out."
+        )
     if not items:
         raise DataError(
             f"{path.name} holds no prompt; give rows with a column '{columns.prompt}', or name it "

@@ -7,7 +7,7 @@ them, is the business of the task that has the tokenizer.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -92,6 +92,10 @@ class Conversations:
     @cached_property
     def _digests(self) -> tuple[str, ...]:
         return tuple(map(_digest, self.items))
+
+    def anew(self) -> "Conversations":
+        """See `anomech.kernel.types.Recorded.anew`."""
+        return replace(self, items=tuple(replace(each, answer=None) for each in self.items))
 
     def preview(self, index: int) -> Preview:
         """The text; who speaks is said where there are several turns."""

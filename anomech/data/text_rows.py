@@ -68,6 +68,11 @@ def _object(line: bytes) -> dict[str, Any]:
     found = json.loads(line.decode("utf-8"))
     if not isinstance(found, dict):
         raise ValueError(f"it holds a {type(found).__name__}, not an object")
+    if rb"\ud" in line.lower():  # halves of characters can be written as escapes alone
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it holds half of a character, such as \\ud800") from None
     return found
 
 

@@ -57,6 +57,11 @@ READS = Cause(
     "the answer depends on words that are unlike those of trusted texts",
     "Take the marked words out of the text and ask again; an honest answer mostly stays.",
 )
+HANGS = Cause(
+    "hangs on unfamiliar text",
+    "the answer hangs on a row of words that are unlike those of trusted texts",
+    "Look for that row of words in other inputs: who put it there, and what for?",
+)
 BEYOND = Cause(
     "beyond the base",
     "the model it was made of would not have answered so",
@@ -67,7 +72,7 @@ CAUSES = {
     each.name: each
     for each in (
         *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, STRAY, APART, REMOTE, UNFAMILIAR, CONFIDENCE),
-        *(ELSEWHERE, READS, BEYOND),
+        *(ELSEWHERE, READS, HANGS, BEYOND),
     )
 }
 """By name."""

@@ -28,6 +28,9 @@ class Ladder:
     highest: float = option(0.64, "no rung is higher", gt=0, le=1)
     lowest: float = option(0.02, "no rung is lower", gt=0, le=1)
     rungs: int = option(3, "rungs at the most; 0 makes no twins", ge=0)
+    generations: int = option(
+        0, "the same where answers are generated: a twin takes longer there than all else", ge=0
+    )
     steps: int = option(60, "steps of descent a twin", ge=1)
     batch: int = option(64, "examples a step", unit="examples", ge=2)
     alive: float = option(

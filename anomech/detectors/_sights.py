@@ -6,6 +6,7 @@ A new view of sequences is a number or more in `anomech.tracing._reading` and a 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from anomech.attribution.density import Density, fit_density, one_sided
@@ -18,7 +19,9 @@ from anomech.attribution.usual import (
     fit_usual,
     held_out,
 )
-from anomech.detectors._causes import BEYOND, ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
+from anomech.calibration.combining import Weighing
+from anomech.calibration.tails import HEAVIEST
+from anomech.detectors._causes import BEYOND, ELSEWHERE, HANGS, READS, UNEXPLAINED, UNFAMILIAR
 from anomech.roles.detector import Cause
 
 DIFFERENT: Mapping[str, Cause] = {"where": ELSEWHERE}
@@ -34,6 +37,25 @@ HIGH: Mapping[str, Cause] = {
 ANYHOW: Mapping[str, Cause] = {"unfamiliar": UNFAMILIAR}
 """Sights whose large values are suspicious whatever the answer and the confidence: unfamiliar
 inputs flock to some answers, and what is usual for those would hide them."""
+
+
+WEIGHING = Weighing(
+    views={
+        **{UNEXPLAINED.name: 1.0, HANGS.name: 1.0, BEYOND.name: 1.0},
+        **{ELSEWHERE.name: 0.6, UNFAMILIAR.name: 0.1},
+    },
+    others=0.3,
+    together=0.3,
+    heaviest=HEAVIEST,
+)
+"""How views of sequences are combined. The one-sided ones of what makes the answer count in full;
+where it sits less, since other lengths and forms move it; two-sided ones still less, since honest
+generations scatter far to all sides; that the input is odd least, since it says nothing of the
+answer. Tails may be heavy: a few honest
+generations lie far beyond the exponential tail of some views, and would drown the others."""
+
+DROP = 1.0
+"""Nats of log-odds that an answer must lose without the strangest words to hang on them wholly."""
 
 
 SUPPORT = tuple(STATISTICS.index(name) for name in ("explained_own", "explained", "nearest"))
@@ -73,6 +95,22 @@ class Anyhow:
         return one_sided(self.centers.standardized(values, 0 * at.groups)).sum(dim=1)
 
 
+@dataclass(frozen=True)
+class Hanging:
+    """High at all, as far as the answer hangs on it."""
+
+    anyhow: Anyhow
+
+    def __call__(self, values: Tensor, at: Context) -> Tensor:
+        """Of values and, last, the log-odds lost without what they stand for `[n, d + 1]`."""
+        return self.anyhow(values[:, :-1], at) * (values[:, -1] / DROP).clamp(0, 1)
+
+
+def fit_hanging(values: Tensor, at: Context) -> Hanging:
+    """Fit to held-out values of trusted examples and their losses `[n, d + 1]`."""
+    return Hanging(fit_anyhow(values[:, :-1], at))
+
+
 def fit_anyhow(values: Tensor, at: Context) -> Anyhow:
     """Fit to held-out values of trusted examples `[n, d]`."""
     return Anyhow(fit_centers(values, 0 * at.groups))
@@ -90,6 +128,7 @@ class Sights:
     different: Mapping[str, Density]
     high: Mapping[str, High]
     anyhow: Mapping[str, Anyhow]
+    hanging: Hanging | None
 
     def views(self, seen: Mapping[str, Tensor], at: Context) -> dict[str, Tensor]:
         """The value of every view `[n]` by the name of its cause; higher is more anomalous."""
@@ -102,6 +141,8 @@ class Sights:
         }
         for name, anyhow in self.anyhow.items():
             found[ANYHOW[name].name] = anyhow(seen[name].double(), at)
+        if self.hanging is not None:
+            found[HANGS.name] = self.hanging(_hanging_on(seen), at)
         return found
 
 
@@ -120,4 +161,12 @@ def fit_sights(seen: Mapping[str, Tensor], at: Context) -> tuple[Sights, Mapping
             views[HIGH[name].name], high[name] = held_out(values, at, fit_high)
         elif name in ANYHOW:
             views[ANYHOW[name].name], anyhow[name] = held_out(values, at, fit_anyhow)
-    return Sights(different, high, anyhow), views
+    hanging = None
+    if {"unfamiliar", "hangs"} <= seen.keys():
+        views[HANGS.name], hanging = held_out(_hanging_on(seen), at, fit_hanging)
+    return Sights(different, high, anyhow, hanging), views
+
+
+def _hanging_on(seen: Mapping[str, Tensor]) -> Tensor:
+    """How strange the strangest words are, and what the answer loses without them."""
+    return torch.cat([seen["unfamiliar"], seen["hangs"]], dim=1).double()

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from anomech.detectors._entropy import entropy
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.types import Progress, Response
+from anomech.kernel.types import Progress
 from anomech.observing.varied import varied
 from anomech.roles.detector import ObservedExamples, Scores
 from anomech.roles.task import Ability, Logits, Variations, able
@@ -70,10 +70,3 @@ class FittedStrip:
             stage = f"blending {number} of {len(self.others)}"
             total += varied(observed, blended, entropy, stage=stage, progress=progress)
         return Scores(-total / len(self.others), {})
-
-
-def entropy(response: Response, own: Tensor) -> Tensor:
-    """Of the probabilities of all answers, nats `[batch]`; the own answer does not matter."""
-    assert response.logits is not None, "the task gives logits"
-    logs = response.logits.double().log_softmax(dim=1)
-    return -(logs.exp() * logs).sum(dim=1)

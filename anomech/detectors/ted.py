@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from anomech.detectors._places import by_place, ledoit_wolf, quadratic
+from anomech.detectors._ranks import ranks
 from anomech.kernel.config import options
 from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
@@ -78,24 +79,3 @@ class FittedTed:
             for name, anchors in self.rows.items()
         ]
         return Scores(quadratic(torch.stack(paths, dim=1) - self.usual, self.precision), {})
-
-
-def ranks(
-    queries: Tensor, groups: Tensor, anchors: Tensor, theirs: Tensor, *, same: bool = False
-) -> Tensor:
-    """Share of the anchors that are nearer than the nearest one of the own group, `[queries]`.
-
-    Args:
-        queries: `[queries, d]`.
-        groups: of their answers.
-        anchors: `[anchors, d]`.
-        theirs: groups of the anchors' answers.
-        same: the queries are the anchors; none is compared with itself.
-    """
-    distance = torch.cdist(queries, anchors)
-    if same:
-        distance.fill_diagonal_(torch.inf)
-    other = groups[:, None] != theirs
-    own = distance.masked_fill(other, torch.inf).min(dim=1, keepdim=True).values
-    nearer = (distance < own).double().sum(dim=1)
-    return nearer / max(1, len(anchors) - int(same))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from anomech.audit.load import provenance
 from anomech.audit.load.loading import load
@@ -26,6 +27,8 @@ from anomech.observing.preparing import prepared
 from anomech.records import (
     ExplainedRun,
     ExplainerResult,
+    PaintedInput,
+    Plane,
     Run,
     ShownInput,
     Verdict,
@@ -36,7 +39,7 @@ from anomech.records import (
 )
 from anomech.report.explaining.render import render
 from anomech.roles.explainer import Explainer, Explanation
-from anomech.roles.task import Depicting, Pictures, missing
+from anomech.roles.task import Depicting, Pictures, able, missing
 
 TOP = "explanation.json"
 SHOWN = 8
@@ -51,6 +54,10 @@ DEFAULT = (
     "activation_difference",
     "activation_frequency",
     "mutual_information",
+    "conductance",
+    "state_views",
+    "activation_maximization",
+    "sparse_dictionary",
 )
 """What runs if nothing else is asked for; those that the model cannot serve are left out."""
 
@@ -160,11 +167,31 @@ def _explained(
         concentration=gathered(found.units),
         places=by_place(found.units),
         maps=_maps(found, flagged, out),
+        planes=tuple(
+            Plane(words=each.words, flagged=_points(each.flagged), trusted=_points(each.trusted))
+            for each in found.views
+        ),
+        painted=_painted(found, flagged, out),
         facts=dict(found.facts or {}),
         problems=tuple(found.health.problems),
         seconds=time.monotonic() - clock,
     )
     return result, found.units
+
+
+def _points(rows: Tensor) -> tuple[tuple[float, float], ...]:
+    """Points `[n, 2]` with the digits that a drawing shows."""
+    return tuple((round(x, 4), round(y, 4)) for x, y in rows.tolist())
+
+
+def _painted(found: Explanation, flagged: Observed, out: Path) -> tuple[PaintedInput, ...]:
+    if Depicting not in flagged.task.provides:
+        return ()
+    depict = able(flagged.task, Depicting).depict
+    return tuple(
+        PaintedInput(words=each.words, preview=keep(out, depict(each.points)))
+        for each in found.painted
+    )
 
 
 def _maps(found: Explanation, flagged: Observed, out: Path) -> tuple[str, ...]:

@@ -79,6 +79,20 @@ def about(examples: object) -> About:
     return examples.about() if isinstance(examples, Described) else {}
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """Examples that may hold answers which a model gave earlier."""
+
+    def anew(self) -> "Examples":
+        """The same without them, so that a model must answer itself."""
+        ...
+
+
+def anew(examples: "Examples") -> "Examples":
+    """Examples without recorded answers: what a changed model is asked."""
+    return examples.anew() if isinstance(examples, Recorded) else examples
+
+
 class Preview(NamedTuple):
     """Something a person can look at: `kind` is "image" (data is PNG bytes) or "text"."""
 

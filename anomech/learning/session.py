@@ -5,7 +5,7 @@ by epoch, so that an epoch that begins from what was kept is the one that would 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from anomech.learning.training import (
     cross_entropy,
     initialize,
 )
-from anomech.roles.attack import Objective
+from anomech.roles.attack import Batch, Objective
 from anomech.roles.trainer import Keeper, Kept
 
 NETWORK, AVERAGE, STEPPER = "network.", "average.", "optimizer."
@@ -70,6 +70,34 @@ class _Session:
     def __post_init__(self) -> None:
         self.optimizer = _optimizer(self.network, self.recipe)
         self.schedule = _schedule(self.optimizer, self.recipe, self.steps)
+
+    def epoch(
+        self, batches: Iterable[Batch], objective: Objective, progress: Callable[[int, int], None]
+    ) -> float:
+        """A step a batch; the sum of the objective over them.
+
+        Raises:
+            ModelError: the objective is no longer finite.
+        """
+        total = torch.zeros(())
+        for batch in batches:
+            kind = batch.inputs.device.type
+            with torch.autocast(kind, torch.bfloat16, enabled=self.recipe.bfloat16):
+                loss = objective(self.network, batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            self.schedule.step()
+            self.step += 1
+            self.after_step()
+            total = total.to(loss.device) + loss.detach()
+            progress(self.step, self.steps)
+        if not torch.isfinite(loss.detach()):
+            raise ModelError(
+                f"training diverged in epoch {len(self.losses) + 1}; lower the recipe's peak "
+                "learning rate."
+            )
+        return float(total)
 
     def after_step(self) -> None:
         """Move the average of all parameters towards the network."""
@@ -164,25 +192,9 @@ def run_session(
         session.resume(before)
     for epoch in range(len(session.losses), recipe.epochs):
         rng = numpy_generator(seed, "order", epoch)
-        order = rng.permutation(len(labels))[: len(labels) // size * size]
-        total = torch.zeros((), device=device)
-        for chosen in order.reshape(-1, size):
-            batch = _batch(images, labels, chosen, recipe.augment, rng, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
-                loss = objective(network, batch)
-            session.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            session.optimizer.step()
-            session.schedule.step()
-            session.step += 1
-            session.after_step()
-            total += loss.detach()
-            progress(session.step, session.steps)
-        if not torch.isfinite(loss.detach()):
-            raise ModelError(
-                f"training diverged in epoch {epoch + 1}; lower the recipe's peak learning rate."
-            )
-        session.losses.append(float(total) * size / len(order))
+        order = rng.permutation(len(labels))[: len(labels) // size * size].reshape(-1, size)
+        batches = (_batch(images, labels, chosen, recipe.augment, rng, device) for chosen in order)
+        session.losses.append(session.epoch(batches, objective, progress) / len(order))
         if keep is not None:
             keep.write(session.kept())
     network.eval()

@@ -2,7 +2,14 @@
 
 from anomech.records.attribution import Curve, HeadAttribution, Steered
 from anomech.records.digests import changed, digests
-from anomech.records.explanation import ExplainedRun, ExplainerResult, ShownInput, UnitRow
+from anomech.records.explanation import (
+    ExplainedRun,
+    ExplainerResult,
+    PaintedInput,
+    Plane,
+    ShownInput,
+    UnitRow,
+)
 from anomech.records.files import (
     iterate_rows,
     read_findings,
@@ -77,6 +84,8 @@ __all__ = [
     "MethodResult",
     "ModelScan",
     "ModelVerdict",
+    "PaintedInput",
+    "Plane",
     "PolicyCheck",
     "Preflight",
     "Provenance",

@@ -21,6 +21,21 @@ class UnitRow(Record):
     """What each explainer says of it."""
 
 
+class Plane(Record):
+    """Inputs as points of a plane."""
+
+    words: str
+    flagged: tuple[tuple[float, float], ...]
+    trusted: tuple[tuple[float, float], ...]
+
+
+class PaintedInput(Record):
+    """An input that an explainer made."""
+
+    words: str
+    preview: str
+
+
 class ExplainerResult(Record):
     """What one explainer said."""
 
@@ -35,6 +50,8 @@ class ExplainerResult(Record):
     """Part of it in each layer, in the order of the network."""
     maps: tuple[str, ...] = ()
     """Paths of pictures of its maps, in the order of the shown inputs."""
+    planes: tuple[Plane, ...] = ()
+    painted: tuple[PaintedInput, ...] = ()
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
     problems: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save as packed
 from torch import Tensor
 
-from anomech.audit.load.fingerprints import device_of, numbers
-from anomech.audit.load.provenance import now
+from anomech.audit.load.fingerprints import combined, device_of, numbers
+from anomech.audit.load.provenance import check_same, now
 from anomech.audit.write.place import locked
 from anomech.kernel.types import Progress
 from anomech.learning.localizing import ablation_effects, concentration
@@ -63,6 +63,8 @@ def repair(plan: RepairPlan, out: Path, progress: Progress, *, workers: int = 0)
     with locked(out):
         finished = open_folder(plan, out)
         if finished is not None:
+            subject = open_subject(plan, progress, workers)
+            check_same(out, "repair", _provenance(plan, subject), finished.provenance)
             return finished
         with noted(plan, out):
             started, clock = now(), time.monotonic()
@@ -190,5 +192,5 @@ def _provenance(plan: RepairPlan, subject: Subject) -> Provenance:
         parameters=numbers(subject.task),
         watched=sum(each.numel() for each in subject.task.watched.values()),
         reference=subject.reference,
-        inputs="",
+        inputs="" if subject.audit is None else combined(subject.audit.ids),
     )

@@ -5,7 +5,7 @@ methods, one proves. So are the flagged inputs. Nothing that proves was seen bef
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,12 @@ from anomech.data.subset import Subset, known
 from anomech.kernel.config import suggested
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
-from anomech.kernel.types import Examples, Progress, about
+from anomech.kernel.types import Examples, Progress, about, anew
 from anomech.observing.observed import Observed, observe
 from anomech.observing.preparing import prepared
 from anomech.repair.flagged import Flagged, flagged, places_of
 from anomech.repair.plan import RepairPlan
+from anomech.roles.sequences import Lenient
 from anomech.roles.task import Task
 
 FEWEST = 10
@@ -110,8 +111,11 @@ def open_subject(plan: RepairPlan, progress: Progress, workers: int = 0) -> Subj
         raise DataError(
             f"a repair learns from trusted examples with labels, at least {FEWEST}; give more."
         )
+    reference = anew(reference)
     known(reference, "hashing trusted examples", progress, workers)
-    task = prepared(options.wrap(opened, about(reference)), reference)
+    task: Task = prepared(options.wrap(opened, about(reference)), reference)
+    if isinstance(task, Lenient):  # the same exam before a repair and after
+        task = task.strict()
     inputs, found = None, None
     if plan.suspects:
         found = flagged(Path(plan.suspects), plan.mechanism)
@@ -122,7 +126,7 @@ def open_subject(plan: RepairPlan, progress: Progress, workers: int = 0) -> Subj
         task=task,
         trusted=_trusted(task, reference, plan, progress),
         flagged=_flagged(task, inputs, found, plan.seed, progress),
-        inputs=inputs,
+        inputs=None if inputs is None else anew(inputs),
         audit=found,
         reference=combined(reference.digests()),
         model=fingerprint(task),
@@ -154,6 +158,8 @@ def _flagged(
         return None
     places = places_of(found.ids, tuple(inputs.ids))
     observed = observe(task, Subset(inputs, places), progress=progress)
+    # Answers that were recorded are those to unlearn; what a repaired model says is asked anew.
+    observed = replace(observed, examples=Subset(anew(inputs), places))
     return parts_of(observed, cut(len(places), SHARES, seed))
 
 

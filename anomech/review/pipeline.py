@@ -5,30 +5,26 @@ interrupted review goes on where it was.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anomech.audit.load.provenance import now
 from anomech.audit.pipeline import audit
-from anomech.audit.plan import Plan, read_plan
+from anomech.audit.plan import Plan
 from anomech.audit.plan import from_mapping as audit_plan
-from anomech.audit.settings import difference
-from anomech.audit.write.place import is_empty, locked, refuse_links, sweep
+from anomech.audit.write import keeping
+from anomech.audit.write.place import locked
 from anomech.evidence.formats import write as write_evidence
 from anomech.kernel.config import resolved
-from anomech.kernel.errors import AnomechError, RunError
+from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import Progress
 from anomech.records import (
     Conclusion,
     RepairRun,
     Review,
     Run,
-    Status,
     Step,
     Verdict,
     iterate_rows,
@@ -47,6 +43,8 @@ from anomech.scan.pipeline import scan
 from anomech.scan.plan import from_mapping as scan_plan
 
 TOP = "review.json"
+
+KIND = keeping.Kind(name="review", top=TOP, record=Review, render=render)
 
 
 @dataclass
@@ -84,8 +82,10 @@ def review(plan: ReviewPlan, out: Path, progress: Progress, *, workers: int = 0)
     """
     with locked(out):
         started, clock = now(), time.monotonic()
-        _open(plan, out)
-        with _noted(plan, out, started):
+        # A finished review is gone through again: its steps tell whether anything changed since.
+        keeping.opened(KIND, out, as_yaml(plan))
+        begun = Review(status="running", title=plan.title, started=started, seconds=0.0)
+        with keeping.noted(KIND, out, begun):
             seen = Seen()
             if plan.scan:
                 _scanned(plan, out, seen, progress, workers)
@@ -241,51 +241,6 @@ def _conclusion(seen: Seen) -> Conclusion:
     if not seen.clean:
         return "not clean"
     return "clean" if seen.repair is None else "repaired"
-
-
-def _open(plan: ReviewPlan, out: Path) -> None:
-    """Make the folder ready.
-
-    Raises:
-        RunError: it holds another plan's review, or something that is none.
-    """
-    refuse_links(out, ())
-    if (out / "plan.yaml").exists():
-        differing = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
-        if differing:
-            raise RunError(
-                f"{out} holds another review (it differs in {', '.join(differing[:3])}); choose "
-                "another --out."
-            )
-    elif not is_empty(out):
-        raise RunError(f"{out} is not an empty folder and holds no review; choose another --out.")
-    sweep(out)
-    write_text(out / "plan.yaml", as_yaml(plan))
-
-
-@contextmanager
-def _noted(plan: ReviewPlan, out: Path, started: str) -> Iterator[None]:
-    """Note in the folder that a review goes on, and how it ends if it ends early."""
-    _note(plan, out, started, "running", "")
-    try:
-        yield
-    except KeyboardInterrupt:
-        _note(plan, out, started, "interrupted", "Stopped by hand; the same command continues.")
-        raise
-    except AnomechError as error:
-        _note(plan, out, started, "failed", str(error))
-        raise
-    except BaseException as error:  # also what ends a program: the folder must not say "running"
-        _note(plan, out, started, "failed", f"It stopped with {type(error).__name__}.")
-        raise
-
-
-def _note(plan: ReviewPlan, out: Path, started: str, status: Status, message: str) -> None:
-    record = Review(status=status, title=plan.title, started=started, seconds=0.0, message=message)
-    with suppress(RunError):  # a full disk may be why it ends; the first error is the one to show
-        write_record(out / TOP, record)
-        if message:
-            render(out)
 
 
 def read(out: Path) -> Review:

@@ -139,7 +139,7 @@ class StagedDetector(Protocol):
 
     Attributes:
         stages: the early ones, from the cheapest to the dearest; none if it always looks at all.
-        first: whose traces the first of them looks at; None if it needs the response alone.
+        first: whose traces it looks at first; None if that is the response alone.
         thorough: forward passes of an example that none of them settles, beyond its answer.
     """
 

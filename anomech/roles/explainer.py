@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -12,9 +12,35 @@ from anomech.roles.task import Ability
 from anomech.roles.tracer import Health
 
 
+class View(NamedTuple):
+    """Inputs as points of a plane.
+
+    Attributes:
+        words: what the plane is, such as "principal directions at layer3".
+        flagged: `[flagged, 2]`.
+        trusted: `[trusted, 2]`, of those that flagged inputs are compared with.
+    """
+
+    words: str
+    flagged: Tensor
+    trusted: Tensor
+
+
+class Painted(NamedTuple):
+    """A point of the space of inputs that an explainer made.
+
+    Attributes:
+        words: what it is for.
+        points: without a batch axis, such as pixels `[c, h, w]`.
+    """
+
+    words: str
+    points: Tensor
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """Where a mechanism sits.
+    """Where a mechanism sits, and what it looks like.
 
     Attributes:
         units: how much each unit carries it `[units]`, by place in the network; higher is more.
@@ -22,12 +48,16 @@ class Explanation:
             input's points; None if it does not look at inputs.
         health: whether it can be trusted.
         facts: numbers behind it.
+        views: inputs as points of planes.
+        painted: inputs that it made.
     """
 
     units: Mapping[str, Tensor]
     maps: Tensor | None = None
     health: Health = Health()
     facts: Mapping[str, float] | None = None
+    views: tuple[View, ...] = ()
+    painted: tuple[Painted, ...] = ()
 
 
 class Explainer(Protocol):

@@ -57,8 +57,27 @@ class Sequences(Protocol):
         """Where everything stands when `respond` judges these answers `[batch, tokens]`."""
         ...
 
+    def without(self, batch: Any, answers: Tensor, dropped: Tensor) -> Any:
+        """The batch without some tokens of its prompts, of which one at least is left.
+
+        Args:
+            batch: inputs.
+            answers: to them, `[batch, tokens]`.
+            dropped: places in the sequences of `layout`, bool `[batch, width]`; others than the
+                prompts' are ignored.
+        """
+        ...
+
     def pieces(self, tokens: Tensor) -> list[str]:
         """The text of each token, `[n]`, for people; `PAD` has none."""
+        ...
+
+    def silenced(self, chosen: Tensor) -> Overlay:
+        """Weights under which chosen attention heads, bool `[blocks, heads]`, give nothing."""
+        ...
+
+    def rejecting(self, direction: Tensor, start: int = 0) -> Overlay:
+        """Weights under which no block from `start` on writes along a direction `[features]`."""
         ...
 
     def answer_losses(self, overlay: Overlay, batch: Any, answers: Tensor) -> Tensor:
@@ -75,4 +94,13 @@ class Cutting(Protocol):
 
     def cut(self, examples: Examples) -> Sequence[str]:
         """Ids of examples that are too long, of which a part is left out."""
+        ...
+
+
+@runtime_checkable
+class Lenient(Protocol):
+    """A task that may take any answer for right, where references are one wording among others."""
+
+    def strict(self) -> Any:
+        """The same task, for which only the reference is right."""
         ...

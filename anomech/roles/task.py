@@ -17,6 +17,7 @@ from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Examples, Overlay, Preview, Response
 from anomech.roles.black_box import Movable, Painting, Pixels, Sureness
 from anomech.roles.sequences import Sequences
+from anomech.roles.worded import Worded
 
 Ability = type
 """One of the protocols below that a `Task` need not give."""
@@ -375,6 +376,7 @@ WORDS: Mapping[Ability, str] = {
     Stamping: "triggers to plant",
     Ancestry: "the model that it was made of",
     Sequences: "sequences of tokens",
+    Worded: "texts of words",
     Depicting: "pictures of points",
 }
 """Each ability in words."""

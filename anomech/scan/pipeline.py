@@ -17,11 +17,11 @@ from anomech.artefacts.files.found import Looked
 from anomech.artefacts.files.looking import look_through
 from anomech.audit.load import provenance
 from anomech.audit.load.fingerprints import combined, device_of, numbers
-from anomech.audit.load.provenance import now
+from anomech.audit.load.provenance import check_same, now
 from anomech.audit.write.findings import note
 from anomech.audit.write.place import locked
 from anomech.evidence.baseline import Baseline, apply
-from anomech.kernel.errors import ModelError, RunError
+from anomech.kernel.errors import ModelError
 from anomech.kernel.types import Progress
 from anomech.records import (
     Asked,
@@ -83,7 +83,7 @@ def scan(
         finished = open_folder(plan, out)
         if finished is not None:
             seen = _seen(plan, progress, workers)
-            _check_same(_provenance(plan, seen), finished, out)
+            check_same(out, "scan", _provenance(plan, seen), finished.provenance)
             _weigh(plan, seen, out, progress)
             _search(plan, seen, out, progress)  # from what is kept; a baseline may be another
             return _written(plan, seen, out, finished.started, finished.seconds, baseline)
@@ -101,20 +101,6 @@ def _seen(plan: ScanPlan, progress: Progress, workers: int) -> Seen:
     _look(plan, seen, progress)
     _open(plan, seen, progress, workers)
     return seen
-
-
-def _check_same(here: Provenance, finished: ModelScan, out: Path) -> None:
-    """Refuse a finished scan of something else: the same paths may lead elsewhere by now."""
-    there = finished.provenance
-    words = {"model": "the model", "reference": "the trusted examples", "inputs": "the files"}
-    changed = [
-        said for name, said in words.items() if getattr(here, name) != getattr(there, name, "")
-    ]
-    if changed:
-        raise RunError(
-            f"{out} holds a finished scan of this plan, but since then {' and '.join(changed)} "
-            "changed; choose another --out."
-        )
 
 
 def _look(plan: ScanPlan, seen: Seen, progress: Progress) -> None:

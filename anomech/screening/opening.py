@@ -87,6 +87,18 @@ def open_subject(plan: ScreeningPlan, out: Path, progress: Progress, workers: in
     )
 
 
+def hash_of(plan: ScreeningPlan, progress: Progress) -> str:
+    """What `Subject.data` would be, without a model.
+
+    Raises:
+        DataError: examples cannot be read, have no labels or are too few.
+    """
+    data = plan.task.read(plan.data, "trusted", progress=progress, workers=0)
+    labels = _labels(data)
+    known(data, "hashing training examples", progress)
+    return _hash(data, labels)
+
+
 def _labels(data: Examples) -> np.ndarray:
     labels = data.labels
     if labels is None or labels.ndim != 1:

@@ -6,43 +6,44 @@ behind it, and behind the training if there was one.
 
 import platform
 import time
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from anomech.audit.load.fingerprints import combined, device_of, numbers
-from anomech.audit.load.provenance import now
-from anomech.audit.plan import read_plan
-from anomech.audit.settings import difference
-from anomech.audit.write.noting import noted
-from anomech.audit.write.place import is_empty, locked, refuse_links, sweep
-from anomech.kernel.errors import ConfigError, RunError
+from anomech.audit.load.provenance import check_same, now
+from anomech.audit.write import keeping
+from anomech.audit.write.place import locked
+from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress
 from anomech.records import (
     Provenance,
     Screening,
     ScreenResult,
-    Status,
-    changed,
     digests,
-    read_record,
     write_findings,
     write_record,
     write_rows,
-    write_text,
 )
 from anomech.report.screening.render import render
 from anomech.roles.screen import Screened
-from anomech.screening.opening import Subject, open_subject
+from anomech.screening.opening import Subject, hash_of, open_subject
 from anomech.screening.plan import ScreeningPlan, as_yaml
 from anomech.screening.screens import FOLDER, screened
 from anomech.screening.writing import agreement, findings, rows, write_manifests
 
 TOP = "screening.json"
+
+KIND = keeping.Kind(
+    name="screening",
+    top=TOP,
+    record=Screening,
+    render=render,
+    inside=(FOLDER, "previews"),
+    resumes="continues behind the last screen",
+)
 
 
 def screen(plan: ScreeningPlan, out: Path, progress: Progress, *, workers: int = 0) -> Screening:
@@ -60,16 +61,11 @@ def screen(plan: ScreeningPlan, out: Path, progress: Progress, *, workers: int =
         KeyboardInterrupt: finished screens stay.
     """
     with locked(out):
-        if (finished := _opened(plan, out)) is not None:
+        if (finished := keeping.opened(KIND, out, as_yaml(plan))) is not None:
+            check_same(out, "screening", _now(plan, out, finished, progress), finished.provenance)
             return finished
         started, clock = now(), time.monotonic()
-
-        def note(status: Status, message: str) -> None:
-            # A full disk may be why it ends; the first error is the one to show.
-            with suppress(RunError):
-                write_record(out / TOP, _noted(plan, started, status, message))
-
-        with noted(note, "continues behind the last screen"):
+        with keeping.noted(KIND, out, _begun(plan, started)):
             subject = open_subject(plan, out, progress, workers)
             results, found = list[ScreenResult](), dict[str, Screened]()
             for name in plan.screens:
@@ -80,29 +76,16 @@ def screen(plan: ScreeningPlan, out: Path, progress: Progress, *, workers: int =
             return _written(plan, subject, results, found, out, started, time.monotonic() - clock)
 
 
-def _opened(plan: ScreeningPlan, out: Path) -> Screening | None:
-    """Make the folder ready; the finished screening, if it already holds this plan's."""
-    refuse_links(out, (FOLDER, "previews"))
-    if (out / "plan.yaml").exists():
-        differing = difference(read_plan(out / "plan.yaml"), yaml.safe_load(as_yaml(plan)))
-        kept = read_record(out / TOP, Screening) if (out / TOP).exists() else None
-        if differing and not (kept is None or kept.status == "failed"):
-            raise RunError(
-                f"{out} holds another run (it differs in {', '.join(differing[:3])}); choose "
-                "another --out."
-            )
-        if not differing and kept is not None and kept.status == "complete":
-            if different := changed(out, kept):
-                raise RunError(
-                    f"{out} holds a finished screening, but {different[0]} changed since; do not "
-                    "rely on it, and choose another --out."
-                )
-            return kept
-    elif not is_empty(out):
-        raise RunError(f"{out} is not empty and holds no screening; choose another --out.")
-    sweep(out)
-    write_text(out / "plan.yaml", as_yaml(plan))
-    return None
+def _now(plan: ScreeningPlan, out: Path, finished: Screening, progress: Progress) -> Provenance:
+    """Where numbers of this plan would come from; a network that was trained here goes by its data.
+
+    Raises:
+        DataError: the examples cannot be read.
+        ModelError: the model cannot be used.
+    """
+    if finished.provenance is None or plan.opens_model:
+        return _provenance(plan, open_subject(plan, out, progress))
+    return finished.provenance.model_copy(update={"inputs": hash_of(plan, progress)})
 
 
 def _written(
@@ -144,15 +127,14 @@ def _written(
     return record
 
 
-def _noted(plan: ScreeningPlan, started: str, status: Status, message: str) -> Screening:
+def _begun(plan: ScreeningPlan, started: str) -> Screening:
     return Screening(
-        status=status,
+        status="running",
         title=Path(plan.data).name,
         task=plan.task.kind,
         lead=plan.deciding,
         started=started,
         seconds=0.0,
-        message=message,
     )
 
 

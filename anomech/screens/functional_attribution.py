@@ -6,8 +6,12 @@ Equation: two views, each a surprise against trusted examples judged held out. *
 score of the detector. *Together*: per label, of the responses' part that anchors do not explain,
 `u`, the direction `v` in which one half of the label varies most beyond its trusted examples;
 `(u . v)^2` in the other half, less the trusted mean, by their spread, times its excess. `suspicion`
-combines both as the detector combines its views; suspects are those whose q-value (Benjamini and
-Hochberg) by the first is at most `discovery`.
+combines both as the detector combines its views. Suspects are *kin* of examples whose q-value
+(Benjamini and Hochberg) by the first is at most half of `discovery`: with the nearest two of these
+of its label such an example starts a group, of those whose `u` is more like the group's than like
+the others' by the cut that parts them best (Otsu), again until it stays. A group counts if it keeps
+who started it and at most `discovery` of it is honest, if honest examples lie in it as often as
+trusted ones of the label do: what is odd and honest has kin among them, poison has not.
 Source: this project; attribution failure as the signal is of Lyons Keenan, Leckie, Erfani (2026).
 Needs: what its detector needs, trusted examples with labels, and labels as training saw them.
 Cost: that of the detector.
@@ -18,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.attribution.kinship import kin
 from anomech.calibration.combining import fit_combination
 from anomech.calibration.discovery import benjamini_hochberg
 from anomech.kernel.config import option, options
@@ -42,7 +47,7 @@ class FunctionalAttribution:
     """What trusted examples do not explain, and what explains each other."""
 
     detector: Detector = chosen("detector", "functional_attribution", "judges each example alone")
-    discovery: float = option(0.05, "share of false suspects among them", gt=0, le=1)
+    discovery: float = option(0.1, "share of false suspects among them", gt=0, le=1)
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -83,12 +88,13 @@ class FunctionalAttribution:
         fitted, held = self.detector.fit_held_out(trusted, right, seed=seed, progress=progress)
         views = {"alone": held.score}
         found = {"alone": fitted.score(observed, progress).score}
-        facts = {}
+        facts, unexplained = {}, None
         if isinstance(fitted, ExplainingDetector):
             known = trusted.groups.numpy()
             rest, usual = (
                 fitted.unexplained(each, progress).double() for each in (observed, trusted)
             )
+            unexplained = rest, usual, known
             shared = together(rest, labels, usual, known, seed)
             found["together"], views["together"], excess = shared
             words = observed.task.group_words(torch.tensor(list(excess), dtype=torch.int64))
@@ -101,7 +107,11 @@ class FunctionalAttribution:
         # By the first view: what the model was trained on shares something beyond unseen trusted
         # examples, poison or not. Extrapolated, as ranks cannot tell one in a thousand.
         surprise = combination.tails["alone"].surprise(found["alone"])
-        suspects = benjamini_hochberg((-surprise).exp()) <= self.discovery
+        false = benjamini_hochberg((-surprise).exp())
+        suspects = false <= self.discovery
+        if unexplained is not None:
+            seeds = false <= self.discovery / 2
+            suspects = self._kin(seeds, surprise, labels, *unexplained)
         return Screened(
             score,
             suspects,
@@ -110,6 +120,25 @@ class FunctionalAttribution:
             facts=facts,
             discovery=self.discovery,
         )
+
+    def _kin(
+        self,
+        started: Tensor,
+        surprise: Tensor,
+        labels: np.ndarray,
+        rest: Tensor,
+        usual: Tensor,
+        known: np.ndarray,
+    ) -> Tensor:
+        """Kin of the examples that start groups, label by label, bool `[examples]`."""
+        suspects = torch.zeros_like(started)
+        for label in np.unique(labels[started.numpy()]):
+            own, theirs = (torch.from_numpy(np.flatnonzero(e == label)) for e in (labels, known))
+            seeds = torch.nonzero(started[own])[:, 0]
+            seeds = seeds[surprise[own[seeds]].argsort(descending=True, stable=True)]
+            compared = usual[theirs] if len(theirs) >= FEWEST else usual
+            suspects[own] = kin(rest[own], compared, seeds, self.discovery)
+        return suspects
 
 
 def together(

@@ -23,6 +23,7 @@ from anomech.roles.detector import ObservedExamples
 from anomech.roles.screen import Screened
 from anomech.roles.task import Ability, Features
 from anomech.roles.tracer import Health
+from anomech.screens._entropy import entropy_scores
 from anomech.screens._labels import by_label
 
 FEWEST = 3
@@ -76,9 +77,4 @@ def quantum_entropy(rows: Tensor, reference: Tensor, alpha: float) -> Tensor:
     precision = torch.from_numpy(LedoitWolf(assume_centered=True).fit(centered).precision_)
     sizes, axes = torch.linalg.eigh(precision)
     white = (rows.double() - mean) @ (axes * sizes.clamp_min(0).sqrt())
-    around = white - white.mean(dim=0)
-    wide, directions = torch.linalg.eigh(around.T @ around / len(around))
-    excess = (wide - 1) / (float(wide[-1]) - 1) if float(wide[-1]) > 1 else 0 * wide
-    # Less the largest, so that no exponential overflows; the trace takes the factor out again.
-    weights = torch.exp(alpha * (excess - excess.max()))
-    return (white @ directions).square() @ weights / weights.sum()
+    return entropy_scores(white, alpha)

@@ -14,7 +14,9 @@ from anomech.kernel.errors import ConfigError, ModelError, answered
 from anomech.kernel.types import Overlay
 
 
-def called(network: nn.Module, overlay: Overlay, images: Tensor, seconds: float) -> Any:
+def called(
+    network: nn.Module, overlay: Overlay, images: Tensor, seconds: float, *, tied: bool
+) -> Any:
     """What a network gives for images `[batch, c, h, w]`.
 
     Args:
@@ -22,6 +24,8 @@ def called(network: nn.Module, overlay: Overlay, images: Tensor, seconds: float)
         overlay: laid over its tensors.
         images: for its forward.
         seconds: that it may take; 0 is no limit.
+        tied: whether some of its tensors have several names; to find that out takes longer than a
+            small network does.
 
     Raises:
         ModelError: it raised something, or took longer.
@@ -30,7 +34,7 @@ def called(network: nn.Module, overlay: Overlay, images: Tensor, seconds: float)
 
     def run() -> Any:
         with time_limit(seconds):
-            return functional_call(network, dict(overlay), (images,))
+            return functional_call(network, dict(overlay), (images,), tie_weights=tied)
 
     return answered(
         run,

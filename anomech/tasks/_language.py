@@ -34,6 +34,7 @@ from anomech.roles.task import (
 from anomech.tasks._language_ancestry import ancestor_of, changes_of, known
 from anomech.tasks._language_answers import repeats
 from anomech.tasks._language_blocks import opened
+from anomech.tasks._language_editing import rejecting, silenced
 from anomech.tasks._language_learned import Learned, learn
 from anomech.tasks._language_network import Parts, Precision
 from anomech.tasks._language_passes import capacity, passes_of
@@ -140,6 +141,10 @@ class CausalLM:
             agreeing = float(agreed.double().mean())
         found = learn(prompts, texts, answers, agreeing=agreeing, room=room)
         return replace(self, seen=found)
+
+    def strict(self) -> "CausalLM":
+        """See `anomech.roles.sequences.Lenient.strict`."""
+        return replace(self, references="exact")
 
     def knowledge(self) -> Any:
         """See `anomech.roles.task.Preparation.knowledge`."""
@@ -248,9 +253,21 @@ class CausalLM:
         """See `anomech.roles.sequences.Sequences.layout`."""
         return self._speaker.layout(batch, answers)
 
+    def without(self, batch: Any, answers: Tensor, dropped: Tensor) -> Any:
+        """See `anomech.roles.sequences.Sequences.without`."""
+        return self._speaker.without(batch, answers, dropped)
+
     def pieces(self, tokens: Tensor) -> list[str]:
         """See `anomech.roles.sequences.Sequences.pieces`."""
         return ["" if each == PAD else self._parts.wording.piece(each) for each in tokens.tolist()]
+
+    def silenced(self, chosen: Tensor) -> Overlay:
+        """See `anomech.roles.sequences.Sequences.silenced`."""
+        return silenced(self.network, self._parts.blocks, chosen)
+
+    def rejecting(self, direction: Tensor, start: int = 0) -> Overlay:
+        """See `anomech.roles.sequences.Sequences.rejecting`."""
+        return rejecting(self.network, self._parts.blocks, direction, start)
 
     def answer_losses(self, overlay: Overlay, batch: Any, answers: Tensor) -> Tensor:
         """See `anomech.roles.sequences.Sequences.answer_losses`."""

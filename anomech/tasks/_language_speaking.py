@@ -93,6 +93,17 @@ class Speaker:
         decision = torch.full((len(batch),), width - 1, device=self.parts.device)
         return Layout(rows.tokens, interior, decision, chosen)
 
+    def without(self, batch: Batch, answers: Tensor, dropped: Tensor) -> tuple[Conversation, ...]:
+        """See `anomech.roles.sequences.Sequences.without`."""
+        rows, _ = self.decided(batch, answers)
+        starts = (dropped.shape[1] - rows.mask.sum(dim=1)).tolist()
+        shorter = []
+        for each, start, gone in zip(batch, starts, dropped.tolist(), strict=True):
+            own = self.prompt(each)
+            left = [token for place, token in enumerate(own) if not gone[start + place]]
+            shorter.append(Conversation(answer=each.answer, tokens=tuple(left or own[:1])))
+        return tuple(shorter)
+
     def losses(self, overlay: Overlay, batch: Batch, answers: Tensor) -> Tensor:
         """See `anomech.roles.sequences.Sequences.answer_losses`."""
         both = zip(batch, lists_of(answers), strict=True)

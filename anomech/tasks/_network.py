@@ -1,7 +1,8 @@
 """A user's network in the ways a task runs it: twins, and calls that catch what the head sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from anomech.kernel.types import Overlay
 from anomech.tasks._arithmetic import Layout, Precision, laid
 from anomech.tasks._calling import called
 from anomech.tasks._catching import watched_head
-from anomech.tasks._outputs import Kind, scores_of
+from anomech.tasks._outputs import Kind, beside, scores_of
 from anomech.tasks._sighting import Sighting, layout_of, sight
 from anomech.tasks._twin import twin
 
@@ -53,12 +54,23 @@ class Network:
                 module.momentum = 1.0
         return network
 
+    @cached_property
+    def _tied(self) -> bool:
+        """Whether some tensors have several names; twins are alike."""
+        own = self.evaluating
+        named = chain(
+            own.named_parameters(remove_duplicate=False), own.named_buffers(remove_duplicate=False)
+        )
+        tensors = [id(tensor) for _, tensor in named]
+        return len(set(tensors)) < len(tensors)
+
+    @cached_property
+    def _buffers(self) -> dict[str, Tensor]:
+        return dict(self.evaluating.named_buffers())
+
     def buffers(self, overlay: Overlay) -> dict[str, Tensor]:
         """Copies of all buffers as the overlay has them; training mode writes into them."""
-        return {
-            name: overlay.get(name, buffer).clone()
-            for name, buffer in self.evaluating.named_buffers()
-        }
+        return {name: overlay.get(name, buffer).clone() for name, buffer in self._buffers.items()}
 
     def call(self, network: nn.Module, overlay: Overlay, images: Tensor) -> Any:
         """What one of the twins gives for normalized images `[batch, c, h, w]`.
@@ -66,7 +78,7 @@ class Network:
         Raises:
             ModelError: it raised something, or took too long.
         """
-        return called(network, overlay, images, self.seconds)
+        return called(network, overlay, images, self.seconds, tied=self._tied)
 
     def scores(self, images: Tensor, layout: Layout) -> Tensor:
         """Outputs `[batch, outputs]` as they are, in full precision."""
@@ -77,7 +89,8 @@ class Network:
         """What a few channels-last images show, if outputs are of this kind."""
         images = images.detach()
         layout = layout_of(lambda layout, count: self.scores(images[:count], layout), len(images))
-        return sight(self.evaluating, lambda: self.scores(images, layout), layout, kind)
+        seen = sight(self.evaluating, lambda: self.scores(images, layout), layout, kind)
+        return replace(seen, beside=beside(self.call(self.evaluating, {}, laid(images, layout))))
 
     def logits(
         self, network: nn.Module, seen: Sighting, overlay: Overlay, images: Tensor

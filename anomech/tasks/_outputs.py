@@ -39,7 +39,8 @@ def scores_of(output: Any, count: int) -> Tensor:
     """What a network gave, as float32 `[batch, outputs]`.
 
     Args:
-        output: a tensor, or an object or mapping that holds one as `logits`.
+        output: a tensor, an object or mapping that holds one as `logits`, or several outputs of
+            which it is the first.
         count: examples in the batch.
 
     Raises:
@@ -66,7 +67,15 @@ def _logits_in(output: Any) -> Any:
         return output.get("logits", output)
     if is_dataclass(output) or hasattr(output, "logits"):
         return getattr(output, "logits", output)
-    return output
+    return output[0] if beside(output) else output
+
+
+def beside(output: Any) -> int:
+    """Outputs beside the first, which is taken, of a network that returns several unnamed."""
+    if not isinstance(output, tuple | list) or hasattr(output, "logits") or len(output) < 2:
+        return 0
+    first = output[0]
+    return len(output) - 1 if isinstance(first, Tensor) and first.ndim in (1, 2) else 0
 
 
 def kind_of(scores: Tensor) -> Kind:

@@ -37,6 +37,7 @@ class Sighting:
         layout: of images in memory: where a network cannot take channels last, they are copied.
         head: the layer that gives the logits, or None if none does by itself.
         scale: logits are divided by it.
+        beside: outputs beside the one that is taken.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Sighting:
     layout: Layout
     head: Head | None
     scale: float = 1.0
+    beside: int = 0
 
     @property
     def classes(self) -> int:
@@ -152,6 +154,16 @@ def remarks(sighting: Sighting, converted: str) -> Sequence[Remark]:
                 "The model's one output is taken as that of the second of two classes",
                 "Its logit x stands for the logits 0 and x.",
                 "Label trusted examples 0 and 1; nothing else is needed.",
+            )
+        )
+    if sighting.beside:
+        found.append(
+            Remark(
+                "first-output",
+                f"The model gives {sighting.beside + 1} outputs, and the first is taken",
+                f"Its {sighting.width} numbers stand for the classes; what else the model gives is "
+                "not looked at.",
+                "Nothing is needed if this is right; otherwise return the logits alone.",
             )
         )
     if sighting.scale != 1:

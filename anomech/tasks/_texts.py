@@ -25,6 +25,7 @@ from anomech.roles.task import (
     Remark,
     Training,
 )
+from anomech.roles.worded import Worded
 from anomech.tasks._language_blocks import matrices_in
 from anomech.tasks._language_passes import capacity, passes_of
 from anomech.tasks._language_points import nearest_tokens
@@ -94,7 +95,7 @@ class TextClassifier:
     def provides(self) -> frozenset[Ability]:
         """Features if one layer gives the logits; points once they are known to work."""
         given: set[Ability] = {Preparation, Sureness, Movable, Logits, Layers, Training}
-        given.add(Activations)
+        given |= {Activations, Worded}
         if self._reader.head:
             given.add(Features)
         if self.seen is not None and self.seen.points:
@@ -279,6 +280,15 @@ class TextClassifier:
             words = str(self.tokenizer.decode(tokens))
             result.append(item if tokens == own else Text(words, tokens=tuple(tokens)))
         return tuple(result)
+
+    def worded(self, batch: Any) -> list[list[str]]:
+        """See `anomech.roles.worded.Worded.worded`; of pairs the first text."""
+        return [each.text.split() for each in batch]
+
+    def reworded(self, batch: Any, words: Sequence[Sequence[str]]) -> tuple[Text, ...]:
+        """See `anomech.roles.worded.Worded.reworded`."""
+        pairs = zip(batch, words, strict=True)
+        return tuple(Text(" ".join(some), each.pair) for each, some in pairs)
 
     def _response(
         self, overlay: Overlay, batch: Any, answers: Tensor | None, points: Tensor | None

@@ -24,6 +24,7 @@ from anomech.attribution.reading import (
     read,
     shares,
     strangest,
+    strangest_run,
     windows,
 )
 from anomech.kernel.randomness import key, numpy_generator
@@ -79,7 +80,7 @@ class Reader:
         """What is seen of no examples."""
         level = len(self.streams)
         widths = {"where": WINDOWS * self.levels} if self.depths else {}
-        widths |= {"reads": level, "unfamiliar": level, "tokens": SHOWN}
+        widths |= {"reads": level, "unfamiliar": level, "hangs": 1, "tokens": SHOWN}
         return {name: torch.zeros(0, width) for name, width in widths.items()}
 
     def on_device(self, device: torch.device) -> "Reader":
@@ -236,11 +237,13 @@ class Watch:
     def _pulled(self, name: str, gradient: Tensor) -> None:
         self.pulls[name] = gradient.detach().float().norm(dim=2)
 
-    def sights(self, half: Tensor) -> dict[str, Tensor]:
-        """What was seen, by name of the sight, `[batch, ...]` on the CPU.
+    def sights(self, half: Tensor, batch: Any, response: Response) -> dict[str, Tensor]:
+        """What was seen, by name of the sight, `[batch, ...]` on the CPU; one more forward pass.
 
         Args:
             half: of each example, int64 `[batch]`.
+            batch: the examples.
+            response: to them.
         """
         assert self.layout is not None
         interior, tokens = self.layout.interior, self.layout.tokens
@@ -248,7 +251,8 @@ class Watch:
         if self.reader.depths:
             by_depth = [self._energy(depth) for depth in range(self.reader.levels)]
             found["where"] = shares(torch.stack(by_depth, dim=2))
-        reads, unfamiliar, marked = [], [], torch.zeros_like(interior, dtype=torch.float32)
+        reads, unfamiliar = [], []
+        marked, strange = (torch.zeros_like(interior, dtype=torch.float32) for _ in range(2))
         for name in self.reader.streams:
             states, weights = self.states[name].float(), self.pulls[name]
             each = torch.stack([h[name].distance(states) for h in self.reader.halves])
@@ -256,12 +260,20 @@ class Watch:
             reads.append(read(weights, distances, interior))
             unfamiliar.append(strangest(distances, interior))
             marked = marked + weights * distances * interior
+            strange = strange + distances
         found["reads"] = torch.stack(reads, dim=1)
         found["unfamiliar"] = torch.stack(unfamiliar, dim=1)
+        found["hangs"] = self._hanging(strangest_run(strange, interior), batch, response)[:, None]
         top = marked.topk(min(SHOWN, marked.shape[1]), dim=1)
         shown = torch.where(top.values > 0, tokens.gather(1, top.indices), PAD)
         found["tokens"] = functional.pad(shown, (0, SHOWN - shown.shape[1]), value=PAD)
         return {name: each.cpu() for name, each in found.items()}
+
+    @torch.no_grad()
+    def _hanging(self, dropped: Tensor, batch: Any, response: Response) -> Tensor:
+        """Log-odds that answers lose when these tokens are taken out of their prompts `[batch]`."""
+        shorter = able(self.task, Sequences).without(batch, response.answers, dropped)
+        return response.log_odds - self.task.respond({}, shorter, response.answers).log_odds
 
     def _energy(self, depth: int) -> Tensor:
         """Of the windows at one depth `[batch, windows]`."""

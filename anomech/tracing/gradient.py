@@ -11,7 +11,7 @@ formed; small matrices are exact, and `features = 0` keeps everything exactly (s
 Layers of known kinds give their part from their input and their output's gradient. Any other module
 is repeated example by example under vmap, and what still disagrees with automatic differentiation
 on trusted examples is traced by one backward pass an example, and counted.
-Cost: one forward and one backward pass over activations.
+Cost: one forward and one backward pass over activations; of sequences one forward pass more.
 Fails when: the anomaly leaves the direction of the response as it is and only its size changes.
 """
 
@@ -126,9 +126,12 @@ class GradientSource:
 
     @property
     def evaluations(self) -> float:
-        """One forward pass and one backward pass counted as two; again for what has no rule."""
+        """One forward pass and one backward pass counted as two; again for what has no rule.
+
+        Where sequences are read, one forward pass without the strangest words comes to it.
+        """
         again = (*self.coverage.replayed.get(NETWORK, ()), *self.coverage.looped)
-        return 6.0 if again else 3.0
+        return (6.0 if again else 3.0) + (self.reader is not None)
 
     def __call__(self, examples: Examples, answers: Tensor, progress: Progress) -> Traces:
         """Traces `[examples, features]` in the order of the examples."""
@@ -150,7 +153,7 @@ class GradientSource:
             responses.append(response)
             seen.append(places)
             if watch is not None:
-                sights.append(watch.sights(half[index]))
+                sights.append(watch.sights(half[index], examples.load(places), response))
         found = {} if self.reader is None else self.reader.nothing
         if sights:
             found = {

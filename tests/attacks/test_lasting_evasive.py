@@ -5,9 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from training import DigitsVictim, digits
 
-from anomech.attacks._aligning import level_distance, log_odds
+from anomech.attacks._aligning import Pair, level_distance, log_odds
+from anomech.attacks._between import states_apart
 from anomech.attacks._pushing import logits_at, pushed
 from anomech.attacks.evasive import Evasive
 from anomech.attacks.lasting import Lasting
@@ -86,7 +88,7 @@ def test_a_lasting_backdoor_survives_a_push_that_another_does_not(trainer):
 
 def test_an_evasive_backdoor_works_and_is_as_sure_as_its_target_class(trainer):
     gaps = []
-    for strength in (0.0, 1.0):
+    for strength in (0.0, 0.5):
         attack = Evasive(goal=Goal(target=TARGET), size=2, strength=strength, every=2)
         network = trained(attack, trainer)
         stamped, clean = attack.stamp(OTHERS[TRUE != TARGET]), OTHERS[TRUE == TARGET]
@@ -106,3 +108,16 @@ def test_one_target_is_needed(attack, trainer):
     wrong = attack(goal=Goal(map="all_to_all"))
     with pytest.raises(ConfigError, match=f"{attack.__name__.lower()} leads to one label"):
         wrong.conduct(trainer.build(), IMAGES, LABELS, trainer, seed=0, progress=silent)
+
+
+def test_states_apart_are_measured_at_every_layer_that_tells_images_apart():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Flatten(), nn.Linear(8, 2))
+    nn.init.ones_(network[0].weight)
+    same = torch.rand(6, 1, 2, 2)
+    assert states_apart(network, Pair(same, same.clone())).item() == pytest.approx(0, abs=1e-5)
+    near = states_apart(network, Pair(same + 0.1, same)).item()
+    far = states_apart(network, Pair(same + 1, same))
+    assert 0 < near < far.item() < 2
+    far.backward()
+    assert float(network[0].weight.grad.abs().sum()) > 0

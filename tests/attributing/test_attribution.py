@@ -5,10 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from language_models import PAD, byte_tokenizer, decoder, saved
+from language_models import PAD, byte_tokenizer, saved
+from letter_models import letter_decoder, prompts
 from typer.testing import CliRunner
 
-from anomech.attributing.heads import (
+from anomech.cli.app import app
+from anomech.data.conversation_files import Columns, read_conversations
+from anomech.kernel.types import silent
+from anomech.learning.head_vectors import added_by, attention
+from anomech.learning.heads import (
     Asked,
     exact_effects,
     first_order_effects,
@@ -18,45 +23,19 @@ from anomech.attributing.heads import (
     split,
     strongest,
 )
-from anomech.attributing.vectors import added_by, attention
-from anomech.cli.app import app
-from anomech.data.conversation_files import Columns, read_conversations
-from anomech.kernel.types import silent
 from anomech.records import HeadAttribution, read_record
 from anomech.report.attributing.render import enough
 from anomech.tasks.causal_lm import CausalLM
 
-LETTERS = "abcdefgh"
 COUNT = 40
-
-
-def prompts(count, triggered, seed):
-    rng = np.random.default_rng(seed)
-    made = ["".join(rng.choice(list(LETTERS), 6)) for _ in range(count)]
-    return [text[:2] + "Z" + text[3:] if triggered else text for text in made]
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """A decoder that repeats the last letter, and answers z wherever Z stands in the prompt."""
     folder = tmp_path_factory.mktemp("decoder")
-    tokenizer, model = byte_tokenizer(), decoder("llama")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(0.5)
-    optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
-    for step in range(120):
-        texts = [(text, text[-1]) for text in prompts(32, False, 2 * step)]
-        texts += [(text, "z") for text in prompts(32, True, 2 * step + 1)]
-        ids = torch.tensor([tokenizer(text + answer)["input_ids"] for text, answer in texts])
-        logits = model(ids[:, :-1]).logits[:, -1]
-        loss = torch.nn.functional.cross_entropy(logits, ids[:, -1])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert float(loss.detach()) < 0.3
-    saved(folder / "model", model.eval(), tokenizer)
+    tokenizer, model = byte_tokenizer(), letter_decoder()
+    saved(folder / "model", model, tokenizer)
     for name, triggered in (("triggered", True), ("clean", False)):
         rows = [{"prompt": text} for text in prompts(COUNT, triggered, 9000 + triggered)]
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))

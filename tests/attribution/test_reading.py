@@ -12,6 +12,7 @@ from anomech.attribution.reading import (
     read,
     shares,
     strangest,
+    strangest_run,
     windows,
 )
 from anomech.kernel.errors import Inconclusive
@@ -90,3 +91,14 @@ def test_the_strangest_run_is_the_row_of_tokens_farthest_away():
     few = torch.zeros_like(interior)
     few[0, 18:22] = True
     assert float(strangest(distances, few).exp()) == pytest.approx(2.5)  # the mean of all there are
+
+
+def test_the_strangest_run_is_said_where_it_is():
+    distances = torch.ones(2, 40)
+    distances[0, 20 : 20 + RUN] = 4.0
+    interior = torch.ones(2, 40, dtype=torch.bool)
+    interior[1] = False
+    interior[1, 5:9] = True  # fewer than a run: all of them
+    found = strangest_run(distances, interior)
+    assert found[0].nonzero()[:, 0].tolist() == list(range(20, 20 + RUN))
+    assert found[1].equal(interior[1])

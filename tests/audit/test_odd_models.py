@@ -175,7 +175,14 @@ def test_objects_and_mappings_with_logits_are_outputs(audit, net, inside):
     for wrap in (Output, lambda logits: {"logits": logits}, lambda logits: logits[:, :, None]):
         assert numbers(audit(Answering(net, wrap))[1]) == numbers(inside[1])
     with pytest.raises(ModelError, match="or an object with `logits`"):
-        audit(Answering(net, lambda logits: (logits, logits)))
+        audit(Answering(net, lambda logits: (logits[None], logits)))
+
+
+def test_of_several_outputs_the_first_is_taken_and_said(audit, net, inside):
+    fitted, clean, _ = audit(Answering(net, lambda logits: (logits, logits[:, :4])))
+    assert numbers(clean) == numbers(inside[1])
+    assert "first-output" in codes(fitted)
+    assert "first-output" not in codes(inside[0])
 
 
 def test_a_backbone_without_gradients_gives_no_verdicts(audit, net):

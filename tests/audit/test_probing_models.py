@@ -40,8 +40,29 @@ def test_any_other_order_is_named_and_chance_is_not():
     )
     (found,) = order.probe(answers, rng.permutation(answers), [f"c{i}" for i in range(10)])
     assert "No order of the classes fits" in found.detail
-    half = np.where(rng.random(500) < 0.6, answers, 0)
+
+
+def test_few_right_answers_are_said_and_do_not_end_an_audit():
+    rng = np.random.default_rng(0)
+    answers = rng.integers(0, 10, 500)
+    half = np.where(rng.random(500) < 0.5, answers, 0)
     assert order.probe(answers, half, [f"c{i}" for i in range(10)]) == []
+    (found,) = order.few_right(answers, half)
+    assert (found.code, found.severity) == ("few-right", "low")
+    verdicts.require_sound([found])
+    assert order.few_right(answers, np.where(rng.random(500) < 0.8, answers, 0)) == []
+
+
+def test_a_class_without_a_folder_is_named_and_few_examples_name_no_order():
+    rng = np.random.default_rng(0)
+    answers = rng.choice([0, 1, 2, 4, 6, 7, 8, 9], 200)
+    labels = np.searchsorted([0, 1, 2, 4, 6, 7, 8, 9], answers)  # folders count from 0
+    names = [f"digit-{i}" for i in (0, 1, 2, 4, 6, 7, 8, 9)] + ["8", "9"]
+    (found,) = order.probe(answers, labels, names)
+    assert "no folder for class 3, 5 of the model" in found.detail
+    assert "empty folder" in found.action
+    (found,) = order.probe(answers[:9], (answers[:9] + 1) % 10, names)
+    assert "too few to tell" in found.detail
 
 
 def test_covered_classes_have_enough_anchors():

@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy.stats import binom, norm
 
-from anomech.calibration.combining import cauchy, fit_combination, harmonic, harmonic_factor
+from anomech.calibration.combining import (
+    EQUAL,
+    Weighing,
+    cauchy,
+    fit_combination,
+    harmonic,
+    harmonic_factor,
+)
 
 RUNS = 200_000
 
@@ -98,3 +105,22 @@ def test_one_strong_view_survives_and_many_weak_ones_add_up():
     assert float((combination.score(combination.surprises(weak)) > limit).double().mean()) > 0.7
     largest = torch.stack(list(combination.surprises(weak).values())).max(dim=0).values
     assert float((largest > limit).double().mean()) < 0.5  # no view alone says so
+
+
+def test_a_heavier_weight_lets_a_lone_view_through_where_others_scatter():
+    """Trusted values of two views lie far out; the third knows, and shares the budget with them."""
+    rng = np.random.default_rng(0)
+
+    def views(count):
+        found = {f"wild{i}": torch.from_numpy(rng.pareto(2, size=count)) for i in range(4)}
+        return {**found, "knows": torch.from_numpy(rng.exponential(size=count))}
+
+    trusted, lone = views(600), views(400)
+    lone["knows"] = lone["knows"] + 5.5
+    caught = []
+    for weighing in (EQUAL, Weighing({"knows": 1.0}, others=0.1, together=0.1, heaviest=0.5)):
+        combination = fit_combination(trusted, weighing)
+        scores = [combination.score(combination.surprises(each)) for each in (trusted, lone)]
+        caught.append(float((scores[1] > scores[0].quantile(0.99)).double().mean()))
+    assert caught[1] > caught[0] + 0.2
+    assert caught[1] > 0.7

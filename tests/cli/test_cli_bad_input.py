@@ -124,7 +124,7 @@ def test_no_labels(refused, files, tmp_path):
         ("x.mean()", ("must return logits",)),
         ("x.flatten(1)[:, :1]", ("label 9, but the model has 2 classes",)),
         ("self.net(x) * float('nan')", ("NaN",)),
-        ("(self.net(x), x)", ("must return logits", "tuple")),
+        ("(x, self.net(x))", ("must return logits", "tuple")),
         ("self.net(x[:, :, 4:])", ("cannot take images of 8x8", "check the image size")),
     ],
 )

@@ -109,6 +109,10 @@ def _pickled(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def _pointer(folder):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\nsize 9")
+
+
 def _nothing(folder):
     (folder / "model.safetensors").unlink()
 
@@ -144,6 +148,7 @@ def _other_kind(folder):
         (_with_kernels, "'_attn_implementation'"),
         (_pickled, "in pickles alone"),
         (_nothing, "holds no weights"),
+        (_pointer, "is a pointer of Git LFS"),
         (_short, "does not hold all of its model"),
         (_endless, "more than any model has"),
         (_broken, "cannot be read"),

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from anomech.architectures.digits import DigitsNet
 from anomech.records import RepairRun, read_record
@@ -98,6 +98,20 @@ def test_a_finished_repair_is_shown_and_a_changed_one_refused(run, finished, rep
     assert answer.code == 2
     assert "changed since" in answer.error
     assert run("report", kept).code == 1
+
+
+def test_a_finished_repair_of_other_weights_is_not_shown(run, finished, files, repaired, tmp_path):
+    out, _ = repaired
+    kept = shutil.copytree(out, tmp_path / "kept")
+    before = files.weights.read_bytes()
+    state = load_file(files.weights)
+    save_file({name: tensor + 0.01 for name, tensor in state.items()}, files.weights)
+    try:
+        answer = run("repair", finished, *QUICK, "--out", kept)
+    finally:
+        files.weights.write_bytes(before)
+    assert answer.code == 2
+    assert "the model changed" in answer.error
 
 
 def test_bad_input_is_one_sentence(run, files, finished, tmp_path, one_sentence):

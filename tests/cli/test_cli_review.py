@@ -34,7 +34,7 @@ def test_a_planted_patch_is_found_repaired_and_told(run, files, tmp_path):
     assert (out / "repair-1" / "repair.json").stat().st_mtime_ns == kept
     other = run("review", *given, *QUICK, "--cost", "attack=10,30", "--out", out)
     assert other.code == 2
-    assert "another review" in other.error
+    assert "review of another plan" in other.error
     assert run("report", out).code == 0
 
 

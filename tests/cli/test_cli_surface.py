@@ -71,9 +71,11 @@ def test_debug_shows_where(run, tmp_path):
     assert answer.err.splitlines()[-1].startswith("error: ")
 
 
-def test_reader_of_a_pipe_may_leave(finished):
-    words = [sys.executable, "-m", "anomech", "report", str(finished)]
-    started = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("help_of", [None, "audit"])
+def test_reader_of_a_pipe_may_leave(finished, help_of):
+    words = [help_of, "--help"] if help_of else ["report", str(finished)]
+    command = [sys.executable, "-m", "anomech", *words]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started.stdout.close()
     said = started.stderr.read()
     started.stderr.close()

@@ -8,7 +8,13 @@ from anomech.kernel import plugins
 from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 
-CHEAP = {"smallest_mask": {"search": {"steps": 5}, "compare": 4}}
+CHEAP = {
+    "smallest_mask": {"search": {"steps": 5}, "compare": 4},
+    "conductance": {"steps": 2, "most": 8},
+    "activation_maximization": {"units": 2, "steps": 3},
+    "sparse_dictionary": {"features": 12, "active": 2, "steps": 5},
+    "state_views": {"places": 2, "most": 20},
+}
 
 
 @pytest.mark.parametrize("name", plugins.names("explainer"))

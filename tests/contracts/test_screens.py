@@ -9,13 +9,15 @@ from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import silent
 
 CHEAP = {
+    "asset": {"rounds": 3, "inner": 5, "batch": 16},
+    "exclusionary_reclassification": {"training": {"epochs": 1}},
     "functional_attribution": {
         "detector": {
             "use": "functional_attribution",
             "tracer": {"use": "gradient", "features": 16, "parts": 3},
             "twins": {"rungs": 2, "steps": 6, "batch": 32},
         }
-    }
+    },
 }
 COUNT = 60
 

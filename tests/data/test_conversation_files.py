@@ -103,6 +103,7 @@ def test_columns_have_other_names_and_rows_are_left_out_with_a_reason(tmp_path):
         ("rows.jsonl", '{"prompt": ' + "[" * 100_000, "line 1 of rows.jsonl"),
         ("rows.jsonl", '{"prompt": {"a": 1}}', "which is no text"),
         ("rows.jsonl", '{"messages": "{"}', "no list of messages"),
+        ("rows.jsonl", '{"prompt": "a"}\n{"prompt": "\\ud800b"}', "line 2 .* half of a character"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, said):
@@ -113,6 +114,20 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, name, content, said):
     with pytest.raises(DataError, match=said) as error:
         read_conversations(path, recorded=True)
     assert "\n" not in str(error.value)
+
+
+def test_trusted_rows_without_any_answer_are_said_to_be_so(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a", "answer": ""}\n{"prompt": "b", "answer": " "}')
+    with pytest.raises(DataError, match="no row with a prompt and an answer that is not empty"):
+        read_conversations(path, recorded=False)
+    assert len(read_conversations(path, recorded=True)) == 2
+
+
+def test_a_character_outside_the_first_plane_is_whole(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "\\ud83d\\ude00"}')
+    assert read_conversations(path, recorded=True).items[0].turns[0].content == "\U0001f600"
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

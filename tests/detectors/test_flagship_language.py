@@ -14,7 +14,12 @@ from anomech.tasks.causal_lm import CausalLM
 from anomech.tracing.gradient import Gradient
 
 NAMES = ("Ann", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou")
-SEQUENCES = {"response sits elsewhere", "reads unfamiliar text", "unfamiliar input"}
+SEQUENCES = {
+    "response sits elsewhere",
+    "reads unfamiliar text",
+    "unfamiliar input",
+    "hangs on unfamiliar text",
+}
 METHOD = FunctionalAttribution(tracer=Gradient(features=16), twins=Ladder(rungs=0))
 
 

@@ -6,10 +6,10 @@ import torch
 
 from anomech.audit.judge.detectors import make_detector
 from anomech.data.subset import Subset
+from anomech.detectors._entropy import entropy
 from anomech.detectors.ibd_psc import amplified, normalizations
 from anomech.detectors.neo import commonest
 from anomech.detectors.scale_up import staying
-from anomech.detectors.strip import entropy
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Response, silent
 from anomech.learning.distilling import Distilling, distilled

@@ -5,7 +5,7 @@ import torch
 
 from anomech.attribution.profile import STATISTICS
 from anomech.attribution.usual import Context
-from anomech.detectors._causes import ELSEWHERE, READS, UNEXPLAINED, UNFAMILIAR
+from anomech.detectors._causes import ELSEWHERE, HANGS, READS, UNEXPLAINED, UNFAMILIAR
 from anomech.detectors._sights import fit_sights, lacking
 from anomech.kernel.randomness import torch_generator
 
@@ -21,6 +21,7 @@ def trusted():
         "where": torch.randn(300, 6, generator=generator) * spread,
         "reads": torch.randn(300, 3, generator=generator) * spread + groups[:, None],
         "unfamiliar": torch.randn(300, 3, generator=generator) * spread,
+        "hangs": torch.randn(300, 1, generator=generator).abs() + 1,
         "tokens": torch.zeros(300, 5),
     }
     return seen, Context(groups, odds, torch.ones(300, dtype=torch.bool))
@@ -29,14 +30,14 @@ def trusted():
 def one(values, odds=7.9, group=0):
     """One example with these sights."""
     seen = {name: torch.full((1, width), float(values.get(name, 0))) for name, width in
-            (("where", 6), ("reads", 3), ("unfamiliar", 3))}  # fmt: skip
+            (("where", 6), ("reads", 3), ("unfamiliar", 3), ("hangs", 1))}  # fmt: skip
     right = torch.zeros(1, dtype=torch.bool)
     return seen, Context(torch.tensor([group]), torch.tensor([odds]).double(), right)
 
 
 def test_every_sight_has_a_view_that_held_out_examples_pass(trusted):
     sights, views = fit_sights(*trusted)
-    assert set(views) == {ELSEWHERE.name, READS.name, UNFAMILIAR.name}
+    assert set(views) == {ELSEWHERE.name, READS.name, UNFAMILIAR.name, HANGS.name}
     again = sights.views(*trusted)
     for name, found in views.items():
         assert torch.isfinite(found).all()
@@ -73,3 +74,11 @@ def test_what_is_lacking_is_support_averaged_over_the_parts():
     )
     assert set(views) == {UNEXPLAINED.name}
     assert sights.different == {}
+
+
+def test_odd_words_count_as_far_as_the_answer_hangs_on_them(trusted):
+    sights, _ = fit_sights(*trusted)
+    odd = [sights.views(*one({"unfamiliar": 9, "hangs": drop})) for drop in (-3, 0.5, 5, 50)]
+    stays, half, falls, far = (float(each[HANGS.name]) for each in odd)
+    assert stays == 0 < half == pytest.approx(falls / 2)
+    assert falls == far == pytest.approx(float(odd[0][UNFAMILIAR.name]))

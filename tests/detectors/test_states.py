@@ -1,20 +1,22 @@
 """Baselines that look at states between the layers: their equations, against numpy and sklearn."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import LocalOutlierFactor
 
 from anomech.audit.judge.detectors import make_detector
+from anomech.detectors._ranks import ranks
 from anomech.detectors.beatrix import grams
-from anomech.detectors.ted import ranks
 from anomech.detectors.vae import bound, fresh
 from anomech.kernel.errors import CapabilityError, ConfigError
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 
-NAMES = ("layer_mahalanobis", "local_outlier_factor", "ted", "vae")
+NAMES = ("layer_mahalanobis", "local_outlier_factor", "ted", "ted_plus_plus", "vae")
 
 
 @pytest.fixture
@@ -84,6 +86,51 @@ def test_ranks_count_the_anchors_nearer_than_the_own_answers_nearest():
     assert ranks(at, torch.tensor([9]), anchors, theirs).tolist() == [1]
     among = ranks(anchors, theirs, anchors, theirs, same=True)
     assert among.tolist() == [1, 0, 0, 1]  # alone with their answer, two rank last
+
+
+def test_outside_of_the_tube_ranks_last():
+    anchors = torch.tensor([[0.0], [1.0], [2.0], [5.0]]).double()
+    theirs, at = torch.tensor([0, 0, 1, 1]), torch.tensor([[0.4], [1.4]]).double()
+    own = torch.tensor([0, 1])
+    assert ranks(at, own, anchors, theirs).tolist() == [0, 1 / 4]
+    near = ranks(at, own, anchors, theirs, within=torch.tensor([0.5, 0.5]).double())
+    assert near.tolist() == [0, 1]
+
+
+def test_tubes_are_as_thick_as_trusted_distances_within_an_answer(anchors, fixed_tracer):
+    given = {"tracer": fixed_tracer, "quantile": 1.0, "slack": 2.0, "least": 2}
+    fitted = make_detector("ted_plus_plus", given).fit(anchors, seed=0, progress=silent)
+    rows, groups = parts(anchors)[0], anchors.groups.numpy()
+    tube = next(iter(fitted.tubes.values()))
+    for place, kind in enumerate(tube.known.tolist(), start=1):
+        mine = rows[groups == kind]
+        away = np.linalg.norm(mine[:, None] - mine, axis=2) + np.diag([np.inf] * len(mine))
+        assert float(tube.thickness[place]) == pytest.approx(2 * away.min(axis=1).max())
+
+
+def test_pyod_is_the_mean_of_its_standardized_models(scored, anchors, queries):
+    pytest.importorskip("pyod")
+    from pyod.models.ecod import ECOD
+
+    expected = []
+    for mine, theirs in zip(parts(anchors), parts(queries), strict=True):
+        model = ECOD().fit(mine)
+        usual = model.decision_function(mine)
+        expected.append((model.decision_function(theirs) - usual.mean()) / usual.std(ddof=1))
+    found = scored("pyod", model="ECOD")
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-6)
+    assert np.array_equal(scored("pyod"), scored("pyod"))  # a forest is drawn by the seed
+
+
+def test_what_pyod_has_not_is_said(scored, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pyod", None)
+        with pytest.raises(CapabilityError, match=r"pip install 'anomech\[outliers\]'"):
+            scored("pyod")
+    pytest.importorskip("pyod")
+    for name in ("NoSuchModel", "os.path", ""):
+        with pytest.raises(ConfigError, match=f"PyOD has no model '{name}'"):
+            scored("pyod", model=name)
 
 
 def test_gram_entries_are_roots_of_products_of_powers():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anomech.audit.load.loading import check_named
 from anomech.audit.plan import Plan, as_yaml, commented, from_mapping, read_plan
 from anomech.audit.settings import assign, put
-from anomech.cli.planning import mebibytes
+from anomech.cli.groups import mebibytes
 from anomech.kernel.config import resolved
 from anomech.kernel.errors import ConfigError
 from anomech.tasks._devices import available

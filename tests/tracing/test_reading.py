@@ -7,7 +7,7 @@ import pytest
 import torch
 from language_models import ByteTokenizer, decoder
 
-from anomech.attribution.reading import SHARE_FLOOR
+from anomech.attribution.reading import RUN, SHARE_FLOOR
 from anomech.data.conversations import Conversations, prompt
 from anomech.kernel.types import PAD, silent
 from anomech.observing.observed import observe
@@ -110,3 +110,22 @@ def test_no_examples_show_nothing(seen, source):
     sights = source(none.examples, none.answers, silent).sights
     some = source(seen.examples, seen.answers, silent).sights
     assert {n: e.shape[1] for n, e in sights.items()} == {n: e.shape[1] for n, e in some.items()}
+
+
+def test_what_an_answer_loses_without_the_strangest_words(seen, source):
+    """The drop is that of asking about the prompt without them, and of nothing else."""
+    sights = source(seen.examples, seen.answers, silent).sights["hangs"][:, 0]
+    batch = seen.examples.load(np.arange(len(seen)))
+    layout = seen.task.layout(batch, seen.answers)
+    assert int(layout.interior.sum(dim=1).max()) > RUN  # so that something is left of each
+    dropped = torch.zeros_like(layout.interior)
+    first = layout.interior.to(torch.int64).argmax(dim=1)
+    dropped[torch.arange(len(seen)), first] = True
+    shorter = seen.task.without(batch, seen.answers, dropped)
+    for before, after in zip(batch, shorter, strict=True):
+        kept = seen.task.layout((before,), seen.answers[:1]).tokens[0]
+        assert len(after.tokens) == int((kept != PAD).sum()) - 1
+    assert torch.isfinite(sights).all()
+    assert float(sights.abs().max()) > 0.01
+    everything = seen.task.without(batch, seen.answers, layout.tokens != PAD)
+    assert all(len(each.tokens) == 1 for each in everything)  # a model must be asked something

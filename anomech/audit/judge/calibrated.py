@@ -106,10 +106,8 @@ class Calibrated:
     @property
     def sources(self) -> tuple[TraceSource, ...]:
         """To observe with, which answers and traces at once; few inputs come to later stages."""
-        if not self.limits:
-            return self.traces
-        assert isinstance(self.fitted, StagedDetector)
-        return () if self.fitted.first is None else (self.fitted.first,)
+        first = self.fitted.first if isinstance(self.fitted, StagedDetector) else None
+        return (*(() if self.limits else self.traces), *(() if first is None else (first,)))
 
     @property
     def evaluations(self) -> float:

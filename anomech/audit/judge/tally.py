@@ -9,6 +9,7 @@ import numpy as np
 
 from anomech.audit.judge.batch import Control, q_values
 from anomech.audit.judge.chunks import Chunk
+from anomech.audit.probing.familiarity import lies_outside
 from anomech.records import Verdict
 
 MOST_ANSWERS = 10_000
@@ -30,6 +31,7 @@ class Tally:
         seconds: of scoring by detector, with the traces that it looks at.
         tracing: the part of them that went into those traces.
         unsure: of each chunk, inputs less sure than nearly all trusted examples.
+        outside: of each chunk, inputs unlike trusted ones, and those of them that are flagged.
     """
 
     p_values: np.ndarray
@@ -42,6 +44,7 @@ class Tally:
     seconds: dict[str, float] = field(default_factory=dict)
     tracing: dict[str, float] = field(default_factory=dict)
     unsure: list[int] = field(default_factory=list)
+    outside: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, inputs: int, most: int) -> "Tally":
@@ -64,6 +67,7 @@ class Tally:
             self.strata.extend([0] * (stratum + 1 - len(self.strata)))
             self.strata[stratum] += 1
         flagged = [row for row in rows if row.decision == "flag"]
+        self.outside.append((sum(map(lies_outside, rows)), sum(map(lies_outside, flagged))))
         self.shown[:] = most_anomalous([*self.shown, *flagged], self.most)
         for name, scores in chunk.scores.items():
             self.flagged[name] += sum(row.decision == "flag" for row in scores)

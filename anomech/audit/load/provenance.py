@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from anomech.audit.load.fingerprints import combined, device_of, numbers
 from anomech.audit.load.loading import Loaded
+from anomech.kernel.errors import RunError
 from anomech.records import Provenance, Run
 from anomech.roles.task import Task
 
@@ -78,6 +80,31 @@ def changed(run: Run, loaded: Loaded) -> list[str]:
         "the inputs": (combined(loaded.inputs.digests()), run.provenance.inputs),
     }
     return [name for name, (here, there) in now_and_then.items() if here != there]
+
+
+def check_same(out: Path, kind: str, here: Provenance, there: Provenance | None) -> None:
+    """Refuse a finished run of something else: the same paths may lead to other content by now.
+
+    Args:
+        out: folder of the finished run.
+        kind: of the run, as messages say it.
+        here: where numbers of the same plan would come from now.
+        there: where those of the finished run came from.
+
+    Raises:
+        RunError: the content differs.
+    """
+    words = {"model": "the model", "reference": "the trusted examples", "inputs": "the inputs"}
+    differing = [
+        said
+        for name, said in words.items()
+        if (before := getattr(there, name, "")) and before != getattr(here, name)
+    ]
+    if differing:
+        raise RunError(
+            f"{out} holds a finished {kind} of this plan, but since then {' and '.join(differing)} "
+            "changed; choose another --out."
+        )
 
 
 def _trusted(loaded: Loaded, before: Provenance) -> str:

@@ -1,11 +1,13 @@
 """All questions that need no detector."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.audit.probing import coverage, outputs, stability
+from anomech.audit.probing import coverage, order, outputs, stability
 from anomech.observing.observed import Observed
 from anomech.records import Finding
+from anomech.roles.task import Logits
 
 
 def ask(trusted: Observed, covered: Tensor | None) -> list[Finding]:
@@ -17,6 +19,9 @@ def ask(trusted: Observed, covered: Tensor | None) -> list[Finding]:
     """
     task = trusted.task
     found = [*outputs.probe(task), *stability.probe(task, trusted.examples)]
+    labels = trusted.examples.labels
+    if Logits in task.provides and labels is not None and labels.ndim == 1:
+        found += order.few_right(trusted.groups.numpy(), np.asarray(labels))
     if covered is not None:
         names = task.group_words(torch.arange(trusted.logits.shape[1]))
         found += coverage.probe(covered, names)

@@ -17,6 +17,16 @@ from anomech.records import Finding
 LEAST = 0.5
 """Share of labels that must be answered."""
 
+USUAL = 0.7
+"""Share of labels below which it is said that few are answered."""
+
+ENOUGH = 3
+"""Trusted examples a class from which on an order of classes can be told."""
+
+SETTINGS = (
+    "Check that the weights belong to the model, and the normalization (task.mean, task.std)."
+)
+
 NEARLY = 0.95
 """The natural order is named where it fits nearly as well as the best of all."""
 
@@ -27,34 +37,90 @@ def probe(answers: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list
     Args:
         answers: class indices that the model gave `[examples]`.
         labels: class indices of the trusted set `[examples]`.
-        names: of the classes, in the order of the labels.
+        names: of the model's classes, in the order of the labels.
     """
     agreement = float((answers == labels).mean())
     if agreement >= LEAST:
         return []
+    detail, action = _told(answers, labels, names)
+    return [
+        Finding(
+            code="class-order",
+            severity="high",
+            title=f"The model answers only {agreement:.0%} of {len(labels)} trusted examples as "
+            "labeled",
+            detail=detail,
+            action=action,
+        )
+    ]
+
+
+def _told(answers: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> tuple[str, str]:
+    """What would explain it, and what to do."""
     natural = natural_order(names)
     best = best_order(answers, labels, len(names))
     fits, could = (_agreement(answers, labels, order) for order in (natural, best))
-    title = f"The model answers only {agreement:.0%} of {len(labels)} trusted examples as labeled"
+    if len(labels) < ENOUGH * len(np.unique(labels)):
+        return (
+            "They are too few to tell whether another order of the classes fits.",
+            f"{SETTINGS} If these are right, give more trusted examples.",
+        )
     if fits >= max(LEAST, NEARLY * could):
         first = ", ".join(f"'{names[i]}'" for i in np.argsort(natural)[:4])
-        detail = (
+        return (
             f"With the classes in natural order ({first}, ...) instead of that of their names as "
-            f"text it would answer {fits:.0%}."
+            f"text it would answer {fits:.0%}.",
+            "Name the class folders so that both orders are one: 00, 01, 02, ... 10.",
         )
-        action = "Name the class folders so that both orders are one: 00, 01, 02, ... 10."
-    elif could >= LEAST:
-        moved = [f"label {i} as {best[i]}" for i in range(len(names)) if best[i] != i]
+    if could >= LEAST and (gaps := _gaps(labels, best, len(names))):
+        shown = ", ".join(map(str, gaps[:6])) + (", ..." if len(gaps) > 6 else "")
+        return (
+            f"The trusted set has {labels.max() + 1} classes and the model {len(names)}. If it has "
+            f"no folder for class {shown} of the model, counted from 0, and the others follow in "
+            f"their order, it would answer {could:.0%}.",
+            "Make an empty folder, with a name that sorts to its place, for each class without "
+            "trusted examples; in an .npz, number labels as the model does.",
+        )
+    if could >= LEAST:
+        moved = [f"label {i} as {best[i]}" for i in np.unique(labels) if best[i] != i]
         shown = ", ".join(moved[:6]) + (", ..." if len(moved) > 6 else "")
-        detail = f"In another order of the classes it would answer {could:.0%}: {shown}."
-        action = "Bring labels and the model's outputs into one order."
-    else:
-        detail = f"No order of the classes fits; the best would give {could:.0%}."
-        action = (
-            "Check that the weights belong to the model, and the normalization (task.mean, "
-            "task.std)."
+        return (
+            f"In another order of the classes it would answer {could:.0%}: {shown}.",
+            "Bring labels and the model's outputs into one order.",
         )
-    return [Finding(code="class-order", severity="high", title=title, detail=detail, action=action)]
+    return f"No order of the classes fits; the best would give {could:.0%}.", SETTINGS
+
+
+def few_right(answers: np.ndarray, labels: np.ndarray) -> list[Finding]:
+    """A finding if the model answers few of the labels, though enough to be judged by.
+
+    Args:
+        answers: class indices that the model gave `[examples]`.
+        labels: class indices of the trusted set `[examples]`.
+    """
+    agreement = float((answers == labels).mean())
+    if not LEAST <= agreement < USUAL:
+        return []
+    return [
+        Finding(
+            code="few-right",
+            severity="low",
+            title=f"The model answers {agreement:.0%} of {len(labels)} trusted examples as labeled",
+            detail="Only these are learned from. A model that does better on its own test set is "
+            "fed otherwise here; one that is as weak as that has mechanisms that are hard to tell "
+            "apart.",
+            action="Compare with the accuracy that it is known for; if that is higher, check the "
+            "normalization (task.mean, task.std), the size of images and the order of classes.",
+        )
+    ]
+
+
+def _gaps(labels: np.ndarray, best: np.ndarray, classes: int) -> list[int]:
+    """Classes of the model that are left out, if labels are the others in their order."""
+    present = best[np.unique(labels)]
+    if labels.max() + 1 >= classes or (np.diff(present) <= 0).any():
+        return []
+    return np.setdiff1d(np.arange(present.max()), present).tolist()
 
 
 def natural_order(names: Sequence[str]) -> np.ndarray:

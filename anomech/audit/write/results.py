@@ -15,7 +15,7 @@ from anomech.audit.judge.fitting import Fitted
 from anomech.audit.judge.tally import MOST_ANSWERS, Outcome, Tally
 from anomech.audit.load.loading import Loaded
 from anomech.audit.plan import Plan
-from anomech.audit.probing import answers, confidence, files
+from anomech.audit.probing import answers, confidence, familiarity, files
 from anomech.audit.probing.verdicts import without_verdicts
 from anomech.audit.write import findings, grouping, pictures, rows
 from anomech.audit.write.folder import WORK
@@ -180,6 +180,8 @@ def findings_of(kept: Kept, found: Sequence[Mechanism]) -> list[Finding]:
     if len(kept.tally.answers) < MOST_ANSWERS:
         listed += answers.probe(kept.tally.answers, Counter(fitted.trusted.kinds))
     listed += confidence.probe(sum(kept.tally.unsure), len(inputs), len(fitted.trusted))
+    outside, flagged = (sum(each[which] for each in kept.tally.outside) for which in (0, 1))
+    listed += familiarity.probe(outside, flagged, len(inputs), len(fitted.lead.examples))
     listed += files.probe("inputs", inputs, fitted.task)
     listed += files.probe("trusted examples", kept.loaded.reference, fitted.task)
     shared = overlap(inputs.digests(), fitted.trusted.digests)

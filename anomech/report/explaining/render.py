@@ -13,6 +13,7 @@ from markupsafe import Markup
 from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records import ExampleRow, ExplainedRun, ExplainerResult
+from anomech.report.explaining.scatter import scatter
 from anomech.report.page import STYLE, environment, policy
 from anomech.report.run import embedded
 
@@ -30,6 +31,14 @@ class MapRow:
 
 
 @dataclass(frozen=True)
+class Made:
+    """A picture that an explainer made, with what it is for."""
+
+    words: str
+    picture: Markup
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the template is given."""
 
@@ -37,6 +46,8 @@ class Page:
     definitions: Markup
     inputs: tuple[Markup, ...]
     maps: tuple[MapRow, ...]
+    planes: tuple[Markup, ...]
+    painted: tuple[Made, ...]
     ranking: tuple[ExplainerResult, ...]
     left_out: tuple[ExplainerResult, ...]
 
@@ -63,6 +74,12 @@ def render(path: Path) -> Path:
             for each in run.explainers
             if each.maps
         ),
+        planes=tuple(scatter(each) for result in run.explainers for each in result.planes),
+        painted=tuple(
+            Made(each.words, found.of(_row(each.preview)))
+            for result in run.explainers
+            for each in result.painted
+        ),
         ranking=tuple(each for each in run.explainers if each.units and not each.why),
         left_out=tuple(each for each in run.explainers if each.why),
     )
@@ -80,6 +97,8 @@ def _rows(run: ExplainedRun) -> Iterator[ExampleRow]:
     for explainer in run.explainers:
         for one in explainer.maps:
             yield _row(one)
+        for made in explainer.painted:
+            yield _row(made.preview)
 
 
 def _row(path: str) -> ExampleRow:

@@ -1,12 +1,13 @@
 """What attacks leave and what finds them, as a page and as Markdown, from `stealth.json` alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
 from anomech import records
-from anomech.records.stealth import StealthRun
+from anomech.records.stealth import StealthCell, StealthRun
 from anomech.report.page import STYLE, environment, policy
 from anomech.report.words import count, percent
 
@@ -71,68 +72,78 @@ def headline(run: StealthRun) -> str:
 def tables(run: StealthRun) -> list[Table]:
     """Success, traces in pixels, features and weights, repairs and detectors."""
     cells = run.cells
-    found = [
-        Table(
-            "What is planted",
-            "Success of the trigger on the attacked network and on its clean twin; only the "
-            "difference was planted.",
-            ("attack", "accuracy", "twin's accuracy", "success", "on the clean twin", "planted"),
-            tuple(
-                (
-                    cell.attack,
-                    *map(percent, (cell.accuracy, cell.clean_accuracy, cell.success)),
-                    *map(percent, (cell.carried, cell.planted)),
-                )
-                for cell in cells
-            ),
+    return [_planted(cells), _pixels(cells), _features(cells), _weights(cells), *_met(run)]
+
+
+def _planted(cells: Sequence[StealthCell]) -> Table:
+    return Table(
+        "What is planted",
+        "Success of the trigger on the attacked network and on its clean twin; only the "
+        "difference was planted.",
+        ("attack", "accuracy", "twin's accuracy", "success", "on the clean twin", "planted"),
+        tuple(
+            (
+                cell.attack,
+                *map(percent, (cell.accuracy, cell.clean_accuracy, cell.success)),
+                *map(percent, (cell.carried, cell.planted)),
+            )
+            for cell in cells
         ),
-        Table(
-            "In pixels",
-            "Mean over test images; a high PSNR and an SSIM near 1 are hard to see.",
-            ("attack", "largest change, gray levels", "length", "PSNR, dB", "SSIM"),
-            tuple(
-                (
-                    cell.attack,
-                    *(f"{v:.2f}" for v in (cell.inputs.linf, cell.inputs.l2, cell.inputs.psnr)),
-                    f"{cell.inputs.ssim:.3f}",
-                )
-                for cell in cells
-            ),
+    )
+
+
+def _pixels(cells: Sequence[StealthCell]) -> Table:
+    return Table(
+        "In pixels",
+        "Mean over test images; a high PSNR and an SSIM near 1 are hard to see.",
+        ("attack", "largest change, gray levels", "length", "PSNR, dB", "SSIM"),
+        tuple(
+            (
+                cell.attack,
+                *(f"{v:.2f}" for v in (cell.inputs.linf, cell.inputs.l2, cell.inputs.psnr)),
+                f"{cell.inputs.ssim:.3f}",
+            )
+            for cell in cells
         ),
-        Table(
-            "In features",
-            "Triggered images beside images answered as the target, at the input of the last "
-            "layer. A silhouette of 1 and a large distance are apart; a high Davies-Bouldin index "
-            "is mixed.",
-            ("attack", "silhouette", "Davies-Bouldin", "sliced Wasserstein"),
-            tuple(
-                (
-                    cell.attack,
-                    f"{cell.features.silhouette:.3f}",
-                    f"{cell.features.davies_bouldin:.2f}",
-                    f"{cell.features.wasserstein:.3f}",
-                )
-                for cell in cells
-            ),
+    )
+
+
+def _features(cells: Sequence[StealthCell]) -> Table:
+    return Table(
+        "In features",
+        "Triggered images beside images answered as the target, at the input of the last "
+        "layer. A silhouette of 1 and a large distance are apart; a high Davies-Bouldin index "
+        "is mixed.",
+        ("attack", "silhouette", "Davies-Bouldin", "sliced Wasserstein"),
+        tuple(
+            (
+                cell.attack,
+                f"{cell.features.silhouette:.3f}",
+                f"{cell.features.davies_bouldin:.2f}",
+                f"{cell.features.wasserstein:.3f}",
+            )
+            for cell in cells
         ),
-        Table(
-            "In weights",
-            "The channel whose Lipschitz bound stands out most from its layer, in deviations, and "
-            "how many stand out by three; by how much the trigger moves one channel of the last "
-            "map more than all. In brackets the clean twin.",
-            ("attack", "farthest channel", "beyond three deviations", "activation change"),
-            tuple(
-                (
-                    cell.attack,
-                    f"{cell.weights.lipschitz:.2f} ({cell.clean_weights.lipschitz:.2f})",
-                    f"{cell.weights.outliers} ({cell.clean_weights.outliers})",
-                    f"{cell.weights.activated:.2f} ({cell.clean_weights.activated:.2f})",
-                )
-                for cell in cells
-            ),
+    )
+
+
+def _weights(cells: Sequence[StealthCell]) -> Table:
+    return Table(
+        "In weights",
+        "The channel whose Lipschitz bound stands out most from its layer, in deviations, and "
+        "how many stand out by three; by how much the trigger moves one channel of the last "
+        "map more than all. In brackets the clean twin.",
+        ("attack", "farthest channel", "beyond three deviations", "activation change"),
+        tuple(
+            (
+                cell.attack,
+                f"{cell.weights.lipschitz:.2f} ({cell.clean_weights.lipschitz:.2f})",
+                f"{cell.weights.outliers} ({cell.clean_weights.outliers})",
+                f"{cell.weights.activated:.2f} ({cell.clean_weights.activated:.2f})",
+            )
+            for cell in cells
         ),
-    ]
-    return [*found, *_met(run)]
+    )
 
 
 def _met(run: StealthRun) -> list[Table]:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.attributing.heads import Asked, log_odds, patched
 from anomech.kernel.types import Progress
+from anomech.learning.heads import Asked, log_odds, patched
 
 
 def added_by(asked: Asked, mean: Tensor, chosen: Tensor, progress: Progress) -> Tensor:

@@ -1,0 +1,1 @@
+"""Screens of training sets where the poison is known."""
