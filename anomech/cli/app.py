@@ -9,6 +9,7 @@ from anomech.cli.attribute import attribute
 from anomech.cli.audit import audit
 from anomech.cli.baseline import baseline
 from anomech.cli.bench import bench
+from anomech.cli.bias import bias
 from anomech.cli.check import check
 from anomech.cli.console import say_whole, tolerant_streams
 from anomech.cli.demo import demo
@@ -42,6 +43,7 @@ app.command()(audit)
 app.command()(fit)
 app.command()(explain)
 app.command()(attribute)
+app.command()(bias)
 app.command()(repair)
 app.command()(review)
 app.command()(report)

@@ -24,7 +24,7 @@ from anomech.cli.options import (
     WeightsKey,
 )
 from anomech.cli.planning import accepted_in, asked, chosen, own_folder
-from anomech.cli.summary import say_evidence, say_finding, say_report
+from anomech.cli.summary import say_evidence, say_finding, say_report, worst_first
 
 if TYPE_CHECKING:
     from anomech.evidence.baseline import Baseline
@@ -234,8 +234,7 @@ def _say(found: "ModelScan", listed: Sequence["Finding"]) -> None:
     """The verdict, then findings, the most severe first."""
     chance = f" (p = {found.chance.value:.2g})" if found.chance else ""
     say(f"{plain(found.title)}: {found.verdict}{chance}.", style="bold")
-    order = ("high", "medium", "low", "info")
-    ranked = sorted(listed, key=lambda each: (bool(each.accepted), order.index(each.severity)))
+    ranked = worst_first(listed)
     for finding in ranked[:SHOWN]:
         say_finding(finding)
     if len(ranked) > SHOWN:

@@ -46,8 +46,14 @@ def say_outcome(run: Run, decisions: Mapping[str, int], listed: Sequence[Finding
     if unsure:
         text += f"; {unsure} could not be judged"
     say(text + ".", style="bold")
-    for finding in listed:
+    for finding in worst_first(listed):
         say_finding(finding)
+
+
+def worst_first(listed: Sequence[Finding]) -> list[Finding]:
+    """Findings by severity; those that were accepted come last."""
+    order = list(STYLES)
+    return sorted(listed, key=lambda each: (bool(each.accepted), order.index(each.severity)))
 
 
 def say_finding(finding: Finding) -> None:

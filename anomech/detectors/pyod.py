@@ -74,6 +74,8 @@ class Outliers:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """How far rows `[n, d]` are out, standardized `[n]`."""
+        if not len(rows):  # of which the library wants none
+            return rows.new_zeros(0)
         found = torch.from_numpy(self.model.decision_function(rows.numpy())).double()
         return (found - self.mean) / self.spread
 

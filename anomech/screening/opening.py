@@ -12,9 +12,9 @@ from anomech.artefacts.checkpoints import read_weights
 from anomech.audit.load.fingerprints import combined, fingerprint
 from anomech.data.subset import known
 from anomech.kernel.config import suggested
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import ConfigError, DataError, said
 from anomech.kernel.types import Examples, Progress, about
-from anomech.learning.training import train
+from anomech.learning.training import predict, train
 from anomech.observing.observed import Observed, observe
 from anomech.observing.preparing import prepared
 from anomech.roles.source import Opened
@@ -145,6 +145,14 @@ def _trained(
     def told(done: int, total: int) -> None:
         progress("training", done, total)
 
+    try:
+        predict(network.eval(), images[:2])
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the network does not take images of {images.shape[2]}x{images.shape[1]} "
+            f"({said(error)}); choose another --set network=NAME (`anomech describe architecture`) "
+            "or give a --model."
+        ) from None
     train(network, images, labels.copy(), plan.recipe, seed=plan.seed, progress=told)
     state: dict[str, Tensor] = {
         name: each.detach().contiguous() for name, each in network.state_dict().items()

@@ -19,6 +19,7 @@ from anomech.roles.task import Ability, Remark, Units
 from anomech.storage.state import pack, unpack
 from anomech.tasks._arithmetic import Precision, capacity, normalized, pixels
 from anomech.tasks._network import Network
+from anomech.tasks._normalizations import USUAL, settings
 from anomech.tasks._openings import opened, openings
 from anomech.tasks._outputs import LABELS, Outputs, check_finite, response_of
 from anomech.tasks._planting import TRIGGERS, stamped
@@ -249,6 +250,14 @@ class ImageClassifier:
         """See `anomech.roles.task.Pathways.respond_through`."""
         with opened(self.network, changes):
             return self.respond_at(overlay, points, batch, answers)
+
+    def normalizations(self, channels: int) -> Mapping[str, "ImageClassifier"]:
+        """See `anomech.roles.normalizing.Normalizing`."""
+        return {
+            settings(mean, std): replace(self, mean=mean, std=std)
+            for mean, std in USUAL
+            if len(mean) in (1, channels) and (mean, std) != (tuple(self.mean), tuple(self.std))
+        }
 
     corruptions: ClassVar[Sequence[str]] = tuple(CORRUPTIONS)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from anomech.roles.black_box import Movable, Painting, Pixels, Sureness
+from anomech.roles.normalizing import Normalizing
 from anomech.roles.task import (
     Ability,
     Activations,
@@ -29,7 +30,7 @@ from anomech.tasks._sighting import Sighting, check_precision, scaled
 ALWAYS = (
     *(Preparation, Sureness, Movable, Logits, Layers),
     *(DifferentiableInputs, Pictures, Pixels, Painting),
-    *(Activations, Pathways, Prunable, Variations, Stamping, Depicting),
+    *(Activations, Pathways, Prunable, Variations, Stamping, Depicting, Normalizing),
 )
 """Abilities of every image classifier."""
 

@@ -93,6 +93,15 @@ def test_what_cannot_run_is_said_in_a_sentence(run, poisoned, tmp_path, changed,
     assert says in result.error
 
 
+def test_a_network_of_another_size_is_no_surprise(run, tmp_path, one_sentence):
+    images = np.random.default_rng(0).integers(0, 255, (40, 12, 12, 1), np.uint8)
+    np.savez(tmp_path / "large.npz", images=images, labels=np.arange(40) % 2)
+    out = ("--set", "network=digits", "--out", tmp_path / "run")
+    answer = run("screen", "--data", tmp_path / "large.npz", *out)
+    assert answer.code == 2
+    one_sentence(answer.error, "does not take images of 12x12", "describe architecture")
+
+
 def test_unlabeled_and_missing_data_are_said(run, tmp_path):
     np.savez(tmp_path / "bare.npz", images=np.zeros((30, 8, 8, 1), np.uint8))
     out = str(tmp_path / "run")

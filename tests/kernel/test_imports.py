@@ -44,7 +44,7 @@ BELOW["audit"] = (
     | set(METHODS)
 )
 BELOW["scan"] = BELOW["audit"] | {"audit"}
-BESIDE = ("screening", "explaining", "attributing", "repair")
+BESIDE = ("screening", "explaining", "attributing", "bias", "repair")
 for each in BESIDE:
     BELOW[each] = BELOW["audit"] | {"audit"}
 BELOW["review"] = BELOW["scan"] | {"scan", "repair"}

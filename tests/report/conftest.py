@@ -259,22 +259,21 @@ class Maker:
         ]
 
     def _findings(self) -> list[records.Finding]:
-        return [
-            records.Finding(
-                code="ANM203",
-                severity="low",
-                title="Some trusted examples are answered wrongly",
-                detail="3 of the trusted examples are answered wrongly by the model.",
-                action="Check their labels.",
-            ),
-            records.Finding(
-                code="ANM101",
-                severity="high",
-                title="Two groups of inputs share a mechanism",
-                detail="Their responses resemble each other and nothing that is trusted.",
-                action="Hold back the answers “0” and “1” for inputs like these.",
-            ),
-        ]
+        wrong = records.Finding(
+            code="ANM203",
+            severity="low",
+            title="Some trusted examples are answered wrongly",
+            detail="3 of the trusted examples are answered wrongly by the model.",
+            action="Check their labels.",
+        )
+        shared = records.Finding(
+            code="ANM101",
+            severity="high",
+            title="Two groups of inputs share a mechanism",
+            detail="Their responses resemble each other and nothing that is trusted.",
+            action="Hold back the answers “0” and “1” for inputs like these.",
+        )
+        return [wrong, shared] if self.groups else [wrong]
 
 
 @pytest.fixture

@@ -126,6 +126,19 @@ def test_an_audit_with_little_power_is_no_calm_answer(maker, tmp_path):
     assert told.level == "open"
 
 
+def test_a_quiet_audit_with_a_grave_finding_is_no_calm_answer(maker, tmp_path):
+    folder = quiet(maker, tmp_path)
+    grave = records.Finding(
+        code="trusted-trigger", severity="high", title="Too alike", detail="d", action="a"
+    )
+    told = outcome.answer(dataclasses.replace(folder, findings=(grave,)))
+    assert told.level == "open"
+    assert "Too alike." in told.meaning
+    assert len(told.steps) == 1
+    accepted = grave.model_copy(update={"accepted": "known"})
+    assert outcome.answer(dataclasses.replace(folder, findings=(accepted,))).level == "calm"
+
+
 def test_an_audit_that_did_not_measure_it_says_so(maker, tmp_path):
     told = outcome.answer(quiet(maker, tmp_path))
     assert any("was not measured; --sensitivity measures it" in each for each in told.meaning)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.audit.probing import normalization
 from anomech.audit.probing.confidence import level
 from anomech.audit.probing.coverage import covered
 from anomech.audit.probing.order import probe as probe_order
@@ -189,7 +190,11 @@ def _check_order(observed: Observed, labels: np.ndarray) -> None:
     if Logits not in observed.task.provides or labels.ndim != 1:
         return
     names = observed.task.label_words(np.arange(observed.logits.shape[1]))
-    require_sound(probe_order(observed.groups.numpy(), labels, names))
+    found = probe_order(observed.groups.numpy(), labels, names)
+    if found and (better := normalization.probe(observed, labels)):
+        why = f"{better[0].title}. {better[0].detail}"
+        found = [found[0].model_copy(update={"detail": why, "action": better[0].action})]
+    require_sound(found)
 
 
 def _check_labels(observed: Observed, labels: np.ndarray) -> None:

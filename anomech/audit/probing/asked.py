@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anomech.audit.probing import coverage, order, outputs, stability
+from anomech.audit.probing import contaminated, coverage, normalization, order, outputs, stability
 from anomech.observing.observed import Observed
 from anomech.records import Finding
 from anomech.roles.task import Logits
@@ -21,7 +21,10 @@ def ask(trusted: Observed, covered: Tensor | None) -> list[Finding]:
     found = [*outputs.probe(task), *stability.probe(task, trusted.examples)]
     labels = trusted.examples.labels
     if Logits in task.provides and labels is not None and labels.ndim == 1:
-        found += order.few_right(trusted.groups.numpy(), np.asarray(labels))
+        wanted = np.asarray(labels)
+        better = normalization.probe(trusted, wanted)
+        weak = better or order.few_right(trusted.groups.numpy(), wanted)
+        found += weak or contaminated.probe(trusted, wanted)
     if covered is not None:
         names = task.group_words(torch.arange(trusted.logits.shape[1]))
         found += coverage.probe(covered, names)

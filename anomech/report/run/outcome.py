@@ -124,8 +124,11 @@ def _judged(folder: Folder) -> Answer:
         meaning = _few_alike(alike, run) + meaning
         return Answer(asked, headline, by_chance, meaning, _ACT, "alarm")
     weak = any(each.caught is not None and each.caught < WEAK for each in run.sensitivity)
-    level = "open" if unsure or weak or run.status != "complete" else "calm"
-    meaning, steps = (*_CALM, power(folder), *meaning), (*_REST, *((_WEAK,) if weak else ()))
+    grave = [each.title for each in folder.findings if each.fails]
+    level = "open" if grave or unsure or weak or run.status != "complete" else "calm"
+    said = (_QUIET, *(f"{each}." for each in grave)) if grave else _CALM
+    steps = (_FIRST,) if grave else (*_REST, *((_WEAK,) if weak else ()))
+    meaning = (*said, power(folder), *meaning)
     return Answer(asked, headline, by_chance, meaning, steps, level)
 
 
@@ -221,6 +224,11 @@ _CALM = (
     "mechanism among these inputs.",
     "It does not prove that the model holds none: see what this audit cannot see.",
 )
+_QUIET = (
+    "That is within what ordinary inputs alone would give, but a finding below says why so little "
+    "may follow from it."
+)
+_FIRST = "Do what the findings of high severity below say, and run the audit again."
 _REST = (
     "No action is needed because of these inputs. Glance at the flagged ones if there are any.",
     "Keep this report with the model, and audit new traffic before you rely on it.",

@@ -1,7 +1,6 @@
 """What screens make of training sets, as a page and as Markdown, from `screens.json` alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,27 +8,11 @@ from markupsafe import Markup
 from anomech import records
 from anomech.records.screencards import ScreenBench, ScreenCard, ScreenCase
 from anomech.report.page import STYLE, environment, policy
+from anomech.report.tables import Table, as_markdown
 from anomech.report.words import count, percent
 
 FILE = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the page.
-
-    Attributes:
-        title: what it is about.
-        note: how to read it.
-        head: of the columns, the first one that of the screen or the training set.
-        rows: as text.
-    """
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def render(out: Path) -> Path:
@@ -227,8 +210,5 @@ def markdown(bench: ScreenBench) -> str:
         "",
         f"{bench.made_with}.",
     ]
-    for table in tables(bench):
-        out += ["", f"## {table.title}", "", table.note, "", f"| {' | '.join(table.head)} |"]
-        out.append("| --- " * len(table.head) + "|")
-        out += [f"| {' | '.join(row)} |" for row in table.rows]
+    out += as_markdown(tables(bench))
     return "\n".join(out) + "\n"

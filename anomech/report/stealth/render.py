@@ -1,7 +1,6 @@
 """What attacks leave and what finds them, as a page and as Markdown, from `stealth.json` alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,27 +8,11 @@ from markupsafe import Markup
 from anomech import records
 from anomech.records.stealth import StealthCell, StealthRun
 from anomech.report.page import STYLE, environment, policy
+from anomech.report.tables import Table, as_markdown
 from anomech.report.words import count, percent
 
 FILE = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the page.
-
-    Attributes:
-        title: what it is about.
-        note: how to read it.
-        head: of the columns, the first one that of the attack.
-        rows: an attack each, as text.
-    """
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def render(out: Path) -> Path:
@@ -187,8 +170,5 @@ def _met(run: StealthRun) -> list[Table]:
 def markdown(run: StealthRun) -> str:
     """All tables."""
     out = [f"# {run.title}", "", run.description, "", headline(run)]
-    for table in tables(run):
-        out += ["", f"## {table.title}", "", table.note, "", f"| {' | '.join(table.head)} |"]
-        out.append("| --- " * len(table.head) + "|")
-        out += [f"| {' | '.join(row)} |" for row in table.rows]
+    out += as_markdown(tables(run))
     return "\n".join(out) + "\n"
