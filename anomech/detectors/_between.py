@@ -18,7 +18,7 @@ from anomech.detectors._nearness import Means, fit_means
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Progress
 from anomech.roles.detector import ObservedExamples
-from anomech.roles.task import Activations, Logits
+from anomech.roles.task import Activations
 from anomech.roles.tracer import Traces, TraceSource
 from anomech.tracing.states import States
 
@@ -85,7 +85,7 @@ class Between:
 def fit_between(
     trusted: ObservedExamples, anchors: Sequence[Tensor], *, seed: int, progress: Progress
 ) -> Between | None:
-    """What some of the trusted examples teach; None where the task shows no states of a classifier.
+    """What some of the trusted examples teach; None where the task shows no states.
 
     Args:
         trusted: all of them.
@@ -93,7 +93,7 @@ def fit_between(
         seed: of the projections of wide places.
         progress: told about the pass.
     """
-    if not {Activations, Logits} <= trusted.task.provides:
+    if Activations not in trusted.task.provides:
         return None
     try:
         source = trusted.source(States(), seed=seed, progress=progress)

@@ -183,6 +183,6 @@ def _unseen(
     lacking = [] if {Features, Logits} <= provides else ["views of features"]
     if rungs and climbed is None:
         lacking.append("relearning")
-    if Logits in provides and between is None:
+    if between is None:
         lacking.append("views of states")
     return tuple(lacking)

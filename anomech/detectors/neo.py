@@ -25,14 +25,12 @@ from anomech.data.addressed import image_generator
 from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress
+from anomech.learning.patches import commonest
 from anomech.observing.joining import passes
 from anomech.roles.black_box import Painting, Pixels
 from anomech.roles.detector import ObservedExamples, Scores
 from anomech.roles.task import Ability, Task, able
 from anomech.roles.tracer import Health
-
-LEVELS = 8
-"""Of each channel, by which the commonest color is counted."""
 
 TRIED = 3
 """Boxes of a picture that are laid over others."""
@@ -130,11 +128,3 @@ class FittedNeo:
             top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
             box[0, top : top + tall, left : left + wide] = True
         return inside.to(picture.device)
-
-
-def commonest(picture: Tensor) -> Tensor:
-    """Mean color `[channels]` of the pixels `[channels, h, w]` of the commonest coarse color."""
-    pixels = picture.flatten(1).T
-    coarse = (pixels * LEVELS).long().clamp(0, LEVELS - 1)
-    _, place, counts = coarse.unique(dim=0, return_inverse=True, return_counts=True)
-    return pixels[place == counts.argmax()].mean(dim=0)

@@ -25,6 +25,7 @@ KINDS = {
     "explainer": "anomech.explainers",
     "grouping": "anomech.federated.groupings",
     "mitigation": "anomech.mitigations",
+    "purifier": "anomech.purifiers",
     "scanner": "anomech.scanners",
     "screen": "anomech.screens",
     "source": "anomech.sources",

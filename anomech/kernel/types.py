@@ -3,7 +3,7 @@
 Axis words used everywhere: batch, examples, queries, anchors, draws, classes, features. Losses and
 log-odds are in nats an example. What a task gives stands in `task`; what each kind of method
 promises stands in the file of its kind: `tracer`, `detector`, `screen`, `scanner`, `explainer`,
-`attack`, `mitigation`, `trainer`, `source`.
+`attack`, `mitigation`, `purifier`, `trainer`, `source`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -9,6 +9,9 @@ from torch import Tensor
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 
+LEVELS = 8
+"""Of each channel, by which the commonest color is counted."""
+
 
 def overlaid(images: np.ndarray, patch: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Copies of images uint8 `[n, h, w, c]` with a patch `[h, w, c]` in [0, 1] under a mask.
@@ -62,3 +65,11 @@ def search_patch(
         patch = moved.clamp(0, 1) * mask
         progress("searching a patch", number, steps)
     return best
+
+
+def commonest(picture: Tensor) -> Tensor:
+    """Mean color `[channels]` of the pixels `[channels, h, w]` of the commonest coarse color."""
+    pixels = picture.flatten(1).T
+    coarse = (pixels * LEVELS).long().clamp(0, LEVELS - 1)
+    _, place, counts = coarse.unique(dim=0, return_inverse=True, return_counts=True)
+    return pixels[place == counts.argmax()].mean(dim=0)

@@ -11,8 +11,9 @@ the part of all effect that the top hundredth of units has. From `localized` on,
 order of effect while trusted accuracy holds, until no member gets its flagged answer. Then
 descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i + keeping KL(before, now)`, with
 `p_i` the probability of the flagged answer, in which inputs whose log-odds are below `-margin` no
-longer count. The last term is over mixtures of trusted and flagged inputs, of all answers but those
-that members were flagged with: few trusted examples do not say what else the model was able to do.
+longer count. The last term is over mixtures of trusted examples, which alone do not say what else
+the model was able to do; it weighs as much as two examples an answer. Of fewer also flagged inputs
+are mixed, then of all answers but those that members were flagged with.
 Source: own; keeping what a model says after Li, Hoiem 2016 (learning without forgetting).
 Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
 labels; logits and variations of inputs, if what it says is to be kept.
@@ -47,7 +48,7 @@ from anomech.learning.descent import (
 )
 from anomech.learning.localizing import ablation_effects, concentration
 from anomech.learning.masks import holding, masked
-from anomech.mitigations._keeping import COUNT, Kept, keeps
+from anomech.mitigations._keeping import COUNT, Kept, kept
 from anomech.mitigations._pruning import units_of
 from anomech.mitigations._trusted import TUNING, Trusted, parted, suspected
 from anomech.mitigations._unlearning import remaining, strongest, unlikelihood
@@ -119,23 +120,21 @@ class AttributionGuided:
         facts = {"concentration": share, "members": float(len(members))}
         pruned, count, passes = self._pruned(parts, members, units, effects, share)
         facts["units pruned"] = float(count)
-        rest = Kept(
-            task, (trusted, flagged), (torch.zeros(len(trusted), dtype=torch.bool), weights >= PART)
-        )
+        rest = kept(task, trusted, flagged, weights >= PART) if self.keeping else None
         objective = Unlearning(
             parts.lesson(self.relearning.statistics),
             flagged,
             weights,
             self.strength,
             self.margin,
-            rest if self._keeps(task) else None,
+            rest,
             self.keeping,
         )
         overlay, cost = self._unlearned(
             parts, objective, holding(units, pruned), pruned, seed, progress
         )
         facts["flagged answers left"] = remaining(task, members, overlay)
-        facts["answers to mixtures kept"] = float(self._keeps(task))
+        facts["kinds of inputs mixed"] = float(0 if rest is None else len(rest.pools))
         passes += cost + source.evaluations * (len(trusted) + len(flagged))
         return parts.repair(overlay, passes, (), facts)
 
@@ -194,9 +193,6 @@ class AttributionGuided:
         mixed = 0 if objective.rest is None else (1 + BACKWARD) * COUNT * steps
         return {**pruned, **found.overlay}, 2 * found.evaluations + mixed
 
-    def _keeps(self, task: Task) -> bool:
-        return self.keeping > 0 and keeps(task)
-
 
 @dataclass(frozen=True)
 class Unlearning:
@@ -225,7 +221,7 @@ class Unlearning:
         task, count = self.keep.task, len(self.flagged)
 
         def objective(overlay: Overlay, places: np.ndarray) -> Lost:
-            kept = self.keep(overlay, places)
+            held = self.keep(overlay, places)
             address = key(seed, *places.tolist())
             rng = numpy_generator(address)
             some = rng.permutation(count)[: max(2, len(places))]
@@ -234,10 +230,10 @@ class Unlearning:
             odds = task.respond(overlay, batch, self.flagged.answers[index]).log_odds
             weight = self.weights[index].to(odds) * (odds.detach() > -self.margin)
             gone = (weight * unlikelihood(odds)).sum() / self.weights[index].sum().clamp_min(1e-6)
-            lost = kept.loss + self.strength * gone
+            lost = held.loss + self.strength * gone
             if self.rest is not None:
                 lost = lost + self.keeping * self.rest.apart(overlay, address)
-            return Lost(lost, kept.buffers)
+            return Lost(lost, held.buffers)
 
         return objective
 

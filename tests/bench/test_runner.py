@@ -244,12 +244,16 @@ def test_alone_and_together_the_numbers_are_the_same(finished, suite, zoo, tmp_p
 
 def test_traces_of_a_case_are_paid_for_once(values, zoo, tmp_path):
     full = {"cascade": {"full": True}}
-    values["detectors"] = {"functional_attribution": full, "coupling_score": {}, "confidence": {}}
+    values["detectors"] = {
+        **{"coupling_score": {}, "self_influence": {}, "functional_attribution": full},
+        "confidence": {},
+    }
     values["subjects"] = {"BadNets": values["subjects"]["BadNets"]}
-    one, two, three = run_suite(from_mapping(values), tmp_path / "bench", zoo=zoo).cards
+    one, two, three, four = run_suite(from_mapping(values), tmp_path / "bench", zoo=zoo).cards
     assert one.cost.tracing_seconds == two.cost.tracing_seconds > 0
-    assert three.cost.tracing_seconds == 0
-    for card in (one, two):
+    assert three.cost.tracing_seconds > one.cost.tracing_seconds  # it looks at states, too
+    assert four.cost.tracing_seconds == 0
+    for card in (one, two, three):
         assert card.cost.tracing_seconds <= card.cost.fit_seconds + card.cost.score_seconds
 
 

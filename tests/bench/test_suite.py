@@ -8,6 +8,7 @@ from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.settings import assign
 from anomech.bench import flip_suite, stealth_suite
 from anomech.bench.cells import cells, chosen
+from anomech.bench.screens import suite as screen_suite
 from anomech.bench.specs import Suite
 from anomech.bench.suite import as_yaml, from_mapping
 from anomech.bench.suite_files import read_suite, shipped
@@ -40,6 +41,9 @@ def test_a_shipped_suite_has_cells(name):
         return
     if stealth_suite.is_stealth(values):
         assert stealth_suite.from_mapping(values).title
+        return
+    if values.get("kind") == "screening":
+        assert screen_suite.from_mapping(values).cases
         return
     suite = from_mapping(values)
     assert suite.title

@@ -12,7 +12,7 @@ import anomech
 ROOT = Path(anomech.__file__).parent
 METHODS = (
     *("detectors", "screens", "scanners", "explainers"),
-    *("attacks", "mitigations", "trainers"),
+    *("attacks", "mitigations", "purifiers", "trainers"),
 )
 MATHEMATICS = {"attribution", "calibration"}
 OPENERS = {"artefacts", "architectures", "data", "datasets", "tasks"}

@@ -62,6 +62,7 @@ def test_false_flags_are_no_members(scene):
         world.task, trusted, flagged, seed=0, progress=silent
     )
     assert 20 <= found.health.facts["members"] <= 27
+    assert found.health.facts["kinds of inputs mixed"] == 1
 
 
 def test_a_newton_step_takes_flagged_inputs_out_of_a_convex_problem():
@@ -109,8 +110,6 @@ def test_few_trusted_examples_are_enough_where_the_rest_is_kept(scene):
         )
         for weight in (1.0, 0.0)
     )
-    assert (kept.health.facts["answers to mixtures kept"], lost.health.facts[
-        "answers to mixtures kept"
-    ]) == (1.0, 0.0)  # fmt: skip
+    assert [each.health.facts["kinds of inputs mixed"] for each in (kept, lost)] == [2, 0]
     assert led(world, kept.overlay)[1] > led(world, lost.overlay)[1] + 0.03
     assert led(world, kept.overlay)[0] < 0.3

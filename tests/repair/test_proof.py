@@ -1,9 +1,13 @@
 """Checks pass a repaired model and fail one in which the mechanism was only hidden."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from anomech.audit.plan import Plan as AuditPlan
 from anomech.data.subset import Subset
 from anomech.kernel.types import silent
 from anomech.learning.descent import Lesson, Relearning, descend, plainly
@@ -11,8 +15,9 @@ from anomech.learning.inversion import Inversion
 from anomech.observing.observed import observe
 from anomech.records import Check
 from anomech.repair import measures
+from anomech.repair.flagged import Flagged
 from anomech.repair.plan import Proving, RepairPlan
-from anomech.repair.proof import accuracy, answers, relearned, triggers
+from anomech.repair.proof import accuracy, answers, audited, relearned, triggers
 from anomech.repair.proof.context import Context
 from anomech.repair.proving import verified
 from anomech.repair.subject import Subject, parts_of
@@ -128,3 +133,23 @@ def test_a_lost_answer_counts_once(digits_world, subject):
     assert right.mean() == (some.answers.numpy() == world.trusted.labels[:100]).mean()
     still = measures.left(world.task, some, {})
     assert still.value == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "chance", "outcome"),
+    [([0] * 9 + [1], 1e-9, "failed"), ([*range(10)], 1e-9, "passed"), ([0] * 10, 0.4, "passed")],
+    ids=["alike", "various", "few"],
+)
+def test_a_second_audit_fails_if_flags_are_many_and_answered_alike(
+    subject, monkeypatch, groups, chance, outcome
+):
+    rows = [SimpleNamespace(id=str(n), decision="flag", group=g) for n, g in enumerate(groups)]
+    fitted = SimpleNamespace(score=lambda *given, **named: rows, chance=lambda rows: chance)
+    monkeypatch.setattr(
+        audited, "Auditor", lambda **given: SimpleNamespace(fit=lambda *a, **named: fitted)
+    )
+    first = Flagged(plan=AuditPlan(), ids=("0", "1"), judged=(), mechanism=None)
+    audited_before = replace(subject, inputs=subject.everything, audit=first)
+    found = audited.check(Context(audited_before, {}, PLAN, silent))
+    assert found.outcome == outcome
+    assert found.numbers["flagged again"] == 1.0

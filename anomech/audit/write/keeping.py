@@ -81,7 +81,7 @@ def opened(kind: Kind[R], out: Path, plan: str) -> R | None:
 
     Args:
         kind: of the run.
-        out: the folder, which is there.
+        out: the folder, which need not be there yet.
         plan: the resolved plan as YAML.
 
     Raises:
@@ -98,7 +98,7 @@ def opened(kind: Kind[R], out: Path, plan: str) -> R | None:
             )
         if not differing and kept is not None and kept.status == "complete":
             return _finished(kind, out, kept)
-    elif not is_empty(out):
+    elif out.exists() and not (out.is_dir() and is_empty(out)):
         raise RunError(
             f"{out} is not an empty folder and holds no {kind.name}; choose another --out."
         )

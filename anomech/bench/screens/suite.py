@@ -37,7 +37,9 @@ class ScreenSuite:
     check: tuple[str, ...] = option(
         (), "cases that nothing was chosen by; the others are of development"
     )
-    screens: Methods = option({}, "screens by name, each {use: NAME, ...options}")
+    screens: Methods = option(
+        {}, "screens by name, each {...options}, and {use: NAME} where that is another"
+    )
     trusted: int = option(300, "test images that screens get", unit="images", ge=40)
     retrain: bool = option(True, "train again without the suspects of each screen")
     seed: int = option(0, "of networks, attacks and screens", ge=0)
@@ -59,7 +61,7 @@ def from_mapping(values: Mapping[str, Any]) -> ScreenSuite:
         for name, each in suite.cases.items()
     }
     screens = {
-        name: _resolved("screen", each or {USE: name}, f"screens.{name}")
+        name: _resolved("screen", {USE: name, **each}, f"screens.{name}")
         for name, each in suite.screens.items()
     }
     suite = replace(suite, cases=cases, screens=screens)

@@ -1,4 +1,11 @@
-"""What a second audit, of the repaired model, finds in the same inputs."""
+"""What a second audit, of the repaired model, finds in the same inputs.
+
+Inputs with a trigger go on looking unlike trusted ones, inside the network too, and a good detector
+goes on flagging them: that alone is no mechanism. One leads its inputs to an answer, so flags fail
+a repair only if they are more than chance gives and most of them are answered alike.
+"""
+
+from collections import Counter
 
 from anomech.audit.auditor import Auditor
 from anomech.calibration.excess import LEVEL
@@ -6,7 +13,7 @@ from anomech.kernel.errors import AnomechError
 from anomech.records import Check
 from anomech.repair.proof.context import Context
 
-TITLE = "Does a second audit find anything in the same inputs?"
+TITLE = "Does a second audit find a mechanism in the same inputs?"
 
 
 def check(context: Context) -> Check:
@@ -29,18 +36,36 @@ def check(context: Context) -> Check:
         rows = fitted.score(subject.inputs, progress=context.progress)
     except AnomechError as error:
         return Check(name="second audit", title=TITLE, outcome="not done", said=str(error))
-    flags = {row.id for row in rows if row.decision == "flag"}
+    flagged = [row for row in rows if row.decision == "flag"]
+    flags = {row.id for row in flagged}
+    alike = max(Counter(row.group for row in flagged).values(), default=0) / max(1, len(flagged))
     chance = fitted.chance(rows)
     again = len(flags & set(subject.audit.ids)) / max(1, len(subject.audit.ids))
     usual = plan.budget * len(rows)
+    good = chance > LEVEL or alike <= context.asked.alike
+    led = (
+        ""
+        if chance > LEVEL
+        else f" {alike:.0%} of the flags get the same answer"
+        + (
+            ": what is unusual in them leads to none."
+            if good
+            else ", as a mechanism would have it."
+        )
+    )
     return Check(
         name="second audit",
         title=TITLE,
-        outcome="passed" if chance > LEVEL else "failed",
+        outcome="passed" if good else "failed",
         said=(
             f"{len(flags)} of {len(rows)} inputs are flagged now, by chance alone about "
             f"{usual:.3g}; of the {len(subject.audit.ids)} that were to be unlearned, {again:.0%} "
-            "are flagged again."
+            f"are flagged again.{led}"
         ),
-        numbers={"flagged": float(len(flags)), "chance": chance, "flagged again": again},
+        numbers={
+            "flagged": float(len(flags)),
+            "chance": chance,
+            "flagged again": again,
+            "answered alike": alike,
+        },
     )

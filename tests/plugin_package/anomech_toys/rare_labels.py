@@ -21,6 +21,11 @@ class RareLabels:
         """Nothing."""
         return frozenset()
 
+    @property
+    def needs_trusted(self) -> bool:
+        """No."""
+        return False
+
     def screen(
         self,
         observed: ObservedExamples,

@@ -1,0 +1,1 @@
+"""One file per purifier: takes inputs, returns them without what a trigger would be."""
