@@ -110,8 +110,18 @@ class StateSource:
         return self._traces(examples, answers, "reading states", progress)
 
     def answer(self, examples: Examples, progress: Progress) -> Traces:
-        """Traces of the model's own answers, and the response, from the same passes."""
-        return self._traces(examples, None, "observing", progress)
+        """Traces of the model's own answers, and the response; from the same passes if they can be.
+
+        What is generated takes passes of its own, of which none sees all of the answer.
+        """
+        if Sequences not in self.task.provides:
+            return self._traces(examples, None, "observing", progress)
+        found, seen = list[Response](), list[np.ndarray]()
+        for places, _ in passes(self.task, examples, None, "observing", progress):
+            found.append(self.task.respond({}, examples.load(places), None))
+            seen.append(places)
+        response = joined(found, seen)
+        return replace(self(examples, response.answers, progress), response=response)
 
     def _traces(
         self, examples: Examples, answers: Tensor | None, stage: str, progress: Progress
@@ -133,9 +143,6 @@ class StateSource:
 
     def _read(self, batch: object, answers: Tensor | None) -> tuple[Response, Tensor]:
         """Response and states of one pass, float32 `[batch, features]`, on the CPU."""
-        if answers is None and Sequences in self.task.provides:
-            # What is generated takes passes of its own, of which none sees all of the answer.
-            answers = self.task.respond({}, batch, None).answers
         at = decisions(self.task, batch, answers)
 
         def keep(activation: Tensor) -> Tensor:

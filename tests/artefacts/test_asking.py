@@ -106,7 +106,7 @@ class TestProgram:
         ("body", "why"),
         [
             ("sys.exit('no such weights')", r"exit code 1\); it said: no such weights"),
-            ("print('ready'); print('{}')", "more than one line"),
+            ("print('ready\\n{}')", "more than one line|no JSON"),  # as they happen to arrive
             ("print('ready')", "no JSON"),
         ],
     )
