@@ -127,7 +127,7 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
     known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise ConfigError(f"{where} has no option '{name}': {nearest(name, known)}")
+            raise ConfigError(f"{where} has no option {str(name)!r}: {nearest(name, known)}")
     nested = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     values = {
         name: _built(nested[name], value, f"{where}.{name}") for name, value in values.items()

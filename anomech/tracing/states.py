@@ -29,7 +29,7 @@ from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.activations import decisions, pooled, read
 from anomech.observing.joining import in_place, joined, passes
 from anomech.roles.sequences import Sequences
-from anomech.roles.task import Ability, Activations, Task, able
+from anomech.roles.task import Ability, Activations, Logits, Task, able
 from anomech.roles.tracer import Health, Traces
 
 PROBES = 3
@@ -114,7 +114,7 @@ class StateSource:
 
         What is generated takes passes of its own, of which none sees all of the answer.
         """
-        if Sequences not in self.task.provides:
+        if Logits in self.task.provides:
             return self._traces(examples, None, "observing", progress)
         found, seen = list[Response](), list[np.ndarray]()
         for places, _ in passes(self.task, examples, None, "observing", progress):
