@@ -41,7 +41,8 @@ _YAML = re.compile(
 )
 _ENTITY = re.compile(r"<!(?:ENTITY|DOCTYPE[^>]{0,500}\[)", re.I)
 _OUTSIDE = re.compile(
-    r"^[ \t]*(?:-i\b|--(?:extra-)?index-url|--find-links|-f\b|--trusted-host|-e\b"
+    # Blanks are not given back: each way of sharing them with what follows would be tried.
+    r"^[ \t]*+(?:-i\b|--(?:extra-)?index-url|--find-links|-f\b|--trusted-host|-e\b"
     r"|[^\n]{0,300}?(?:git\+|https?://|file:))",
     re.M,
 )
