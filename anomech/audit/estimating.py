@@ -65,8 +65,9 @@ MACHINES: Mapping[str, Machine] = {
 """By name; bfloat16 (float16 on a T4), dense."""
 
 
-TRACES = 4
-"""Forward passes that tracing takes: there, twice as much back, and without the strangest words."""
+TRACES = 5
+"""Forward passes that judging takes: there, twice as much back, one that reads states between the
+layers, and one without the strangest words."""
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,6 @@ class Proving:
     )
     few: int = option(5, "relearned from so few, a mechanism was hidden and not removed", ge=1)
     audit: bool = option(True, "judge all inputs again with the repaired model")
-    alike: float = option(
-        0.5, "share of the flags that a second audit may find answered alike", ge=0, le=1
-    )
 
 
 @options

@@ -106,7 +106,11 @@ class TestProgram:
         ("body", "why"),
         [
             ("sys.exit('no such weights')", r"exit code 1\); it said: no such weights"),
-            ("print('ready\\n{}')", "more than one line|no JSON"),  # as they happen to arrive
+            ("print('ready'); print('{}')", "no JSON"),
+            (
+                "sys.stdout.write(('{\\\"labels\\\": [0, 0]}' + chr(10)) * 2)",
+                "more than one line",
+            ),
             ("print('ready')", "no JSON"),
         ],
     )

@@ -86,9 +86,10 @@ def test_a_lasting_backdoor_survives_a_push_that_another_does_not(trainer):
     assert left[1] > left[0] + 0.1
 
 
-def test_an_evasive_backdoor_works_and_is_as_sure_as_its_target_class(trainer):
+def test_an_evasive_backdoor_works_and_is_as_sure_as_its_target_class():
+    trainer = DigitsVictim(recipe=Recipe(epochs=6, batch=64, peak=0.1, augment="none"))
     gaps = []
-    for strength in (0.0, 0.5):
+    for strength in (0.0, 1.0):
         attack = Evasive(goal=Goal(target=TARGET), size=2, strength=strength, every=2)
         network = trained(attack, trainer)
         stamped, clean = attack.stamp(OTHERS[TRUE != TARGET]), OTHERS[TRUE == TARGET]

@@ -14,7 +14,10 @@ def test_from_the_command_line(run, tmp_path):
     assert answer.code == 0, answer.err
     assert "8.03 billion parameters on one H100" in answer.out
     line = next(each for each in answer.out.splitlines() if each.startswith("making a twin"))
-    assert line.endswith(" 0.00 GB")  # none are made of generations
+    assert line.endswith(" 0.00 GB")  # none are made of generations, unless they are asked for
+    asked = ("--set", "detectors.functional_attribution.twins.generations=3")
+    twins = run("plan", "estimate", "--model", path, "--machine", "h100-80gb", *asked)
+    assert "without twins it fits" in twins.err.replace("\n", " ")
     words = ("--set", "task.watch=attention", "--set", "task.blocks=0-3", "--inputs", "10")
     answer = run("plan", "estimate", "--model", path, "--machine", "h100-80gb", *words)
     assert "fits" not in answer.err

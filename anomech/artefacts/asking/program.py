@@ -53,8 +53,14 @@ class Program:
         if self._running is None:
             self._running = _Running(self.command)
         try:
-            line = self._running.exchange(request(images), self.seconds)
-            return reply(line, len(images), "the program")
+            line, more = self._running.exchange(request(images), self.seconds)
+            said = reply(line, len(images), "the program")
+            if more:
+                raise ModelError(
+                    "the program answered more than one line, or before it was asked; let it print "
+                    "one line a question and everything else on stderr."
+                )
+            return said
         except BaseException:  # also Ctrl-C: a half-read answer would be taken for the next one
             self.close()
             raise
@@ -96,8 +102,8 @@ class _Running:
         os.set_blocking(self.out.fileno(), False)
         self.end = weakref.finalize(self, _end, self.process, self.heard)
 
-    def exchange(self, question: bytes, seconds: float) -> bytes:
-        """The line that answers a line.
+    def exchange(self, question: bytes, seconds: float) -> tuple[bytes, bool]:
+        """The line that answers a line, and whether there is more than that, or it came too early.
 
         Raises:
             ModelError: there is none in time, it is too long, or the program has ended.
@@ -121,12 +127,7 @@ class _Running:
                         if not left:
                             ready.unregister(self.into)
         line, _, rest = bytes(answer).partition(b"\n")
-        if rest or left:
-            raise ModelError(
-                "the program answered more than one line, or before it was asked; let it print one "
-                "line a question and everything else on stderr."
-            )
-        return line
+        return line, bool(rest or left)
 
     def _read(self, answer: bytearray) -> None:
         piece = self.out.read(PIECE)

@@ -1,8 +1,8 @@
 """What a second audit, of the repaired model, finds in the same inputs.
 
-Inputs with a trigger go on looking unlike trusted ones, inside the network too, and a good detector
-goes on flagging them: that alone is no mechanism. One leads its inputs to an answer, so flags fail
-a repair only if they are more than chance gives and most of them are answered alike.
+Inputs with a trigger may go on looking unlike trusted ones, inside the network too, though nothing
+leads from there to an answer any more. That is said beside the flags, and excuses none of them: who
+cannot tell what the flags are due to cannot call a repair proved.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from anomech.kernel.errors import AnomechError
 from anomech.records import Check
 from anomech.repair.proof.context import Context
 
-TITLE = "Does a second audit find a mechanism in the same inputs?"
+TITLE = "Does a second audit find anything in the same inputs?"
 
 
 def check(context: Context) -> Check:
@@ -42,17 +42,8 @@ def check(context: Context) -> Check:
     chance = fitted.chance(rows)
     again = len(flags & set(subject.audit.ids)) / max(1, len(subject.audit.ids))
     usual = plan.budget * len(rows)
-    good = chance > LEVEL or alike <= context.asked.alike
-    led = (
-        ""
-        if chance > LEVEL
-        else f" {alike:.0%} of the flags get the same answer"
-        + (
-            ": what is unusual in them leads to none."
-            if good
-            else ", as a mechanism would have it."
-        )
-    )
+    good = chance > LEVEL
+    led = "" if good else f" At most {alike:.0%} of the flags get the same answer."
     return Check(
         name="second audit",
         title=TITLE,
