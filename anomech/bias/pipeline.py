@@ -72,7 +72,6 @@ def look(
     Raises:
         DataError: examples without labels, or groups or masks that do not fit.
         RunError: the folder holds something else.
-        AnomechError: bad input.
     """
     started, clock = now(), time.monotonic()
     task, examples, title = load_trusted(plan, progress, workers)
@@ -81,15 +80,12 @@ def look(
     places, names, attribute = read_groups(groups, column, list(examples.ids))
     task = prepared(task, examples)
     seen = observe(task, examples, progress=progress)
-    shapes = able(task, Pictures).embed(examples.load(np.arange(1))).shape if masks else None
-    given = read_masks(masks, examples, (shapes[2], shapes[3])) if masks and shapes else None
+    given = _masks(seen, masks)
     labels, answers = examples.labels, task.groups(seen.answers).numpy()
     kept = places >= 0
     right = task.agrees(seen.answers, labels).numpy()
     with locked(out):
-        if not is_empty(out) and not (out / TOP).exists():
-            raise RunError(f"{out} is not empty and holds no look at bias; choose another --out.")
-        sweep(out)
+        _claim(out)
         probes = _probes(seen, places, labels, plan.seed, progress)
         run = BiasRun(
             title=title,
@@ -103,18 +99,41 @@ def look(
             cells=_cells(seen, answers[kept], labels[kept], places[kept], names),
             definitions=_definitions(seen, answers[kept], labels[kept], places[kept], names),
             probes=probes,
-            salience=()
-            if given is None
-            else _salience(seen, given, places, names, right, progress),
+            salience=_salience(seen, given, places, names, right, progress),
             remarks=_remarks(probes, places[kept], names),
             model=fingerprint(task),
         )
         write_text(out / "groups.csv", _listed(seen, places, names))
-        seconds = time.monotonic() - clock
-        run = run.model_copy(update={"files": digests(out), "seconds": seconds})
+        ended = {"files": digests(out), "seconds": time.monotonic() - clock}
+        run = run.model_copy(update=ended)
         write_record(out / TOP, run)
         render(out)
     return run
+
+
+def _claim(out: Path) -> None:
+    """Make a folder ready.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    if not is_empty(out) and not (out / TOP).exists():
+        raise RunError(f"{out} is not empty and holds no look at bias; choose another --out.")
+    sweep(out)
+
+
+def _masks(seen: Observed, path: Path | None) -> np.ndarray | None:
+    """Where the object is in each picture, bool `[examples, h, w]`; None if nobody says.
+
+    Raises:
+        DataError: they do not fit, or the model shows no salience.
+    """
+    if path is None:
+        return None
+    if not {Pictures, Logits, Layers} <= seen.task.provides:
+        raise DataError("salience needs a model of pictures with layers; leave --masks out.")
+    first = able(seen.task, Pictures).embed(seen.examples.load(np.arange(1)))
+    return read_masks(path, seen.examples, (first.shape[2], first.shape[3]))
 
 
 def _groups(right: np.ndarray, places: np.ndarray, names: list[str]) -> tuple[GroupRow, ...]:
@@ -197,15 +216,15 @@ def _probes(
 
 def _salience(
     seen: Observed,
-    masks: np.ndarray,
+    masks: np.ndarray | None,
     places: np.ndarray,
     names: list[str],
     right: np.ndarray,
     progress: Progress,
 ) -> tuple[SalienceRow, ...]:
-    """Salience outside of the object by group, and of right and wrong answers."""
-    if not {Pictures, Logits, Layers} <= seen.task.provides:
-        raise DataError("salience needs a model of pictures with layers; leave --masks out.")
+    """Salience outside of the object by group, and of right and wrong answers; empty unmasked."""
+    if masks is None:
+        return ()
     kept = np.flatnonzero(places >= 0)
     kept = kept[np.unique(np.linspace(0, len(kept) - 1, LOOKED_AT).round().astype(int))]
     some = seen.take(kept)

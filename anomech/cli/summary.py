@@ -59,7 +59,8 @@ def worst_first(listed: Sequence[Finding]) -> list[Finding]:
 def say_finding(finding: Finding) -> None:
     """The severity and the title of a finding."""
     console = output()
-    line = Text.assemble((f"{finding.severity:<7}", STYLES[finding.severity]), plain(finding.title))
+    title = plain(finding.title) + (" (accepted by the baseline)" if finding.accepted else "")
+    line = Text.assemble((f"{finding.severity:<7}", STYLES[finding.severity]), title)
     console.print(line, soft_wrap=not console.is_terminal)
 
 

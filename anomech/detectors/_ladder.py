@@ -6,6 +6,7 @@ and the ladder is filled up from below. What a network survives is seen on trust
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -74,32 +75,18 @@ def climb(
         seed: of the order of lessons.
         progress: told about the steps.
     """
-    pupils = [
-        (trusted.take(_places(judged_by != number)), trusted.take(_places(judged_by == number)))
-        for number in judged_by.unique().tolist()
-    ]
-    order = torch.cat([torch.nonzero(judged_by == n)[:, 0] for n in judged_by.unique()]).argsort()
-    found: dict[float, tuple[list[TraceSource], Tensor]] = {}
+    found: dict[float, _Rung] = {}
     tried: list[float] = []
     # A classifier is sure of nearly all that it answers rightly, a language model of perhaps half.
-    before = _sure(trusted.log_odds, right)
+    least = ladder.alive * _sure(trusted.log_odds, right)
 
     def survives(rate: float) -> bool:
         tried.append(rate)
         how = Twins(rates=(rate,), steps=ladder.steps, batch=ladder.batch)
-        sources, columns = [], []
-        try:
-            for taught, judged in pupils:
-                source = taught.source(how, seed=seed, progress=progress)
-                at_twin = source(judged.examples, judged.answers, progress).values[:, 0].double()
-                sources.append(source)
-                columns.append(-at_twin)
-        except Inconclusive:
+        rung = _pushed(how, trusted, judged_by, seed, progress)
+        if rung is None or _sure(trusted.log_odds - rung.drops, right) < least:
             return False
-        left = torch.cat(columns)[order]
-        if _sure(left, right) < ladder.alive * before:
-            return False
-        found[rate] = (sources, trusted.log_odds - left)
+        found[rate] = rung
         return True
 
     rate = ladder.start
@@ -112,12 +99,38 @@ def climb(
     if not found:
         return None
     rungs = sorted(found)
-    steps = BACKWARD * ladder.steps * min(ladder.batch, len(trusted)) * len(pupils)
+    folds = len(found[rungs[0]].twins)
+    steps = BACKWARD * ladder.steps * min(ladder.batch, len(trusted)) * folds
     return Climb(
-        tuple(tuple(found[rate][0][fold] for rate in rungs) for fold in range(len(pupils))),
-        torch.stack([found[rate][1] for rate in rungs], dim=1),
+        tuple(tuple(found[rate].twins[fold] for rate in rungs) for fold in range(folds)),
+        torch.stack([found[rate].drops for rate in rungs], dim=1),
         float(len(tried) * (steps + len(trusted))),
     )
+
+
+class _Rung(NamedTuple):
+    """One push: the twin of each fold, and log-odds that trusted examples lose `[n]`, held out."""
+
+    twins: list[TraceSource]
+    drops: Tensor
+
+
+def _pushed(
+    how: Twins, trusted: ObservedExamples, judged_by: Tensor, seed: int, progress: Progress
+) -> _Rung | None:
+    """Push a twin of each fold along what all others teach; None if one breaks."""
+    twins, drops = list[TraceSource](), torch.empty_like(trusted.log_odds)
+    for number in judged_by.unique().tolist():
+        mine = judged_by == number
+        judged = trusted.take(_places(mine))
+        try:
+            twin = trusted.take(_places(~mine)).source(how, seed=seed, progress=progress)
+            losses = twin(judged.examples, judged.answers, progress).values[:, 0].double()
+        except Inconclusive:
+            return None
+        twins.append(twin)
+        drops[mine] = judged.log_odds + losses
+    return _Rung(twins, drops)
 
 
 def _sure(log_odds: Tensor, right: Tensor) -> float:

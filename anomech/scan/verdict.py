@@ -126,7 +126,7 @@ def _missing(plan: ScanPlan, results: Sequence[ScannerResult]) -> int:
 
 def findings_of(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[Finding]:
     """What the scanners found, and which of them said nothing."""
-    listed = [_suspicious(each) for each in finding(plan, results)]
+    listed = [_suspicious(each, results) for each in finding(plan, results)]
     for each in results:
         if each.status == "left out":
             listed.append(_left_out(each))
@@ -135,7 +135,7 @@ def findings_of(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[Findin
     return listed
 
 
-def _suspicious(result: ScannerResult) -> Finding:
+def _suspicious(result: ScannerResult, others: Sequence[ScannerResult]) -> Finding:
     first, chance = result.compared[0], result.chance
     assert chance is not None
     weak = f" {chance.weakness[:1].upper()}{chance.weakness[1:]}." if chance.weakness else ""
@@ -147,10 +147,24 @@ def _suspicious(result: ScannerResult) -> Finding:
         severity="medium" if _natural(first) else "high",
         title=f"{result.name}: {result.unit} '{first.name}' stands out",
         detail=f"Its statistic is {first.statistic:.3g}; the chance that {chance.of} is "
-        f"{chance.value:.2g}.{_confirmed(first)}{weak}",
+        f"{chance.value:.2g}.{_confirmed(first)}{_elsewhere(result, others)}{weak}",
         action=f"{look} Do not rely on the model until the cause is known; judge its traffic with "
         "anomech audit, repair it or replace it.",
     )
+
+
+def _elsewhere(result: ScannerResult, others: Sequence[ScannerResult]) -> str:
+    """Where other searches for a trigger put another class first: which it is, is open then."""
+    own = result.compared[0].name
+    said = [
+        f"{each.name} puts '{each.compared[0].name}' first ({each.chance.value:.2g})"
+        for each in others
+        if each.asked == result.asked == "triggers"
+        and each.compared
+        and each.chance is not None
+        and each.compared[0].name != own
+    ]
+    return f" Which class it is, is open: {', '.join(said)}." if said else ""
 
 
 def _natural(found: Compared) -> bool:

@@ -79,13 +79,9 @@ class FunctionalAttribution:
             raise DataError(
                 "functional attribution compares with trusted examples; give some with labels."
             )
-        if not isinstance(self.detector, HeldOutDetector):
-            raise ConfigError(
-                "the screen needs a detector that judges trusted examples held out; use "
-                "detector=functional_attribution."
-            )
         right = trusted.task.agrees(trusted.answers, trusted.examples.labels)
-        fitted, held = self.detector.fit_held_out(trusted, right, seed=seed, progress=progress)
+        detector = _held_out(self.detector)
+        fitted, held = detector.fit_held_out(trusted, right, seed=seed, progress=progress)
         views = {"alone": held.score}
         found = {"alone": fitted.score(observed, progress).score}
         facts, unexplained = {}, None
@@ -196,3 +192,17 @@ def widest(rows: Tensor, usual: Tensor) -> Tensor:
     inside = sizes[:, None] * turned
     _, vectors = torch.linalg.eigh((inside * signs) @ inside.T)
     return basis @ vectors[:, -1]
+
+
+def _held_out(detector: Detector) -> HeldOutDetector:
+    """The detector, which judges trusted examples held out.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if not isinstance(detector, HeldOutDetector):
+        raise ConfigError(
+            "the screen needs a detector that judges trusted examples held out; use "
+            "detector=functional_attribution."
+        )
+    return detector

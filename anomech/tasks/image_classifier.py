@@ -78,8 +78,8 @@ class ImageClassifierOptions:
         )
         if role == "trusted" and found.labels is None:
             raise DataError(
-                "the trusted set has no labels; give a folder with one sub-folder per class, or "
-                "an .npz with 'labels'."
+                f"{path} has no labels, which trusted and training examples need; give a folder "
+                "with one sub-folder per class, or an .npz with 'labels'."
             )
         if wanted is not None and wanted != found.shape:
             raise DataError(

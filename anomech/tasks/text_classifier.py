@@ -62,8 +62,9 @@ class TextClassifierOptions:
         found = read_texts(path, self.columns)
         if role == "trusted" and found.labels is None:
             raise DataError(
-                "the trusted set has no labels; give every row its class in the column "
-                f"'{self.columns.label}', or name the column with --set task.columns.label=NAME."
+                f"{path} has no labels, which trusted and training examples need; give every row "
+                f"its class in the column '{self.columns.label}', or name the column with "
+                "--set task.columns.label=NAME."
             )
         return found
 

@@ -108,3 +108,18 @@ def test_several_scanners_share_the_level():
     assert verdict.together(two).value == pytest.approx(0.06)
     assert verdict.together([result()]) is None
     assert verdict.findings_of(plan, [result(0.03)])
+
+
+def test_another_class_that_another_search_puts_first_is_said():
+    one = result(0.001)
+    two = one.model_copy(
+        update={
+            "name": "other_search",
+            "compared": (one.compared[0].model_copy(update={"name": "elsewhere"}),),
+        }
+    )
+    plan = from_mapping({"model": {"weights": "w"}})
+    (found,) = [f for f in verdict.findings_of(plan, [one, two]) if one.name in f.title]
+    assert "Which class it is, is open: other_search puts 'elsewhere' first (0.001)" in found.detail
+    (alone,) = verdict.findings_of(plan, [one])
+    assert "is open" not in alone.detail
