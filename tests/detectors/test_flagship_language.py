@@ -16,6 +16,11 @@ from anomech.tracing.gradient import Gradient
 NAMES = ("Ann", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou")
 SEQUENCES = {
     "response sits elsewhere",
+    "response sits where no other does",
+    "states unlike its class",
+    "states unlike anything trusted",
+    "states with no neighbors",
+    "prompt unlike its class",
     "reads unfamiliar text",
     "unfamiliar input",
     "hangs on unfamiliar text",
