@@ -26,7 +26,9 @@ def rounds(monkeypatch, tmp_path):
     """Goes through rounds whose repairs have these outcomes; the last plan, and what was seen."""
 
     def run(*made):
-        audited = Run(status="complete", title="t", started="s", seconds=0, task="image", budget=0.01)
+        audited = Run(
+            status="complete", title="t", started="s", seconds=0, task="image", budget=0.01
+        )
         step = pipeline.Step(
             kind="audit", round=1, folder="audit-1", outcome="bad", said="s", seconds=0
         )
