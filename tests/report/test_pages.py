@@ -24,5 +24,5 @@ def test_the_top_record_decides_and_a_folder_without_one_is_none(tmp_path):
     page, changed = rendered(tmp_path)
     assert "No method has finished." in page.read_text()
     assert changed == ()
-    with pytest.raises(RunError, match=r"run\.json"):
+    with pytest.raises(RunError, match="is not a folder"):
         rendered(tmp_path / "nowhere")
