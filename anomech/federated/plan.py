@@ -23,7 +23,7 @@ from anomech.roles.federation import Aggregation, Grouping
 class Method:
     """Who learns together, and how."""
 
-    grouping: Grouping = plugins.chosen("grouping", "emd_cfl", "who learns together")
+    grouping: Grouping = plugins.chosen("grouping", "emd_linkage", "who learns together")
     aggregation: Aggregation = plugins.chosen("aggregation", "mean", "how updates become one model")
 
 
@@ -39,7 +39,7 @@ class Plan:
     local: Local = option(Local(), "how a client trains in one round")
     rounds: Rounds = option(Rounds(), "how often the server averages")
     methods: Mapping[str, Method] = option(
-        {"emd_cfl": Method()}, "methods to compare, by the name that the report shows"
+        {"emd_linkage": Method()}, "methods to compare, by the name that the report shows"
     )
     seed: int = option(0, "of everything random", ge=0)
 
@@ -58,7 +58,7 @@ def from_mapping(values: Mapping[str, Any]) -> Plan:
         }
     plan = build(Plan, made, "plan")
     if not plan.methods:
-        raise ConfigError("the plan has no methods; name at least one, such as emd_cfl.")
+        raise ConfigError("the plan has no methods; name at least one, such as emd_linkage.")
     return plan
 
 

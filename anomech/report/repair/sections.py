@@ -76,7 +76,10 @@ def _answer(run: RepairRun) -> Answer:
     if failed:
         names = ", ".join(each.name for each in failed)
         headline = f"The repair is not verified: it failed {names}."
-        return Answer(headline, (_chosen(run), *said), _FAILED, "alarm")
+        only = names == "second audit"
+        return Answer(
+            headline, (_chosen(run), *said), (*_FAILED, *(_SEEN if only else ())), "alarm"
+        )
     headline = "The repair is not verified: not everything could be checked."
     return Answer(headline, (_chosen(run), *said), _OPEN, "open")
 
@@ -140,6 +143,10 @@ _FAILED = (
     "Do not rely on the repaired weights.",
     "Try other methods (--method), give more trusted examples, or more flagged inputs.",
     "If the training data are at hand, remove what was flagged and train anew: that is the surest.",
+)
+_SEEN = (
+    "Look at what is still flagged, and for which cause: an input with a visible trigger may be "
+    "foreign to any network. Audit honest traffic with the repaired weights beside it.",
 )
 _OPEN = (
     "Give what the checks that were not done ask for, then run the repair again.",
