@@ -24,7 +24,7 @@ from anomech.bench.worlds.images import datasets
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, resolved
-from anomech.kernel.errors import AnomechError, ConfigError, DataError, RunError, said
+from anomech.kernel.errors import AnomechError, ConfigError, DataError, RunError, answered
 from anomech.kernel.types import Progress, silent
 from anomech.kernel.yaml_text import read_yaml_file
 from anomech.learning.training import predict
@@ -101,9 +101,9 @@ def prepared(plan: TrainingPlan, data: Path | None) -> Lesson:
     """Data and network of a plan.
 
     Raises:
-        ConfigError: no such data set.
+        ConfigError: no such data set, or a network that does not take its images.
         DataError: data that cannot be used.
-        ModelError: no such network, or one that does not take the images.
+        ModelError: no such network.
     """
     sets = datasets.load(plan.data, data)
     if plan.train:
@@ -116,17 +116,20 @@ def prepared(plan: TrainingPlan, data: Path | None) -> Lesson:
         if plan.factory
         else plan.network.build(classes=sets.classes, channels=channels)
     )
-    try:
-        network = built.to(device)
-        logits = predict(network.eval(), sets.train[0][:2])
-    except (RuntimeError, AssertionError, IndexError) as error:
-        raise ConfigError(
-            f"the network does not take these images on '{device}' ({said(error)}); choose another "
-            "architecture, factory or --device."
-        ) from None
-    if not len(logits):
+    if not len(sets.train[0]):
         raise DataError("there are no training images; give some.")
-    return Lesson(sets, outliers, network, device)
+    if not any(each.requires_grad for each in built.parameters()):
+        raise ConfigError("the network has no parameters to train; give one that has.")
+
+    def refusal(why: str) -> ConfigError:
+        return ConfigError(
+            f"the network does not take these images on '{device}' ({why}); choose another "
+            "architecture, factory or --device."
+        )
+
+    # A network of the user's own may fail in any way.
+    answered(lambda: predict(built.to(device).eval(), sets.train[0][:2]), refusal)
+    return Lesson(sets, outliers, built.to(device), device)
 
 
 def trained_by(

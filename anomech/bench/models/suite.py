@@ -17,7 +17,7 @@ from anomech.bench.specs import Methods
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shown
 from anomech.learning.training import Recipe
 from anomech.records.modelcards import CLEAN
 from anomech.records.scorecards import Role
@@ -121,6 +121,11 @@ def from_mapping(values: Mapping[str, Any]) -> ModelSuite:
     specs = given.get("subjects") or {}
     if not isinstance(specs, Mapping):
         raise ConfigError("subjects must map names to networks.")
+    for name, each in specs.items():
+        if each is not None and not isinstance(each, Mapping):
+            raise ConfigError(
+                f"subjects.{name} must map the names of options to values, not be {shown(each)}."
+            )
     given["subjects"] = {
         name: build(ModelSpec, dict(each or {}), f"subjects.{name}") for name, each in specs.items()
     }
