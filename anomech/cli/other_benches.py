@@ -81,9 +81,12 @@ def other_kind(name: str) -> Runner | None:
             return runner
     kinds: dict[str, Runner] = {"score_flips": flips, "screening": screens, "stealth": stealth}
     kind = read_suite(name).get("kind")
-    if kind is not None and kind not in kinds:
-        raise ConfigError(f"no kind of suite is named {shown(kind)}: {nearest('', list(kinds))}")
-    return None if kind is None else kinds[kind]
+    if kind is None:
+        return None
+    if (runner := kinds.get(str(kind))) is None:
+        hint = nearest(str(kind), list(kinds))
+        raise ConfigError(f"no kind of suite is named {shown(kind)}: {hint}")
+    return runner
 
 
 def titles() -> list[tuple[str, str]]:
