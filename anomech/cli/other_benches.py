@@ -83,10 +83,10 @@ def other_kind(name: str) -> Runner | None:
     kind = read_suite(name).get("kind")
     if kind is None:
         return None
-    if (runner := kinds.get(str(kind))) is None:
+    if str(kind) not in kinds:
         hint = nearest(str(kind), list(kinds))
         raise ConfigError(f"no kind of suite is named {shown(kind)}: {hint}")
-    return runner
+    return kinds[str(kind)]
 
 
 def titles() -> list[tuple[str, str]]:
