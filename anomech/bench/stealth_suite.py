@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import yaml
-
 from anomech.bench.specs import Methods
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
-
-KIND = "stealth"
 
 
 @options
@@ -51,11 +48,6 @@ KINDS = {
     "scanners": "scanner",
 }
 """Kind of the methods of each option."""
-
-
-def is_stealth(values: Mapping[str, Any]) -> bool:
-    """Whether a suite's mapping is one of these."""
-    return values.get("kind") == KIND
 
 
 def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
@@ -96,10 +88,9 @@ def subject(suite: StealthSuite, attack: str) -> Subject:
 
 
 def _resolved(kind: str, given: Any, where: str) -> dict[str, Any]:
-    method = plugins.make(kind, dict(given), where)
-    return {USE: plugins.name_of(kind, method), **resolved(method)}
+    return plugins.described(kind, plugins.make(kind, dict(given), where))
 
 
 def as_yaml(suite: StealthSuite) -> str:
     """The resolved suite as a file that replays it."""
-    return yaml.safe_dump(resolved(suite), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(suite))

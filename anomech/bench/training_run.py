@@ -23,7 +23,6 @@ from anomech.bench.training_plan import TrainingPlan, as_yaml
 from anomech.bench.worlds.images import datasets
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
-from anomech.kernel.config import USE, resolved
 from anomech.kernel.errors import AnomechError, ConfigError, DataError, RunError, answered
 from anomech.kernel.types import Progress, silent
 from anomech.kernel.yaml_text import read_yaml_file
@@ -105,9 +104,7 @@ def prepared(plan: TrainingPlan, data: Path | None) -> Lesson:
         DataError: data that cannot be used.
         ModelError: no such network.
     """
-    sets = datasets.load(plan.data, data)
-    if plan.train:
-        sets = sets._replace(train=(sets.train[0][: plan.train], sets.train[1][: plan.train]))
+    sets = datasets.load(plan.data, data).first(plan.train)
     outliers = datasets.foreign(plan.outliers, data, sets.train[0]) if plan.outliers else None
     device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
     channels = sets.train[0].shape[-1]
@@ -234,7 +231,7 @@ def _write_network(plan: TrainingPlan, lesson: Lesson, trained: Trained, out: Pa
     write_bytes(out / NETWORK, save(weights))
     if plan.factory:
         return
-    described = {USE: plugins.name_of("architecture", plan.network), **resolved(plan.network)}
+    described = plugins.described("architecture", plan.network)
     channels = lesson.sets.train[0].shape[-1]
     text = BUILDER.format(described=described, classes=lesson.sets.classes, channels=channels)
     write_text(out / MODEL, text)

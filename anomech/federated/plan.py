@@ -6,8 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anomech.audit.plan import read_plan
 from anomech.federated.local import Local
 from anomech.federated.server import Rounds
@@ -15,6 +13,7 @@ from anomech.federated.worlds import World
 from anomech.kernel import plugins
 from anomech.kernel.config import build, nearest, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.roles.architecture import Architecture
 from anomech.roles.federation import Aggregation, Grouping
 
@@ -74,9 +73,7 @@ def _method(name: str, given: Any) -> Method:
 def as_yaml(plan: Plan) -> str:
     """The resolved plan as a file that replays it."""
     methods = {name: resolved(each) for name, each in plan.methods.items()}
-    return yaml.safe_dump(
-        {**resolved(plan), "methods": methods}, sort_keys=False, allow_unicode=True
-    )
+    return write_yaml({**resolved(plan), "methods": methods})
 
 
 def named_methods(names: Sequence[str]) -> dict[str, Method]:

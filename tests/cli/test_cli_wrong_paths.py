@@ -102,6 +102,7 @@ def test_what_is_not_as_asked_is_one_sentence(run, junk, monkeypatch, one_senten
         "kind: screening\ncases: {one: 4}\nscreens: {spectre: 4}",
         "kind: score_flips\ntrainers: 4",
         "kind: nothing",
+        "kind: [1]",
         "detectors: {knn: 3}\nsubjects: {one: 4}",
         "base: 3",
     ],
