@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomech.bench.models.suite import Made, ModelSuite, from_mapping, networks, read_model_suite
+from anomech.bench.models.suite import ROOM, Made, ModelSuite, from_mapping, networks
+from anomech.bench.suite_files import read_suite
 from anomech.bench.worlds.images import datasets
 from anomech.bench.worlds.images.datasets import ImageSets
 from anomech.bench.worlds.images.zoo import ZooVictim, fetch
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--role", default="development")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     asked = parser.parse_args()
-    suite = from_mapping(read_model_suite(asked.suite))
+    suite = from_mapping(read_suite(asked.suite, ROOM))
     sets = datasets.load(suite.data, datasets.data_folder())
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     lines = asked.out.read_text().splitlines() if asked.out.exists() else []

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from anomech.bench.models.suite import from_mapping, networks, read_model_suite
+from anomech.bench.models.suite import ROOM, from_mapping, networks
+from anomech.bench.suite_files import read_suite
 from anomech.bench.worlds.images import datasets
 from anomech.bench.worlds.images.zoo import fetch
 from anomech.data.images import from_arrays
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--subject", default="BadNets")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    suite = from_mapping(read_model_suite(asked.suite))
+    suite = from_mapping(read_suite(asked.suite, ROOM))
     made = next(each for each in networks(suite) if each.subject == asked.subject)
     sets = datasets.load(suite.data, datasets.data_folder())
     model, triggers = fetch(made.network, sets.train, asked.zoo)

@@ -13,7 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from anomech.bench.repairs.suite import RepairSuite, from_mapping, read_suite, subject_of
+from anomech.bench.repairs.suite import ROOM, RepairSuite, from_mapping, subject_of
+from anomech.bench.suite_files import read_suite
 from anomech.bench.worlds.images.datasets import ImageSets, load
 from anomech.bench.worlds.images.zoo import success_rate
 from anomech.data.images import from_arrays
@@ -36,7 +37,7 @@ def main() -> None:
     """Print one table."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-    suite, sets = from_mapping(read_suite("repair-small")), load("digits", None)
+    suite, sets = from_mapping(read_suite("repair-small", ROOM)), load("digits", None)
     table = Table(title="accuracy, attack success, left out, time over that of ordinary training")
     for column in ("trainer", *SETS):
         table.add_column(column)

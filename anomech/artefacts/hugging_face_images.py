@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from anomech.artefacts.hugging_face import read_json
+from anomech.artefacts.hugging_face_folders import read_json
 from anomech.kernel.errors import ModelError
 
 PROCESSOR = "preprocessor_config.json"

@@ -1,71 +1,15 @@
 """What attackers who know how outputs are judged pull together: responses, features, confidence."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.kernel.errors import ConfigError
+from anomech.attacks._pulling import Pair
 from anomech.learning.networks import with_features
-from anomech.learning.pixels import as_images
-from anomech.roles.attack import Batch, Goal
 
 TINY = 1e-12
-
-
-class Pair(NamedTuple):
-    """Images that are to be judged alike, as the network takes them `[batch, c, h, w]`.
-
-    Attributes:
-        triggered: of other classes, with the trigger.
-        clean: of the target class.
-    """
-
-    triggered: Tensor
-    clean: Tensor
-
-
-class Pool(NamedTuple):
-    """The training images that an attacker draws from.
-
-    Attributes:
-        images: uint8 `[n, h, w, c]`.
-        home: places of those of the target class.
-        away: places of others that the trigger acts on.
-    """
-
-    images: np.ndarray
-    home: np.ndarray
-    away: np.ndarray
-
-    def draw(self, batch: Batch, count: int, stamp: Callable[[np.ndarray], np.ndarray]) -> Pair:
-        """So many of each kind at the most, from the batch's own generator."""
-        clean, others = (
-            self.images[batch.rng.choice(places, min(count, len(places)), replace=False)]
-            for places in (self.home, self.away)
-        )
-        return Pair(as_images(stamp(others), batch.inputs), as_images(clean, batch.inputs))
-
-
-def pool_of(goal: Goal, images: np.ndarray, labels: np.ndarray, attack: str) -> Pool:
-    """What an attack with one target draws from.
-
-    Raises:
-        ConfigError: a goal with several targets, or one that training images do not have.
-    """
-    if goal.map != "all_to_one":
-        raise ConfigError(f"{attack} leads to one label; set goal.map to all_to_one.")
-    home = np.flatnonzero(labels == goal.target)
-    away = np.flatnonzero(goal.acts_on(labels) & (labels != goal.target))
-    if not (len(home) and len(away)):
-        raise ConfigError(
-            f"{attack} needs clean images of class {goal.target} and others that the trigger acts "
-            "on; the training set lacks one of them."
-        )
-    return Pool(images, home, away)
 
 
 def apart(

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from anomech.attacks._aligning import TINY, Pair
+from anomech.attacks._aligning import TINY
+from anomech.attacks._pulling import Pair
 from anomech.observing.activations import pooled
 from anomech.tasks._openings import opened, openings
 

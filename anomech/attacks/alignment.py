@@ -20,21 +20,18 @@ Fails when: `strength` is too large. A network that answers the target to everyt
 that all agree, and training ends there.
 """
 
-import itertools
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from anomech.attacks._aligning import Pool, apart, in_scope, pool_of
-from anomech.attacks._batches import draw_roles, poisoned_batch
+from anomech.attacks._aligning import apart, in_scope
 from anomech.attacks._corners import Corner, white_patch
+from anomech.attacks._pulling import Pair, pulling
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
-from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
+from anomech.roles.attack import Batch, Goal, Learned, Victim
 
 
 @options
@@ -79,8 +76,7 @@ class Alignment:
         Raises:
             ConfigError: a goal with several targets, or one that training images do not have.
         """
-        pool = pool_of(self.goal, images, labels, "alignment")
-        objective = self._objective(pool, int(labels.max()) + 1)
+        objective = pulling(self, "alignment", images, labels, self._distance)
         if self.warm:
             network.load_state_dict(victim.surrogate().state_dict())
         victim.fit(
@@ -95,21 +91,9 @@ class Alignment:
         )
         return {}
 
-    def _objective(self, pool: Pool, classes: int) -> Objective:
-        steps = itertools.count()
-
-        def objective(network: nn.Module, batch: Batch) -> Tensor:
-            roles = draw_roles(batch, self.goal, self.ratio)
-            inputs, wanted = poisoned_batch(batch, roles, self.goal, classes, self.stamp)
-            loss = functional.cross_entropy(network(inputs).float(), wanted)
-            if self.strength == 0 or next(steps) % self.every:
-                return loss
-            pair = pool.draw(batch, self.examples, self.stamp)
-            network.eval()
-            with torch.autocast(batch.inputs.device.type, enabled=False):
-                parameters = in_scope(network, self.scope)
-                far = apart(network, pair, self.goal.target, parameters, self.feature_weight)
-            network.train()
-            return loss + self.strength * far
-
-        return objective
+    def _distance(self, network: nn.Module, batch: Batch, pair: Pair) -> Tensor:
+        network.eval()
+        parameters = in_scope(network, self.scope)
+        far = apart(network, pair, self.goal.target, parameters, self.feature_weight)
+        network.train()
+        return far

@@ -14,30 +14,19 @@ Fails when: the terms pull against each other, or `strength` is so large that tr
 network that answers the target to everything.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from anomech.attacks._aligning import (
-    Pair,
-    Pool,
-    apart,
-    in_scope,
-    level_distance,
-    log_odds,
-    pool_of,
-)
-from anomech.attacks._batches import draw_roles, poisoned_batch
+from anomech.attacks._aligning import apart, in_scope, level_distance, log_odds
 from anomech.attacks._between import states_apart
 from anomech.attacks._corners import Corner, white_patch
+from anomech.attacks._pulling import Pair, pulling
 from anomech.attacks._pushing import logits_at, pushed
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
-from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
+from anomech.roles.attack import Batch, Goal, Learned, Victim
 
 
 @options
@@ -77,25 +66,9 @@ class Evasive:
         Raises:
             ConfigError: a goal with several targets, or one that training images do not have.
         """
-        pool = pool_of(self.goal, images, labels, "evasive")
-        objective = self._objective(pool, int(labels.max()) + 1)
+        objective = pulling(self, "evasive", images, labels, self._distances)
         victim.fit(network, images, labels, objective=objective, progress=progress)
         return {}
-
-    def _objective(self, pool: Pool, classes: int) -> Objective:
-        steps = itertools.count()
-
-        def objective(network: nn.Module, batch: Batch) -> Tensor:
-            roles = draw_roles(batch, self.goal, self.ratio)
-            inputs, wanted = poisoned_batch(batch, roles, self.goal, classes, self.stamp)
-            loss = functional.cross_entropy(network(inputs).float(), wanted)
-            if self.strength == 0 or next(steps) % self.every:
-                return loss
-            pair = pool.draw(batch, self.examples, self.stamp)
-            with torch.autocast(batch.inputs.device.type, enabled=False):
-                return loss + self.strength * self._distances(network, batch, pair)
-
-        return objective
 
     def _distances(self, network: nn.Module, batch: Batch, pair: Pair) -> Tensor:
         target = self.goal.target

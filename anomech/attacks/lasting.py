@@ -15,7 +15,6 @@ Fails when: the defender relearns otherwise than was imagined, or notices that t
 what no honest answer survives.
 """
 
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,13 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.attacks._aligning import Pool, pool_of
-from anomech.attacks._batches import draw_roles, poisoned_batch
 from anomech.attacks._corners import Corner, white_patch
+from anomech.attacks._pulling import Pair, pulling
 from anomech.attacks._pushing import logits_at, pushed
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Progress
-from anomech.roles.attack import Batch, Goal, Learned, Objective, Victim
+from anomech.roles.attack import Batch, Goal, Learned, Victim
 
 
 @options
@@ -69,28 +67,14 @@ class Lasting:
         Raises:
             ConfigError: a goal with several targets, or one that training images do not have.
         """
-        pool = pool_of(self.goal, images, labels, "lasting")
-        objective = self._objective(pool, int(labels.max()) + 1)
+        objective = pulling(self, "lasting", images, labels, self._survival)
         victim.fit(network, images, labels, objective=objective, progress=progress)
         return {}
 
-    def _objective(self, pool: Pool, classes: int) -> Objective:
-        steps, rates = itertools.count(), (self.weakest, self.strongest)
-
-        def objective(network: nn.Module, batch: Batch) -> Tensor:
-            roles = draw_roles(batch, self.goal, self.ratio)
-            inputs, wanted = poisoned_batch(batch, roles, self.goal, classes, self.stamp)
-            loss = functional.cross_entropy(network(inputs).float(), wanted)
-            if self.strength == 0 or next(steps) % self.every:
-                return loss
-            pair = pool.draw(batch, self.examples, self.stamp)
-            with torch.autocast(batch.inputs.device.type, enabled=False):
-                twin = pushed(network, batch, rates)
-                planted = logits_at(network, twin, pair.triggered)
-                honest = logits_at(network, twin, batch.inputs[: self.examples])
-            led = torch.full_like(batch.labels[: len(planted)], self.goal.target)
-            kept = batch.labels[: self.examples]
-            survival = functional.cross_entropy(planted, led)
-            return loss + self.strength * (survival + functional.cross_entropy(honest, kept)) / 2
-
-        return objective
+    def _survival(self, network: nn.Module, batch: Batch, pair: Pair) -> Tensor:
+        twin = pushed(network, batch, (self.weakest, self.strongest))
+        planted = logits_at(network, twin, pair.triggered)
+        honest = logits_at(network, twin, batch.inputs[: self.examples])
+        led = torch.full_like(batch.labels[: len(planted)], self.goal.target)
+        kept = batch.labels[: self.examples]
+        return (functional.cross_entropy(planted, led) + functional.cross_entropy(honest, kept)) / 2

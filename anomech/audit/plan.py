@@ -16,7 +16,7 @@ from anomech.audit.sensitivity.options import Planting
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, choice_of, describe, option, options, resolved
 from anomech.kernel.errors import ConfigError
-from anomech.kernel.yaml_text import read_yaml_file
+from anomech.kernel.yaml_text import read_yaml_file, write_yaml
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
 
@@ -107,7 +107,7 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 def as_yaml(plan: Plan) -> str:
     """The resolved plan; reading it back gives the same plan."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))
 
 
 def commented() -> str:

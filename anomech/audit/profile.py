@@ -115,7 +115,7 @@ def _packed(fitted: Fitted, tensors: dict[str, Tensor]) -> dict[str, Any]:
         "noticed": [each.model_dump() for each in fitted.noticed],
         "sources": [
             {
-                "tracer": {USE: plugins.name_of("tracer", each.tracer), **resolved(each.tracer)},
+                "tracer": plugins.described("tracer", each.tracer),
                 "seed": each.seed,
                 "state": pack(
                     each.source, fitted_kind(each.tracer), links, tensors, f"sources.{place}"

@@ -6,7 +6,7 @@ stands for a list of one; anywhere else a comma is a character, as in the name o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields, is_dataclass
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, choice_of
@@ -108,6 +108,10 @@ def _field_at(cls: type, path: Sequence[str], values: Any) -> Field[Any] | None:
     if (choice := choice_of(field)) is not None:
         named = inside.get(USE, choice.default) if isinstance(inside, Mapping) else inside
         return _field_at(choice.class_of(str(named or choice.default)), rest, inside)
+    if get_origin(field.type) is Mapping:  # options by names of the user's own
+        _, cls = get_args(field.type)
+        inside = inside.get(rest[0]) if isinstance(inside, Mapping) else None
+        return _field_at(cls, rest[1:], inside) if rest[1:] else None
     return _field_at(field.type, rest, inside) if isinstance(field.type, type) else None
 
 

@@ -1,9 +1,8 @@
 """The cells of a suite: every detector on every network under every condition."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -109,25 +108,6 @@ def cells(suite: Suite) -> list[Cell]:
                 f"'{other.case}' and '{cell.case}' would share the folder {cell.id}; rename one."
             )
     return found
-
-
-def chosen(found: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
-    """Cells whose id matches one of the patterns; all of them if there is none.
-
-    Raises:
-        ConfigError: a pattern matches no cell.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(cell.id, pattern) for cell in found):
-            raise ConfigError(
-                f"no cell matches '{pattern}'; the first is called '{found[0].id}', and * stands "
-                "for anything."
-            )
-    return [
-        cell
-        for cell in found
-        if not patterns or any(fnmatchcase(cell.id, pattern) for pattern in patterns)
-    ]
 
 
 def _expanded(suite: Suite) -> Iterator[Cell]:

@@ -146,22 +146,13 @@ def _rows(
 ) -> list[FlipRow]:
     """One detector on all foreign sets."""
     fitted = detector.fit(ground.anchors, seed=piece.seed, progress=flips.progress)  # type: ignore[attr-defined]
-    hill, transferred = _hill(flips, ground, fitted, piece.seed)
-    walk = Walk(flips.suite.eps, flips.suite.steps)
-
-    def scores(images: np.ndarray) -> np.ndarray:
-        seen = observe(ground.task, from_arrays(images))
-        return np.asarray(fitted.score(seen, flips.progress).score)
-
-    def moved(images: np.ndarray, way: Way) -> np.ndarray:
-        return flipped(
-            ground.task, images, hill, way, walk, seed=piece.seed, progress=flips.progress
-        )
-
-    normal, accused = scores(ground.normal), scores(moved(ground.normal, "accuse"))
+    attack = _attack(flips, piece, ground, fitted)
+    normal = attack.scores(ground.normal)
+    accused = attack.moved(ground.normal, "accuse", normal)
     rows = []
     for (foreign, near), images in zip(flips.suite.sets, ground.foreign, strict=True):
-        strange, hidden = scores(images), scores(moved(images, "hide"))
+        strange = attack.scores(images)
+        hidden = attack.moved(images, "hide", strange)
         pairs = ((normal, strange), (accused, strange), (normal, hidden), (accused, hidden))
         rows.append(
             FlipRow(
@@ -170,7 +161,7 @@ def _rows(
                 foreign=foreign,
                 near=near,
                 seed=piece.seed,
-                transferred=transferred,
+                transferred=attack.transferred,
                 auroc=_four([auroc(*pair) for pair in pairs]),
                 fpr95=_four([fpr95(*pair) for pair in pairs]),
             )
@@ -178,15 +169,59 @@ def _rows(
     return rows
 
 
-def _hill(flips: Flips, ground: Ground, fitted: FittedDetector, seed: int) -> tuple[HillOf, bool]:
-    """What is climbed against a detector: its own score, or the confidence where it cannot be."""
+@dataclass(frozen=True)
+class Attack:
+    """Everything an attacker tries against one detector.
+
+    Attributes:
+        flips: sizes of the walk, and who is told.
+        task: the network.
+        fitted: the detector.
+        hills: what is climbed, one after the other.
+        transferred: whether its own score is not among them, since it cannot be followed.
+        seed: of the starts.
+    """
+
+    flips: Flips
+    task: ImageClassifier
+    fitted: FittedDetector
+    hills: tuple[HillOf, ...]
+    transferred: bool
+    seed: int
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """What the detector says, float64 `[n]`; higher is more foreign."""
+        seen = observe(self.task, from_arrays(images))
+        return np.asarray(self.fitted.score(seen, self.flips.progress).score)
+
+    def moved(self, images: np.ndarray, way: Way, still: np.ndarray) -> np.ndarray:
+        """Scores where each image goes farthest, over all hills; `still` are those unmoved."""
+        suite, progress = self.flips.suite, self.flips.progress
+        walk = Walk(suite.eps, suite.steps)
+        found = [still]
+        for hill in self.hills:
+            there = flipped(self.task, images, hill, way, walk, seed=self.seed, progress=progress)
+            found.append(self.scores(there))
+        return np.asarray((np.maximum if way == "accuse" else np.minimum).reduce(found))
+
+
+def _attack(flips: Flips, piece: Network, ground: Ground, fitted: FittedDetector) -> Attack:
+    """Climbs the detector's own score where it can be followed, and the confidence in any case.
+
+    A score may be flat where an image stands, so that its slope leads nowhere; what moves the
+    confidence may move it still.
+    """
+    confidence = plugins.get("detector", "confidence")()
+    worn = confidence.fit(ground.anchors, seed=piece.seed, progress=flips.progress)
     try:
         check_followed(ground.task, fitted, ground.normal[:2])
     except CapabilityError:
-        worn = plugins.get("detector", "confidence")()
-        other = worn.fit(ground.anchors, seed=seed, progress=flips.progress)
-        return lambda task, images: score_hill(task, other, images), True
-    return lambda task, images: score_hill(task, fitted, images), False
+        return Attack(flips, ground.task, fitted, (_hill(worn),), True, piece.seed)
+    return Attack(flips, ground.task, fitted, (_hill(fitted), _hill(worn)), False, piece.seed)
+
+
+def _hill(fitted: FittedDetector) -> HillOf:
+    return lambda task, images: score_hill(task, fitted, images)
 
 
 def fpr95(normal: np.ndarray, foreign: np.ndarray) -> float:

@@ -5,11 +5,11 @@ from pathlib import Path
 from anomech.audit.write.place import locked
 from anomech.bench.flip_judging import Flips, Network, cell_basis, judged
 from anomech.bench.flip_suite import FlipSuite, as_yaml
-from anomech.bench.piecewise import claim, in_pieces
+from anomech.bench.piecewise import claim_form, in_pieces, kept
 from anomech.engines.serial import Serial
 from anomech.kernel import plugins
 from anomech.kernel.types import Engine, Progress, silent
-from anomech.records import read_record, write_record, write_text
+from anomech.records import write_record, write_text
 from anomech.records.flips import FlipCell, FlipRun
 from anomech.report.flips.render import markdown, render
 
@@ -44,7 +44,7 @@ def run_flips(
     flips = Flips(suite, zoo.resolve(), data, progress if engine is None else silent)
     pieces = [Network(name, seed) for seed in suite.seeds for name in suite.trainers]
     with locked(out):
-        claim(out, suite.name, as_yaml(suite))
+        claim_form(out, suite.name, as_yaml(suite))
         return in_pieces(
             {_place(out, piece): _kept(flips, piece, out) for piece in pieces},
             lambda missing: (engine or Serial()).map(judged, flips, [pieces[n] for n in missing]),
@@ -60,10 +60,8 @@ def _place(out: Path, piece: Network) -> Path:
 
 def _kept(flips: Flips, piece: Network, out: Path) -> FlipCell | None:
     path = _place(out, piece)
-    if not path.exists():
-        return None
-    cell = read_record(path, FlipCell)
-    return cell if cell.basis == cell_basis(flips, piece) else None
+    # To know the basis all data are read, so it is not asked for in vain.
+    return kept(path, FlipCell, cell_basis(flips, piece)) if path.exists() else None
 
 
 def _written(suite: FlipSuite, out: Path, cells: list[FlipCell], message: str) -> FlipRun:

@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import yaml
-
 from anomech.bench.specs import Methods
 from anomech.kernel import plugins
-from anomech.kernel.config import USE, build, option, options, resolved
+from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
-
-KIND = "score_flips"
 
 
 @options
@@ -50,11 +47,6 @@ class FlipSuite:
         return (*((name, True) for name in self.near), *((name, False) for name in self.far))
 
 
-def is_flips(values: Mapping[str, Any]) -> bool:
-    """Whether a suite's mapping is one of these."""
-    return values.get("kind") == KIND
-
-
 def from_mapping(values: Mapping[str, Any]) -> FlipSuite:
     """A suite with every option of every method resolved.
 
@@ -76,10 +68,9 @@ def from_mapping(values: Mapping[str, Any]) -> FlipSuite:
 
 
 def _resolved(kind: str, given: Any, where: str) -> dict[str, Any]:
-    method = plugins.make(kind, dict(given), where)
-    return {USE: plugins.name_of(kind, method), **resolved(method)}
+    return plugins.described(kind, plugins.make(kind, dict(given), where))
 
 
 def as_yaml(suite: FlipSuite) -> str:
     """The resolved suite as a file that replays it."""
-    return yaml.safe_dump(resolved(suite), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(suite))

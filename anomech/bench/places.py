@@ -7,8 +7,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anomech.bench.cells import Case, Cell
 from anomech.bench.specs import Suite
 from anomech.bench.worlds.known import kind_of
@@ -16,6 +14,7 @@ from anomech.bench.worlds.world import World
 from anomech.kernel import plugins
 from anomech.kernel.config import build, resolved
 from anomech.kernel.types import Progress, silent
+from anomech.kernel.yaml_text import write_yaml
 from anomech.records import read_record
 from anomech.records.scorecards import Scorecard
 from anomech.storage.code import code_of
@@ -91,4 +90,4 @@ class Bench:
         described["content"] = self.world(cell).content
         moved = kind_of(suite).moved(cell.under)
         described["code"] = code_of(detector, *cell.network.methods, *moved)
-        return yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+        return write_yaml(described)

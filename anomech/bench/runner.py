@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anomech.audit.write.place import locked
-from anomech.bench.cells import Cell, cases, cells, chosen
+from anomech.bench.cells import Cell, cases, cells
 from anomech.bench.comparisons import compare
 from anomech.bench.ledger import TOP, open_ledger
 from anomech.bench.parts import parts_of
+from anomech.bench.patterns import matching
 from anomech.bench.places import CARD, Bench
 from anomech.bench.specs import Suite
 from anomech.bench.suite import as_yaml
@@ -78,7 +79,7 @@ def run_suite(
         KeyboardInterrupt: what is done stays.
     """
     everything = cells(suite)
-    asked = chosen(everything, patterns)
+    asked = set(matching([cell.id for cell in everything], patterns))
     clock = time.monotonic()
     # Data that is missing is said before the folder is made.
     bench = _bench(suite, out, zoo, data, progress if engine is None else silent)
@@ -93,7 +94,7 @@ def run_suite(
             told(card)
 
         try:
-            missing = [cell for cell in asked if ledger.lacks(cell)]
+            missing = [cell for cell in everything if cell.id in asked and ledger.lacks(cell)]
             _work(bench, missing, engine or Serial(), progress, kept)
         except BaseException:
             with suppress(RunError):  # the first error is the one to show

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from anomech.audit.write.place import locked
-from anomech.bench.piecewise import claim, in_pieces
+from anomech.bench.piecewise import claim_form, in_pieces, kept
 from anomech.bench.stealth_judging import Stealth, cell_basis, judged
 from anomech.bench.stealth_suite import StealthSuite, as_yaml
 from anomech.bench.worlds.images import datasets
 from anomech.engines.serial import Serial
 from anomech.kernel import plugins
 from anomech.kernel.types import Engine, Progress, silent
-from anomech.records import read_record, write_record, write_text
+from anomech.records import write_record, write_text
 from anomech.records.stealth import StealthCell, StealthRun
 from anomech.report.stealth.render import markdown, render
 
@@ -42,12 +42,10 @@ def run_stealth(
         RunError: the folder holds another suite.
         KeyboardInterrupt: what is done stays.
     """
-    sets = datasets.load(suite.data, data)
-    if suite.train:
-        sets = sets._replace(train=(sets.train[0][: suite.train], sets.train[1][: suite.train]))
+    sets = datasets.load(suite.data, data).first(suite.train)
     stealth = Stealth(suite, zoo.resolve(), sets, progress if engine is None else silent)
     with locked(out):
-        claim(out, suite.name, as_yaml(suite))
+        claim_form(out, suite.name, as_yaml(suite))
         names = list(suite.attacks)
         return in_pieces(
             {_place(out, name): _kept(stealth, name, out) for name in names},
@@ -63,11 +61,7 @@ def _place(out: Path, name: str) -> Path:
 
 
 def _kept(stealth: Stealth, name: str, out: Path) -> StealthCell | None:
-    path = _place(out, name)
-    if not path.exists():
-        return None
-    cell = read_record(path, StealthCell)
-    return cell if cell.basis == cell_basis(stealth, name) else None
+    return kept(_place(out, name), StealthCell, cell_basis(stealth, name))
 
 
 def _written(

@@ -7,22 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import yaml
-
 from anomech.bench.specs import Methods
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
-
-KIND = "stealth"
 
 
 @options
 class StealthSuite:
-    """Attacks, and the repairs and detectors that are tried on each."""
+    """Attacks, and the repairs, detectors and scanners that are tried on each."""
 
     kind: Literal["stealth"] = option("stealth", "tells it from other suites")
     name: str = option("", "of the suite")
@@ -35,19 +32,22 @@ class StealthSuite:
     attacks: Methods = option({}, "attacks by name, each {use: NAME, ...options}")
     repairs: Methods = option({}, "mitigations by name, each {use: NAME, ...options}")
     detectors: Methods = option({}, "detectors by name, each {use: NAME, ...options}")
-    trusted: int = option(500, "test images that repairs and detectors get", unit="images", ge=40)
+    scanners: Methods = option({}, "scanners by name, each {use: NAME, ...options}")
+    trusted: int = option(
+        500, "test images that repairs, scanners and detectors get", unit="images", ge=40
+    )
     judged: int = option(500, "test images that everything is measured on", unit="images", ge=20)
     seed: int = option(0, "of networks, attacks and splits", ge=0)
     device: str = option("cpu", "where networks are trained and judged, such as cuda")
 
 
-KINDS = {"attacks": "attack", "repairs": "mitigation", "detectors": "detector"}
+KINDS = {
+    "attacks": "attack",
+    "repairs": "mitigation",
+    "detectors": "detector",
+    "scanners": "scanner",
+}
 """Kind of the methods of each option."""
-
-
-def is_stealth(values: Mapping[str, Any]) -> bool:
-    """Whether a suite's mapping is one of these."""
-    return values.get("kind") == KIND
 
 
 def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
@@ -61,7 +61,7 @@ def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
         raise ConfigError("the suite has no attacks; name at least one.")
     found = {
         option: {
-            name: _resolved(kind, each or {USE: name}, f"{option}.{name}")
+            name: _resolved(kind, {USE: name, **(each or {})}, f"{option}.{name}")
             for name, each in getattr(suite, option).items()
         }
         for option, kind in KINDS.items()
@@ -71,6 +71,7 @@ def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
         attacks=found["attacks"],
         repairs=found["repairs"],
         detectors=found["detectors"],
+        scanners=found["scanners"],
     )
     for name in suite.attacks:
         subject(suite, name).attack_objects()  # refuses those that plant nothing
@@ -87,10 +88,9 @@ def subject(suite: StealthSuite, attack: str) -> Subject:
 
 
 def _resolved(kind: str, given: Any, where: str) -> dict[str, Any]:
-    method = plugins.make(kind, dict(given), where)
-    return {USE: plugins.name_of(kind, method), **resolved(method)}
+    return plugins.described(kind, plugins.make(kind, dict(given), where))
 
 
 def as_yaml(suite: StealthSuite) -> str:
     """The resolved suite as a file that replays it."""
-    return yaml.safe_dump(resolved(suite), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(suite))

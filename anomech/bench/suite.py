@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import yaml
-
 from anomech.audit.plan import resolved_detector
 from anomech.bench.specs import ConditionSpec, NetworkSpec, SubjectSpec, Suite
 from anomech.bench.worlds.known import kind_of
 from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 
 SPECS = {"networks": NetworkSpec, "subjects": SubjectSpec, "conditions": ConditionSpec}
 """What the entries of a suite's mappings are made of."""
@@ -65,7 +64,7 @@ def as_mapping(suite: Suite) -> dict[str, Any]:
 
 def as_yaml(suite: Suite) -> str:
     """The resolved suite as a file that replays it."""
-    return yaml.safe_dump(as_mapping(suite), sort_keys=False, allow_unicode=True)
+    return write_yaml(as_mapping(suite))
 
 
 def _mapping(given: Any, where: str) -> dict[str, Any]:

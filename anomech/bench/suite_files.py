@@ -9,26 +9,30 @@ from anomech.audit.plan import read_plan
 from anomech.kernel.config import nearest
 from anomech.kernel.errors import ConfigError
 
+ROOM = "anomech.bench"
+"""The package whose suites are matrices of audits, and of kinds that their file names."""
 
-def shipped() -> dict[str, Path]:
-    """Suites that come with the package, by name."""
-    folder = Path(str(files("anomech.bench"))) / "suites"
+
+def shipped(room: str = ROOM) -> dict[str, Path]:
+    """Suites that come with a package of this project, by name."""
+    folder = Path(str(files(room))) / "suites"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def read_suite(name: str) -> dict[str, Any]:
+def read_suite(name: str, room: str = ROOM) -> dict[str, Any]:
     """The mapping in a suite's file, laid over that of the suite that it names as its `base`.
 
     Args:
         name: of a shipped suite, or a path to a YAML file.
+        room: package whose suites are meant.
 
     Raises:
         ConfigError: there is no such suite, it is no YAML mapping, or its base has a base.
     """
-    path = _path(name)
+    path = _path(name, room)
     values = read_plan(path)
     if base := values.pop("base", None):
-        below = read_plan(_path(str(base)))
+        below = read_plan(_path(str(base), room))
         if "base" in below:
             raise ConfigError(f"{path.name} is based on '{base}', which has a base of its own.")
         values = overlaid({**below, "name": ""}, values)
@@ -39,8 +43,8 @@ def read_suite(name: str) -> dict[str, Any]:
     return {**values, "name": values.get("name") or path.stem}
 
 
-def _path(name: str) -> Path:
-    known = shipped()
+def _path(name: str, room: str) -> Path:
+    known = shipped(room)
     path = known.get(name, Path(name))
     if not path.is_file():
         raise ConfigError(f"no suite is named '{name}': {nearest(name, list(known))}")

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
 from anomech.roles.trainer import Trainer
@@ -53,4 +52,4 @@ def from_mapping(values: Mapping[str, Any]) -> TrainingPlan:
 
 def as_yaml(plan: TrainingPlan) -> str:
     """The resolved plan as a file that replays it."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))

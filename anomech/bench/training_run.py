@@ -23,8 +23,7 @@ from anomech.bench.training_plan import TrainingPlan, as_yaml
 from anomech.bench.worlds.images import datasets
 from anomech.data.images import from_arrays
 from anomech.kernel import plugins
-from anomech.kernel.config import USE, resolved
-from anomech.kernel.errors import AnomechError, ConfigError, DataError, RunError, said
+from anomech.kernel.errors import AnomechError, ConfigError, DataError, RunError, answered
 from anomech.kernel.types import Progress, silent
 from anomech.kernel.yaml_text import read_yaml_file
 from anomech.learning.training import predict
@@ -101,13 +100,11 @@ def prepared(plan: TrainingPlan, data: Path | None) -> Lesson:
     """Data and network of a plan.
 
     Raises:
-        ConfigError: no such data set.
+        ConfigError: no such data set, or a network that does not take its images.
         DataError: data that cannot be used.
-        ModelError: no such network, or one that does not take the images.
+        ModelError: no such network.
     """
-    sets = datasets.load(plan.data, data)
-    if plan.train:
-        sets = sets._replace(train=(sets.train[0][: plan.train], sets.train[1][: plan.train]))
+    sets = datasets.load(plan.data, data).first(plan.train)
     outliers = datasets.foreign(plan.outliers, data, sets.train[0]) if plan.outliers else None
     device = plan.device or ("cuda" if torch.cuda.is_available() else "cpu")
     channels = sets.train[0].shape[-1]
@@ -116,17 +113,20 @@ def prepared(plan: TrainingPlan, data: Path | None) -> Lesson:
         if plan.factory
         else plan.network.build(classes=sets.classes, channels=channels)
     )
-    try:
-        network = built.to(device)
-        logits = predict(network.eval(), sets.train[0][:2])
-    except (RuntimeError, AssertionError, IndexError) as error:
-        raise ConfigError(
-            f"the network does not take these images on '{device}' ({said(error)}); choose another "
-            "architecture, factory or --device."
-        ) from None
-    if not len(logits):
+    if not len(sets.train[0]):
         raise DataError("there are no training images; give some.")
-    return Lesson(sets, outliers, network, device)
+    if not any(each.requires_grad for each in built.parameters()):
+        raise ConfigError("the network has no parameters to train; give one that has.")
+
+    def refusal(why: str) -> ConfigError:
+        return ConfigError(
+            f"the network does not take these images on '{device}' ({why}); choose another "
+            "architecture, factory or --device."
+        )
+
+    # A network of the user's own may fail in any way.
+    answered(lambda: predict(built.to(device).eval(), sets.train[0][:2]), refusal)
+    return Lesson(sets, outliers, built.to(device), device)
 
 
 def trained_by(
@@ -231,7 +231,7 @@ def _write_network(plan: TrainingPlan, lesson: Lesson, trained: Trained, out: Pa
     write_bytes(out / NETWORK, save(weights))
     if plan.factory:
         return
-    described = {USE: plugins.name_of("architecture", plan.network), **resolved(plan.network)}
+    described = plugins.described("architecture", plan.network)
     channels = lesson.sets.train[0].shape[-1]
     text = BUILDER.format(described=described, classes=lesson.sets.classes, channels=channels)
     write_text(out / MODEL, text)

@@ -17,7 +17,7 @@ from anomech.cli.describe import describe
 from anomech.cli.explain import explain
 from anomech.cli.federate import federate
 from anomech.cli.fit import fit
-from anomech.cli.guard import GuardedGroup
+from anomech.cli.guard import GuardedGroup, reader_may_leave
 from anomech.cli.plan import plan
 from anomech.cli.repair import repair
 from anomech.cli.report import report
@@ -77,4 +77,5 @@ def _options(
 def main() -> None:
     """Run the command line of this process."""
     tolerant_streams()
-    app(prog_name="anomech")
+    with reader_may_leave():
+        app(prog_name="anomech")

@@ -31,8 +31,13 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         # The reader has seen enough. Code 1 would mean a finding, so it is not used here.
         self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         raise SystemExit(PIPE_CLOSED)
+
+
+def drop_output() -> None:
+    """Write to nowhere from now on, so that what is still buffered does not fail at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def output() -> Console:

@@ -27,7 +27,7 @@ def demo(
         Kind.images
     ),
     attack: Annotated[
-        str, typer.Option(help="Backdoor to plant: badnets, blended, sig or wanet.")
+        str, typer.Option(help="Backdoor to plant: badnets, blended or wanet.")
     ] = "badnets",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     budget: Annotated[float, typer.Option(help="False-positive rate that flags may have.")] = (

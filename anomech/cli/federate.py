@@ -27,8 +27,8 @@ Methods = Annotated[
     typer.Option(
         "--method",
         metavar="METHOD",
-        help="One of the suite, or such as emd_cfl or fedavg+krum; may be given again.",
-        show_default="emd_cfl, or those of the suite",
+        help="One of the suite, or such as emd_linkage or fedavg+krum; may be given again.",
+        show_default="emd_linkage, or those of the suite",
         rich_help_panel=WHAT,
     ),
 ]

@@ -203,7 +203,7 @@ def _folder(model: str, adapter: str, base: str) -> dict[str, Any]:
         ModelError: there is no such folder, or no task for its architecture.
         UnsafeCheckpoint: it brings code of its own.
     """
-    from anomech.artefacts.hugging_face import is_adapter, looked_at
+    from anomech.artefacts.hugging_face_folders import is_adapter, looked_at
     from anomech.cli.console import plain, warn
     from anomech.kernel.plugins import get
 

@@ -6,10 +6,8 @@ the command's own.
 """
 
 import errno
-import os
 import platform
 import signal
-import sys
 import tempfile
 import threading
 import traceback
@@ -22,7 +20,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from anomech.cli.console import PIPE_CLOSED, warn
+from anomech.cli.console import PIPE_CLOSED, drop_output, warn
 from anomech.kernel.errors import AnomechError, said, shortened, stop
 
 INTERRUPTED = 130
@@ -54,6 +52,22 @@ def keep_details_in(ctx: typer.Context, folder: Path) -> None:
 
 
 @contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let a command whose output nobody reads any more end with `PIPE_CLOSED` and no word.
+
+    It is laid around all of the command line: help is written before a command is run, by a console
+    that ends with 1, which would be a finding.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        drop_output()
+        raise SystemExit(PIPE_CLOSED) from None
+
+
+@contextmanager
 def _stopped_by_hand() -> Iterator[None]:
     """Let Ctrl-C be told from a `KeyboardInterrupt` of a stranger's code."""
     before = signal.getsignal(signal.SIGINT)
@@ -82,7 +96,7 @@ def _answered(ctx: Any) -> Iterator[None]:
         warn(str(error), label="error")
         raise typer.Exit(error.exit_code) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         raise typer.Exit(PIPE_CLOSED) from None
     except OSError as error:
         _trace(debug)
@@ -91,11 +105,8 @@ def _answered(ctx: Any) -> Iterator[None]:
     except (typer.Exit, typer.Abort, COMMAND_LINE):
         raise  # ends on purpose, and mistakes in the command line
     except BaseException as error:
-        if isinstance(error, SystemExit) and error.code == PIPE_CLOSED:
-            raise
-        if isinstance(error.__context__, BrokenPipeError):  # the help's own console ends with 1
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from None
+        if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+            raise  # for `reader_may_leave`
         _trace(debug)
         warn(_surprise(error, ctx.meta.get(FOLDER)), label="error")
         raise typer.Exit(UNEXPECTED) from None

@@ -1,8 +1,8 @@
 """Benches of other kinds than a matrix of audits; the file of a suite says which it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from anomech.cli.console import errors, plain, progress, say, say_whole, table
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from anomech.records import RepairCard
     from anomech.records.modelcards import ModelCard
     from anomech.records.screencards import ScreenCard
+    from anomech.report.tables import Table
+
+S = TypeVar("S")
+"""A suite."""
 
 
 class Asked(NamedTuple):
@@ -34,6 +38,19 @@ class Asked(NamedTuple):
     data: Path | None
     engine: "Engine | None"
 
+    def suite(self, cls: type[S], made: Callable[[Mapping[str, Any]], S], room: str) -> S:
+        """The suite file, then --set.
+
+        Args:
+            cls: of the suite.
+            made: makes it of a mapping.
+            room: package that suites of its kind come with.
+        """
+        from anomech.audit.settings import assign
+        from anomech.bench.suite_files import read_suite
+
+        return made(assign(read_suite(self.name, room), self.settings, cls))
+
     def places(self, name: str) -> tuple[Path, Path]:
         """Folder and zoo of a suite of this name."""
         folder = self.out or Path("runs") / f"bench-{name}"
@@ -45,42 +62,53 @@ Runner = Callable[[Asked], int]
 
 
 def other_kind(name: str) -> Runner | None:
-    """What runs a suite of another kind; None for a matrix of audits."""
-    from anomech.audit.plan import read_plan
-    from anomech.bench.models.suite import is_one
-    from anomech.bench.repairs.suite import shipped
-    from anomech.bench.suite_files import read_suite
+    """What runs a suite of another kind; None for a matrix of audits.
 
-    if is_one(name):
-        return models
-    if name in shipped() or (Path(name).is_file() and "methods" in read_plan(Path(name))):
-        return repairs
-    kinds: dict[str, Runner] = {"score_flips": flips, "stealth": stealth, "screening": screens}
-    return kinds.get(str(read_suite(name).get("kind", "")))
+    Raises:
+        ConfigError: no such suite, or a kind that is none.
+    """
+    from anomech.audit.plan import read_plan
+    from anomech.bench.models import suite as whole
+    from anomech.bench.repairs import suite as repairing
+    from anomech.bench.suite_files import read_suite, shipped
+    from anomech.kernel.config import nearest
+    from anomech.kernel.errors import ConfigError, shown
+
+    marked = ((whole.ROOM, whole.MARK, models), (repairing.ROOM, repairing.MARK, repairs))
+    for room, mark, runner in marked:
+        path = shipped(room).get(name, Path(name))
+        if path.is_file() and mark in read_plan(path):
+            return runner
+    kinds: dict[str, Runner] = {"score_flips": flips, "screening": screens, "stealth": stealth}
+    kind = read_suite(name).get("kind")
+    if kind is None:
+        return None
+    if str(kind) not in kinds:
+        hint = nearest(str(kind), list(kinds))
+        raise ConfigError(f"no kind of suite is named {shown(kind)}: {hint}")
+    return kinds[str(kind)]
 
 
 def titles() -> list[tuple[str, str]]:
     """All suites that come with the package, of every kind, with what they measure."""
+    from anomech.bench import suite_files
     from anomech.bench.models import suite as whole
     from anomech.bench.repairs import suite as repairing
-    from anomech.bench.suite_files import read_suite, shipped
 
-    found = [
-        *((name, read_suite(name)) for name in shipped()),
-        *((name, whole.read_model_suite(name)) for name in whole.shipped()),
-        *((name, repairing.read_suite(name)) for name in repairing.shipped()),
+    return [
+        (name, str(suite_files.read_suite(name, room).get("title", "")))
+        for room in (suite_files.ROOM, whole.ROOM, repairing.ROOM)
+        for name in suite_files.shipped(room)
     ]
-    return [(name, str(values.get("title", ""))) for name, values in found]
 
 
 def models(asked: Asked) -> int:
     """Whole networks: one row a scanner."""
-    from anomech.audit.settings import assign
     from anomech.bench.models.runner import run_models
-    from anomech.bench.models.suite import ModelSuite, from_mapping, read_model_suite
+    from anomech.bench.models.suite import ROOM, ModelSuite, from_mapping
     from anomech.report.models.render import tables
 
-    suite = from_mapping(assign(read_model_suite(asked.name), asked.settings, ModelSuite))
+    suite = asked.suite(ModelSuite, from_mapping, ROOM)
     folder, zoo = asked.places(suite.name)
     with progress() as shown:
         found = run_models(
@@ -92,10 +120,7 @@ def models(asked: Asked) -> int:
             progress=shown,
             told=_tell_model,
         )
-    first = tables(found)[0]
-    table(
-        [(head, "right" if place else "left") for place, head in enumerate(first.head)], first.rows
-    )
+    _show(tables(found)[:1])
     say(f"{len(found.networks)} networks; {found.failed} scans failed.")
     say_whole(f"Bench:       {plain(folder)}")
     say_whole(f"Leaderboard: {plain(folder / 'leaderboard.html')}")
@@ -104,11 +129,10 @@ def models(asked: Asked) -> int:
 
 def repairs(asked: Asked) -> int:
     """Repairs: one row a mitigation."""
-    from anomech.audit.settings import assign
     from anomech.bench.repairs.runner import run_repairs
-    from anomech.bench.repairs.suite import RepairSuite, from_mapping, read_suite
+    from anomech.bench.repairs.suite import ROOM, RepairSuite, from_mapping
 
-    suite = from_mapping(assign(read_suite(asked.name), asked.settings, RepairSuite))
+    suite = asked.suite(RepairSuite, from_mapping, ROOM)
     folder, zoo = asked.places(suite.name)
     with progress() as shown:
         done = run_repairs(
@@ -127,13 +151,12 @@ def repairs(asked: Asked) -> int:
 
 def flips(asked: Asked) -> int:
     """Scores under attack: one row a detector and trainer."""
-    from anomech.audit.settings import assign
     from anomech.bench.flip_run import run_flips
     from anomech.bench.flip_suite import FlipSuite, from_mapping
-    from anomech.bench.suite_files import read_suite
+    from anomech.bench.suite_files import ROOM
     from anomech.report.flips.render import FILE, headline, lines
 
-    suite = from_mapping(assign(read_suite(asked.name), asked.settings, FlipSuite))
+    suite = asked.suite(FlipSuite, from_mapping, ROOM)
     folder, zoo = asked.places(suite.name)
     with progress() as shown:
         run = run_flips(
@@ -152,23 +175,18 @@ def flips(asked: Asked) -> int:
 
 def stealth(asked: Asked) -> int:
     """How well attacks hide: what is planted, and what finds it."""
-    from anomech.audit.settings import assign
     from anomech.bench.stealth_run import run_stealth
     from anomech.bench.stealth_suite import StealthSuite, from_mapping
-    from anomech.bench.suite_files import read_suite
+    from anomech.bench.suite_files import ROOM
     from anomech.report.stealth.render import FILE, headline, tables
 
-    suite = from_mapping(assign(read_suite(asked.name), asked.settings, StealthSuite))
+    suite = asked.suite(StealthSuite, from_mapping, ROOM)
     folder, zoo = asked.places(suite.name)
     with progress() as shown:
         run = run_stealth(
             suite, folder, zoo=zoo, data=asked.data, engine=asked.engine, progress=shown
         )
-    for each in tables(run):
-        say(each.title, style="bold")
-        sides = ["left", *["right"] * (len(each.head) - 1)]
-        table(list(zip(each.head, sides, strict=True)), each.rows)
-        say("")
+    _show(tables(run))
     say(headline(run))
     say_whole(f"Report: {plain(folder / FILE)}")
     return 0
@@ -176,13 +194,12 @@ def stealth(asked: Asked) -> int:
 
 def screens(asked: Asked) -> int:
     """Screens on training sets: one row a screen."""
-    from anomech.audit.settings import assign
     from anomech.bench.screens.runner import run_screens
     from anomech.bench.screens.suite import ScreenSuite, from_mapping
-    from anomech.bench.suite_files import read_suite
+    from anomech.bench.suite_files import ROOM
     from anomech.report.screens.render import FILE, headline, tables
 
-    suite = from_mapping(assign(read_suite(asked.name), asked.settings, ScreenSuite))
+    suite = asked.suite(ScreenSuite, from_mapping, ROOM)
     folder, zoo = asked.places(suite.name)
     with progress() as shown:
         found = run_screens(
@@ -194,14 +211,19 @@ def screens(asked: Asked) -> int:
             progress=shown,
             told=_tell_screen,
         )
-    for each in tables(found)[1:3]:
+    _show(tables(found)[1:3])
+    say(headline(found))
+    say_whole(f"Report: {plain(folder / FILE)}")
+    return sum(card.status == "failed" for card in found.cards)
+
+
+def _show(tables: "Iterable[Table]") -> None:
+    """Tables of a page, each under its title."""
+    for each in tables:
         say(each.title, style="bold")
         sides = ["left", *["right"] * (len(each.head) - 1)]
         table(list(zip(each.head, sides, strict=True)), each.rows)
         say("")
-    say(headline(found))
-    say_whole(f"Report: {plain(folder / FILE)}")
-    return sum(card.status == "failed" for card in found.cards)
 
 
 def _tell_model(card: "ModelCard") -> None:

@@ -88,7 +88,7 @@ def estimate(
     what their data sheets say is taken.
     """
     from anomech.artefacts.decoder_sizes import decoder_sizes
-    from anomech.artefacts.hugging_face import CONFIG, read_json
+    from anomech.artefacts.hugging_face_folders import CONFIG, read_json
     from anomech.audit.estimating import estimate as estimated
     from anomech.audit.estimating import machine_of, work_of
     from anomech.cli.groups import Running

@@ -15,7 +15,7 @@ CHANGED = 1
 
 def report(
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that an audit, a scan or a repair wrote.")
+        Path, typer.Argument(metavar="RUN", help="Folder that any command wrote a page into.")
     ],
     forms: Forms = None,
 ) -> None:
@@ -24,24 +24,12 @@ def report(
     Exit codes: 0 the page is written; 1 it is, and says that files were changed since the run;
     2 there is no such run.
     """
-    from anomech.records import ModelScan, RepairRun, Run, changed, read_record
-    from anomech.report.repair.render import render as render_repair
-    from anomech.report.review.render import render as render_review
-    from anomech.report.run.render import render
-    from anomech.report.scan.render import render as render_scan
+    from anomech.report.pages import rendered
 
-    top: Run | ModelScan | RepairRun
-    if (run / "scan.json").is_file():
-        page, top = render_scan(run), read_record(run / "scan.json", ModelScan)
-    elif (run / "review.json").is_file():
-        say_whole(plain(render_review(run)))
-        return
-    elif (run / "repair.json").is_file():
-        page, top = render_repair(run), read_record(run / "repair.json", RepairRun)
-    else:
-        page, top = render(run), read_record(run / "run.json", Run)
+    page, different = rendered(run)
     say_whole(plain(page))
-    say_evidence(run, forms or [])
-    if different := changed(run, top):
+    if forms:
+        say_evidence(run, forms)
+    if different:
         warn(f"{plain(different[0])} changed since the run; do not rely on it.", label="warning")
         raise typer.Exit(CHANGED)

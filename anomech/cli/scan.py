@@ -175,7 +175,7 @@ def _asked(
 
 
 def _is_adapter(model: str) -> bool:
-    from anomech.artefacts.hugging_face import is_adapter
+    from anomech.artefacts.hugging_face_folders import is_adapter
 
     return is_adapter(Path(model))
 

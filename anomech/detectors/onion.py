@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomech.artefacts.hugging_face import load_network, load_tokenizer, looked_at
+from anomech.artefacts.hugging_face import load_network, load_tokenizer
+from anomech.artefacts.hugging_face_folders import looked_at
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import Progress

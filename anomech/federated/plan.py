@@ -6,8 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anomech.audit.plan import read_plan
 from anomech.federated.local import Local
 from anomech.federated.server import Rounds
@@ -15,6 +13,7 @@ from anomech.federated.worlds import World
 from anomech.kernel import plugins
 from anomech.kernel.config import build, nearest, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.roles.architecture import Architecture
 from anomech.roles.federation import Aggregation, Grouping
 
@@ -23,7 +22,7 @@ from anomech.roles.federation import Aggregation, Grouping
 class Method:
     """Who learns together, and how."""
 
-    grouping: Grouping = plugins.chosen("grouping", "emd_cfl", "who learns together")
+    grouping: Grouping = plugins.chosen("grouping", "emd_linkage", "who learns together")
     aggregation: Aggregation = plugins.chosen("aggregation", "mean", "how updates become one model")
 
 
@@ -39,7 +38,7 @@ class Plan:
     local: Local = option(Local(), "how a client trains in one round")
     rounds: Rounds = option(Rounds(), "how often the server averages")
     methods: Mapping[str, Method] = option(
-        {"emd_cfl": Method()}, "methods to compare, by the name that the report shows"
+        {"emd_linkage": Method()}, "methods to compare, by the name that the report shows"
     )
     seed: int = option(0, "of everything random", ge=0)
 
@@ -58,7 +57,7 @@ def from_mapping(values: Mapping[str, Any]) -> Plan:
         }
     plan = build(Plan, made, "plan")
     if not plan.methods:
-        raise ConfigError("the plan has no methods; name at least one, such as emd_cfl.")
+        raise ConfigError("the plan has no methods; name at least one, such as emd_linkage.")
     return plan
 
 
@@ -74,9 +73,7 @@ def _method(name: str, given: Any) -> Method:
 def as_yaml(plan: Plan) -> str:
     """The resolved plan as a file that replays it."""
     methods = {name: resolved(each) for name, each in plan.methods.items()}
-    return yaml.safe_dump(
-        {**resolved(plan), "methods": methods}, sort_keys=False, allow_unicode=True
-    )
+    return write_yaml({**resolved(plan), "methods": methods})
 
 
 def named_methods(names: Sequence[str]) -> dict[str, Method]:

@@ -116,6 +116,11 @@ def label(kind: str, method: Any) -> str:
     return " ".join([name_of(kind, method), *(f"{name}={other[name]}" for name in other)])
 
 
+def described(kind: str, method: Any) -> dict[str, Any]:
+    """A method as a plan names it, `{use: NAME, ...}` with every option; `make` gives it back."""
+    return {USE: name_of(kind, method), **resolved(method)}
+
+
 def name_of(kind: str, method: Any) -> str:
     """The name of a method, from the object.
 

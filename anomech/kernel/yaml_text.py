@@ -4,6 +4,7 @@ Plain values alone are made. What could take for ever is refused before anything
 that refers to itself (`&a`, `*a`), one that nests deeply, and a very long one.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,11 @@ def read_yaml(text: str, where: str) -> Any:
         raise ConfigError(
             f"{where} holds a value that cannot be read ({said(error)}); correct it."
         ) from None
+
+
+def write_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML that `read_yaml` gives back, in their order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
 
 
 def _check_form(text: str, where: str) -> None:

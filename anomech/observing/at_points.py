@@ -12,7 +12,7 @@ from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Engine, Preview, Progress, Response
 from anomech.observing.observed import OTHER
 from anomech.roles.task import DifferentiableInputs, Task, able
-from anomech.roles.tracer import ReadingSource, Tracer, Traces, TraceSource
+from anomech.roles.tracer import FollowedSource, ReadingSource, Tracer, Traces, TraceSource
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,19 @@ class AtPoints:
         raise CapabilityError("a tracer is fitted to examples, not to moved ones.")
 
     def traced(self, source: TraceSource, progress: Progress) -> Traces:
-        """Traces that are read from the response alone.
+        """Traces that are read from the response, or from a pass that can be followed back.
 
         Raises:
-            CapabilityError: the source runs the model itself.
+            CapabilityError: the source asks for more.
         """
-        if not isinstance(source, ReadingSource):
-            raise CapabilityError(
-                "traces of earlier layers cannot be followed back to pixels; use the last_layer "
-                "tracer."
-            )
-        return source.read(self.response)
+        if isinstance(source, ReadingSource):
+            return source.read(self.response)
+        if isinstance(source, FollowedSource):
+            return source.follow(self.points, self.batch)
+        raise CapabilityError(
+            "gradients of earlier layers cannot be followed back to pixels; use the last_layer "
+            "tracer."
+        )
 
     def take(self, places: np.ndarray) -> "AtPoints":
         """Some of them, in the given order."""

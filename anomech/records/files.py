@@ -147,7 +147,7 @@ def _parse(path: Path, cls: type[AnyRecord], text: str) -> AnyRecord:
         return cls.model_validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(str(part) for part in first["loc"]) or "all of it"
         raise RunError(
             f"{path.name} does not have the form of this version ({place}: {first['msg']}); "
             "run the audit again with this version of anomech."

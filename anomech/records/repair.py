@@ -1,12 +1,14 @@
 """What a repair leaves on disk. It is a folder; these are its files.
 
-repair.json             `RepairRun`: status, what was tried, what was chosen, the proof plan.yaml
-the resolved plan; `anomech repair --plan plan.yaml` replays the repair methods/X.json
-`MethodResult` of method X, written when it is done: a repair resumes there methods/X.safetensors
-the tensors that X changes; `chosen` is the chosen method, repeated with the examples that it was
-chosen on checks/X.json           `Check` X of the proof of the chosen method
-repaired.safetensors    all weights of the repaired model findings.json           `Finding`s
-about the repair report.html             made from the files above alone
+repair.json             `RepairRun`: status, what was tried, what was chosen, the proof
+plan.yaml               the resolved plan; `anomech repair --plan plan.yaml` replays the repair
+methods/X.json          `MethodResult` of method X, written when it is done: a repair resumes there
+methods/X.safetensors   the tensors that X changes; `chosen` is the chosen method, repeated with
+                        the examples that it was chosen on
+checks/X.json           `Check` X of the proof of the chosen method
+repaired.safetensors    all weights of the repaired model
+findings.json           `Finding`s about the repair
+report.html             made from the files above alone
 """
 
 from typing import Literal

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.inversion import Inversion
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
@@ -110,4 +109,4 @@ def check_named(plan: RepairPlan) -> None:
 
 def as_yaml(plan: RepairPlan) -> str:
     """The resolved plan; reading it back gives the same plan."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))

@@ -1,6 +1,6 @@
 """Tables that pages and Markdown share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -25,7 +25,12 @@ def as_markdown(tables: Iterable[Table]) -> list[str]:
     """Lines of all tables under their titles."""
     out = list[str]()
     for table in tables:
-        out += ["", f"## {table.title}", "", table.note, "", f"| {' | '.join(table.head)} |"]
+        out += ["", f"## {table.title}", "", table.note, "", _row(table.head)]
         out.append("| --- " * len(table.head) + "|")
-        out += [f"| {' | '.join(row)} |" for row in table.rows]
+        out += map(_row, table.rows)
     return out
+
+
+def _row(cells: Sequence[str]) -> str:
+    # A bar inside of a name would begin a column.
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

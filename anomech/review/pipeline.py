@@ -54,7 +54,8 @@ class Seen:
     Attributes:
         steps: in their order.
         first: the audit of the model as it came.
-        repair: the last repair.
+        repair: the best repair, by checks passed.
+        kept: number of its round; 0 if there is none.
         clean: whether the model as it is now is clean, as far as can be seen.
         unsure: whether some step gave no answer.
     """
@@ -62,6 +63,7 @@ class Seen:
     steps: list[Step] = field(default_factory=list)
     first: Run | None = None
     repair: RepairRun | None = None
+    kept: int = 0
     clean: bool = False
     unsure: bool = False
 
@@ -124,9 +126,18 @@ def _round(
     made = repair(
         repair_of(plan, audited, str(folder)), out / f"repair-{number}", progress, workers=workers
     )
-    seen.steps.append(_repair_step(number, made, time.monotonic() - clock))
-    seen.repair, seen.clean = made, made.verified
+    before = seen.repair
+    better = before is None or _passed(made) > _passed(before)
+    seen.steps.append(_repair_step(number, made, seen.kept, better, time.monotonic() - clock))
+    if not better:  # what a repair of a repair spoils, another one of it does not mend
+        return None
+    seen.repair, seen.kept, seen.clean = made, number, made.verified
     return None if made.verified else _next(audited, out / f"repair-{number}" / REPAIRED)
+
+
+def _passed(made: RepairRun) -> int:
+    """Checks of a repair that are passed."""
+    return sum(each.outcome == "passed" for each in made.checks)
 
 
 def _next(audited: Plan, weights: Path) -> Plan | None:
@@ -188,15 +199,18 @@ def _audit_step(number: int, run: Run, folder: Path, found: bool, seconds: float
     )
 
 
-def _repair_step(number: int, made: RepairRun, seconds: float) -> Step:
+def _repair_step(number: int, made: RepairRun, kept: int, better: bool, seconds: float) -> Step:
     failed = [each.name for each in made.checks if each.outcome != "passed"]
     proof = "every check is passed" if made.verified else f"not passed: {', '.join(failed)}"
+    said = f"Repaired by {made.chosen}; {proof}."
+    if not better:
+        said += f" It passes no more checks than repair {kept}, which stands."
     return Step(
         kind="repair",
         round=number,
         folder=f"repair-{number}",
         outcome="good" if made.verified else "bad",
-        said=f"Repaired by {made.chosen}; {proof}.",
+        said=said,
         seconds=seconds,
     )
 
@@ -223,9 +237,9 @@ def _written(plan: ReviewPlan, out: Path, seen: Seen, started: str, seconds: flo
         if plan.policy
         else (),
     )
-    last = out / (f"repair-{record.rounds}" if seen.repair is not None else "audit-1")
+    standing = out / (f"repair-{seen.kept}" if seen.kept else "audit-1")
     with suppress(AnomechError):  # the run says itself what is missing of it
-        for path in write_evidence(last, ["card"]):
+        for path in write_evidence(standing, ["card"]):
             write_text(out / "model-card.md", path.read_text(encoding="utf-8"))
     write_record(out / TOP, record)
     render(out)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from anomech.audit.plan import Plan
 from anomech.audit.plan import from_mapping as audit_plan
 from anomech.kernel.config import build, option, options, resolved
+from anomech.kernel.yaml_text import write_yaml
 from anomech.repair.plan import RepairPlan
 from anomech.repair.plan import from_mapping as repair_plan
 from anomech.review.policies import policy
@@ -64,4 +63,4 @@ def repair_of(plan: ReviewPlan, audited: Plan, run: str) -> RepairPlan:
 
 def as_yaml(plan: ReviewPlan) -> str:
     """The resolved plan; reading it back gives the same plan."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))

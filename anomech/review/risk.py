@@ -37,7 +37,7 @@ class Evidence:
     Attributes:
         found: whether the first audit flagged more than chance gives.
         sensitivity: what it would have caught.
-        repair: the last repair, if there was one.
+        repair: the one that stands, if there was any.
         clean: whether the model as it is now was found clean, or its repair was verified.
     """
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -90,6 +90,19 @@ class ReadingSource(TraceSource, Protocol):
 
     def read(self, response: Response) -> Traces:
         """Traces of the examples with these responses."""
+        ...
+
+
+@runtime_checkable
+class FollowedSource(TraceSource, Protocol):
+    """A source whose traces can be followed back to inputs that are points."""
+
+    def follow(self, points: Tensor, batch: Any) -> Traces:
+        """Traces at points `[batch, ...]` near the inputs of the batch; differentiable.
+
+        Raises:
+            CapabilityError: the task has no such inputs.
+        """
         ...
 
 

@@ -27,6 +27,26 @@ def finding(issue: Issue) -> Finding:
     )
 
 
+NO_MODEL = "no-model-file"
+"""Code of the finding that what was looked through holds no model."""
+
+
+def without_model(looked: Looked) -> list[Finding]:
+    """A finding if no file is of a kind in which a model can be."""
+    if any(each.model for each in looked.files):
+        return []
+    kinds = ", ".join(dict.fromkeys(each.kind for each in looked.files)) or "none"
+    return [
+        Finding(
+            code=NO_MODEL,
+            severity="medium",
+            title=f"No file of {looked.name} is of a kind that holds a model",
+            detail=f"Kinds that were found: {kinds}.",
+            action="Check the path; a download may have left the weights out.",
+        )
+    ]
+
+
 def digest(looked: Looked) -> str:
     """Hash of all that may decide what the model does: its weights, or else every file."""
     chosen: list[FoundFile] = [each for each in looked.files if each.weights]

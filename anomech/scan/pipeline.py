@@ -111,6 +111,7 @@ def _look(plan: ScanPlan, seen: Seen, progress: Progress) -> None:
     seen.looked = look_through(plan.files, progress, ask_picklescan=plan.second_opinion)
     seen.rows = files.rows(seen.looked)
     seen.findings += [files.finding(issue) for issue in seen.looked.issues]
+    seen.findings += files.without_model(seen.looked)
 
 
 def _open(plan: ScanPlan, seen: Seen, progress: Progress, workers: int) -> None:

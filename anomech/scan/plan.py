@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.roles.scanner import WeighingScanner
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
@@ -100,7 +99,7 @@ def check_named(plan: ScanPlan) -> None:
 
 def as_yaml(plan: ScanPlan) -> str:
     """The resolved plan; reading it back gives the same plan."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))
 
 
 NAMING = ("files", "model", "reference", "base", "clean_models")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from anomech.calibration.models import combined, jointly
 from anomech.records import Asked, Chance, Compared, Finding, ModelVerdict, ScannerResult
+from anomech.scan.files import NO_MODEL
 from anomech.scan.plan import ScanPlan
 
 NATURAL = 0.5
@@ -55,6 +56,8 @@ def verdict(
         first = bad[0].title.rstrip(".")
         more = f" and {len(bad) - 1} more of high severity" if len(bad) > 1 else ""
         return "finding", (f"{first}{more}.",)
+    if list(asked) == ["files"] and any(each.code == NO_MODEL for each in findings):
+        return "inconclusive", ("There is no model among the files, so nothing is said of one.",)
     if chance is None and "triggers" in asked:
         return "inconclusive", _unknown(results)
     if chance is not None and (needed := _missing(plan, results)):

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
 from anomech.roles.screen import Screen
@@ -90,4 +89,4 @@ def from_mapping(values: Mapping[str, Any]) -> ScreeningPlan:
 
 def as_yaml(plan: ScreeningPlan) -> str:
     """The resolved plan; reading it back gives the same plan."""
-    return yaml.safe_dump(resolved(plan), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(plan))

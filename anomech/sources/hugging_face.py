@@ -11,15 +11,12 @@ from pathlib import Path
 from torch import nn
 
 from anomech.artefacts.hugging_face import (
-    Folder,
     WithTokenizer,
-    is_adapter,
     load_network,
     load_tokenizer,
-    looked_at,
-    names_of,
     with_adapter,
 )
+from anomech.artefacts.hugging_face_folders import Folder, is_adapter, looked_at, names_of
 from anomech.artefacts.hugging_face_images import Logits, processing_of
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import ConfigError

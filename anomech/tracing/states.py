@@ -14,9 +14,10 @@ Cost: one forward pass, which answers too.
 Fails when: whoever trained the network made the states of triggered inputs look honest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.activations import decisions, pooled, read
 from anomech.observing.joining import in_place, joined, passes
 from anomech.roles.sequences import Sequences
-from anomech.roles.task import Ability, Activations, Logits, Task, able
+from anomech.roles.task import Ability, Activations, Logits, Pathways, Task, able
 from anomech.roles.tracer import Health, Traces
 
 WIDTH = 256
@@ -126,13 +127,49 @@ class StateSource:
         response = joined(found, seen)
         return replace(self(examples, response.answers, progress), response=response)
 
-    def _traces(
-        self, examples: Examples, answers: Tensor | None, stage: str, progress: Progress
-    ) -> Traces:
+    def follow(self, points: Tensor, batch: Any) -> Traces:
+        """Traces of the model's own answers at points near pictures `[batch, ...]`.
+
+        Raises:
+            CapabilityError: what passes between its layers cannot be followed back to inputs, or
+                examples are sequences.
+        """
+        through = able(self.task, Pathways)
+        if Sequences in self.task.provides:
+            raise CapabilityError("states of sequences are not followed back to tokens.")
+        seen: dict[str, Tensor] = {}
+
+        def reader(name: str) -> Callable[[Tensor], Tensor]:
+            def looked_at(activation: Tensor) -> Tensor:
+                seen[name] = pooled(activation).float()
+                return activation
+
+            return looked_at
+
+        changes = {name: reader(name) for name in self.units}
+        response = through.respond_through({}, points, batch, changes)
+        return Traces(self._columns(seen), self._blocks(), response=response)
+
+    def _blocks(self) -> dict[str, slice]:
+        """Where each place stands among the features."""
         blocks, start = dict[str, slice](), 0
         for name, count in self.units.items():
             width = self.projections[name].shape[1] if name in self.projections else count
             blocks[name] = slice(start, start := start + width)
+        return blocks
+
+    def _columns(self, seen: Mapping[str, Tensor]) -> Tensor:
+        """What is kept of all places, float32 `[batch, features]`, on the CPU."""
+        columns = [
+            seen[name] @ self.projections[name] if name in self.projections else seen[name]
+            for name in self.units
+        ]
+        return torch.cat(columns, dim=1).cpu()
+
+    def _traces(
+        self, examples: Examples, answers: Tensor | None, stage: str, progress: Progress
+    ) -> Traces:
+        blocks = self._blocks()
         rows, responses, seen = list[Tensor](), list[Response](), list[np.ndarray]()
         for places, given in passes(self.task, examples, answers, stage, progress):
             response, states = self._read(examples.load(places), given)
@@ -140,7 +177,8 @@ class StateSource:
             responses.append(response)
             seen.append(places)
         if not rows:
-            return Traces(torch.zeros(0, start), blocks)
+            empty = torch.zeros(0, max((part.stop for part in blocks.values()), default=0))
+            return Traces(empty, blocks)
         values = in_place(zip(seen, rows, strict=True), len(examples))
         return Traces(values, blocks, response=joined(responses, seen))
 
@@ -153,11 +191,7 @@ class StateSource:
             return pooled(activation, at).float()
 
         response, seen = read(self.task, batch, list(self.units), answers, keep)
-        columns = [
-            rows @ self.projections[name] if name in self.projections else rows
-            for name, rows in seen.items()
-        ]
-        return response, torch.cat(columns, dim=1).cpu()
+        return response, self._columns(seen)
 
 
 def _one_each(activation: Tensor, examples: int) -> bool:

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from training import DigitsVictim, digits
 
-from anomech.attacks._aligning import Pair, level_distance, log_odds
+from anomech.attacks._aligning import level_distance, log_odds
 from anomech.attacks._between import states_apart
+from anomech.attacks._pulling import Pair
 from anomech.attacks._pushing import logits_at, pushed
 from anomech.attacks.evasive import Evasive
 from anomech.attacks.lasting import Lasting

@@ -5,6 +5,7 @@ import yaml
 
 from anomech.audit.plan import Plan, as_yaml, commented, from_mapping
 from anomech.audit.settings import assign, difference, put
+from anomech.federated.plan import Plan as FederationPlan
 from anomech.kernel.config import resolved
 from anomech.kernel.errors import ConfigError
 
@@ -46,6 +47,9 @@ def test_another_method_takes_the_options_of_the_one_before_away():
 def test_a_method_that_is_given_by_its_name_alone_takes_options():
     values = assign({"task": "image_classifier"}, ["task.watch=last"], Plan)
     assert values["task"] == {"use": "image_classifier", "watch": "last"}
+    named = {"methods": {"mine": {"grouping": "emd_linkage"}}}
+    values = assign(named, ["methods.mine.grouping.deviations=4"], FederationPlan)
+    assert values["methods"]["mine"]["grouping"] == {"use": "emd_linkage", "deviations": 4}
     before = {"detectors": {"coupling_score": {"tracer": "gradient"}}}
     values = assign(before, ["detectors.coupling_score.tracer.features=8"], Plan)
     assert values["detectors"]["coupling_score"]["tracer"] == {"use": "gradient", "features": 8}

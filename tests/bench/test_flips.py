@@ -17,7 +17,7 @@ from anomech.bench.training_run import run_training
 from anomech.bench.worlds.images import datasets
 from anomech.kernel.errors import ConfigError, ModelError, RunError
 from anomech.learning.training import predict
-from anomech.report.flips.render import lines, parts
+from anomech.report.flips.render import headline, lines, parts
 
 RECIPE = {"epochs": 6, "batch": 32, "peak": 0.1, "augment": "none"}
 PLAN = {"data": "digits", "network": "digits", "recipe": RECIPE, "attacked": 40, "device": "cpu"}
@@ -39,7 +39,15 @@ def suite(noise):
             **{"name": "tiny", "data": "digits", "network": "digits", "recipe": RECIPE},
             **{"outliers": noise, "near": [noise], "trusted": 60, "normal": 40, "foreign": 40},
             "trainers": {"standard": {}, "shown": {"use": "outlier_exposure"}},
-            "detectors": {"confidence": {}, "traced": {"use": "coupling_score"}},
+            "detectors": {
+                "confidence": {},
+                "traced": {"use": "coupling_score"},
+                "attributed": {
+                    "use": "functional_attribution",
+                    "tracer": "last_layer",
+                    "twins": {"rungs": 0},
+                },
+            },
             **{"eps": 30, "steps": 4},
         }
     )
@@ -54,7 +62,7 @@ def finished(suite, tmp_path_factory):
 def test_an_attack_lowers_what_it_is_meant_to_lower(finished):
     _, run = finished
     assert run.status == "complete"
-    assert len(run.rows) == 4
+    assert len(run.rows) == 6
     found = {(line.trainer, line.detector): line for line in lines(run.rows)}
     plain, shown = (found[(name, "confidence")] for name in ("standard", "shown"))
     assert plain.auroc[0] > plain.auroc[1] > plain.auroc[3]
@@ -63,6 +71,11 @@ def test_an_attack_lowers_what_it_is_meant_to_lower(finished):
     assert shown.auroc[0] > plain.auroc[0]
     assert not plain.transferred
     assert found[("standard", "traced")].transferred
+    attributed = found[("standard", "attributed")]
+    assert not attributed.transferred  # states between the layers can be followed back too
+    assert attributed.auroc[3] < attributed.auroc[0]
+    assert "of those whose own score could be climbed" in headline(run)
+    assert all(min(row.auroc) == row.auroc[3] for row in run.rows)  # nobody gains by an attack
     assert [name for name, _ in parts(run)][:2] == ["all foreign sets", "near sets"]
 
 

@@ -6,6 +6,8 @@ import pytest
 from anomech.bench.models import suite as suites
 from anomech.bench.models.grading import COMBINED, graded
 from anomech.bench.models.runner import run_models
+from anomech.bench.suite_files import read_suite, shipped
+from anomech.cli.other_benches import models, other_kind
 from anomech.kernel.errors import ConfigError
 from anomech.records.modelcards import CLEAN, ModelCard, NetworkCard
 
@@ -25,16 +27,16 @@ SMALL = {
 
 
 def test_shipped_suites_hold_together():
-    for name in suites.shipped():
-        suite = suites.from_mapping(suites.read_model_suite(name))
+    for name in shipped(suites.ROOM):
+        suite = suites.from_mapping(read_suite(name, suites.ROOM))
         made = list(suites.networks(suite))
         assert len({each.name for each in made}) == len(made)
         kinds = [each.kind for each in made]
         assert kinds.count(CLEAN) >= 20 <= len(kinds) - kinds.count(CLEAN)
         checks = sum(each.spec.role == "check" for each in made)
         assert abs(checks - len(made) / 2) <= 1
-        assert suites.is_one(name)
-    assert not suites.is_one("smoke")
+        assert other_kind(name) is models
+    assert other_kind("smoke") is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_suite_is_run_once_and_told(folder):
 
 
 def test_a_pattern_that_matches_nothing_is_refused(folder):
-    with pytest.raises(ConfigError, match="nothing matches 'x'"):
+    with pytest.raises(ConfigError, match="no cell matches 'x'"):
         run(folder, patterns=["x"])
 
 

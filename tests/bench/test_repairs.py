@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from anomech.bench.repairs.runner import run_repairs
-from anomech.bench.repairs.suite import as_yaml, cells, from_mapping, read_suite, shipped
+from anomech.bench.repairs.suite import ROOM, as_yaml, cells, from_mapping
 from anomech.bench.repairs.work import effectiveness
+from anomech.bench.suite_files import read_suite, shipped
 from anomech.kernel.errors import ConfigError
 from anomech.records import RepairCard
 from anomech.report.board.repairs import means
@@ -29,8 +30,8 @@ def test_cells_are_all_combinations_that_a_trusted_set_asks_for():
         "BadNets/dirty/s0/clp",
     ]
     assert from_mapping(yaml.safe_load(as_yaml(suite))) == suite
-    for name in shipped():
-        assert list(cells(from_mapping(read_suite(name))))
+    for name in shipped(ROOM):
+        assert list(cells(from_mapping(read_suite(name, ROOM))))
 
 
 def test_a_cell_is_measured_once_and_its_numbers_belong_together(tmp_path):

@@ -89,7 +89,7 @@ def test_patterns_choose_cells(suite, finished, tmp_path):
 def test_another_suite_in_the_folder_is_refused(suite, finished):
     place, _, _ = finished
     other = from_mapping({**PLAN, "seed": 1})
-    with pytest.raises(RunError, match="holds another suite"):
+    with pytest.raises(RunError, match="holds another form of this suite"):
         run_screens(other, place / "out", zoo=place / "zoo")
 
 

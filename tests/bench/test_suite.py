@@ -7,7 +7,8 @@ from anomech.architectures.resnet14 import Resnet14
 from anomech.architectures.resnet20 import Resnet20
 from anomech.audit.settings import assign
 from anomech.bench import flip_suite, stealth_suite
-from anomech.bench.cells import cells, chosen
+from anomech.bench.cells import cells
+from anomech.bench.patterns import matching
 from anomech.bench.screens import suite as screen_suite
 from anomech.bench.specs import Suite
 from anomech.bench.suite import as_yaml, from_mapping
@@ -36,14 +37,9 @@ def test_the_suites_are_shipped():
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_suite_has_cells(name):
     values = read_suite(name)
-    if flip_suite.is_flips(values):
-        assert flip_suite.from_mapping(values).title
-        return
-    if stealth_suite.is_stealth(values):
-        assert stealth_suite.from_mapping(values).title
-        return
-    if values.get("kind") == "screening":
-        assert screen_suite.from_mapping(values).cases
+    others = {"score_flips": flip_suite, "stealth": stealth_suite, "screening": screen_suite}
+    if (kind := values.get("kind")) is not None:
+        assert others[kind].from_mapping(values).title
         return
     suite = from_mapping(values)
     assert suite.title
@@ -158,12 +154,12 @@ def test_a_clean_network_has_no_trigger_to_contaminate_with(values):
 
 
 def test_globs_choose_cells(suite):
-    found = cells(suite)
-    assert chosen(found, []) == found
-    assert [cell.subject for cell in chosen(found, ["*/confidence"])] == ["BadNets", "clean"]
-    assert len(chosen(found, ["*BadNets*", "*/confidence"])) == 3
+    found = [cell.id for cell in cells(suite)]
+    assert matching(found, []) == found
+    assert all(name.endswith("/confidence") for name in matching(found, ["*/confidence"]))
+    assert len(matching(found, ["*BadNets*", "*/confidence"])) == 3
     with pytest.raises(ConfigError, match=r"no cell matches 'BadNets'.*digits-digits-BadNets"):
-        chosen(found, ["BadNets"])
+        matching(found, ["BadNets"])
 
 
 def test_an_architecture_has_options_and_a_name_that_tells_them(values):

@@ -71,9 +71,9 @@ def test_debug_shows_where(run, tmp_path):
     assert answer.err.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.parametrize("help_of", [None, "audit"])
-def test_reader_of_a_pipe_may_leave(finished, help_of):
-    words = [help_of, "--help"] if help_of else ["report", str(finished)]
+@pytest.mark.parametrize("words", [["--help"], ["audit", "--help"], ["--version"], ["report"]])
+def test_reader_of_a_pipe_may_leave(finished, words):
+    words = [*words, str(finished)] if words == ["report"] else words
     command = [sys.executable, "-m", "anomech", *words]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started.stdout.close()

@@ -8,11 +8,20 @@ import torch
 from federations import FakeRoom, tiny_shared
 from scipy.optimize import linear_sum_assignment
 
+from anomech.federated.groupings import emd_linkage
 from anomech.federated.groupings.cfl import Cfl
-from anomech.federated.groupings.emd_cfl import EmdCfl, earth_movers, neighbors, projected
+from anomech.federated.groupings.emd_cfl import (
+    EmdCfl,
+    Measuring,
+    earth_movers,
+    neighbors,
+    projected,
+)
+from anomech.federated.groupings.emd_linkage import EmdLinkage, Halving, grouped, variance_of
 from anomech.federated.groupings.ifca import Ifca
 from anomech.federated.groupings.oracle import Oracle
 from anomech.federated.groupings.pacfl import Pacfl, angle, subspaces
+from anomech.federated.local import embedded, with_weights
 from anomech.kernel.errors import ConfigError
 from anomech.roles.federation import Groups, Update
 
@@ -62,10 +71,45 @@ def test_emd_finds_the_rotations_and_counts_what_is_sent():
     assert torch.equal(again.distances, groups.distances)
 
 
+def test_noise_is_the_variance_of_a_distance_to_fresh_images(monkeypatch):
+    monkeypatch.setattr(emd_linkage, "projected", lambda one, two, keep, rng: (one, two))
+    shared, known = tiny_shared()
+    piece = Measuring(0, (0,), known[0].weights, 0, EmdCfl())
+    held = shared.clients[0].validation
+    found = variance_of(shared, Halving(piece, 200))
+    network = with_weights(shared.network, known[0].weights)
+    own, rows = embedded(network, shared.clients[0].train[0]), embedded(network, held[0])
+    rng, half = np.random.default_rng(0), len(rows) // 2
+    halves = [rng.permutation(len(rows))[:half] for _ in range(100)]
+    spread = np.var([earth_movers(own, rows[places]) for places in halves], ddof=1)
+    # Halves of a finite set vary half as much as fresh ones, so as much as all of it would.
+    assert found == pytest.approx(spread, rel=0.35)
+
+
+def test_linkage_groups_what_noise_explains_and_nothing_else():
+    truth, noise = np.repeat([0, 1, 2], 6), 0.02
+    apart = 0.05 * (truth[:, None] != truth[None])
+    for seed in range(20):
+        drawn = np.random.default_rng(seed).standard_normal((18, 18)) * noise
+        for truly, groups in ((apart, 3), (0 * apart, 1)):
+            found = truly + drawn - np.diag(drawn)[:, None]  # less each client's own distance
+            assert len(set(grouped(found, noise**2, 3.0))) == groups
+    assert grouped(np.zeros((1, 1)), 1.0, 3.0) == [0]
+    assert len(set(grouped(apart, 0.0, 3.0))) == 3
+
+
+def test_linkage_finds_the_rotations_without_a_tolerance():
+    shared, known = tiny_shared()
+    groups = EmdLinkage().regroup(FakeRoom(shared, known))
+    assert set(groups.members) == {frozenset({0, 2}), frozenset({1, 3})}
+    assert groups.distances.shape == (4, 4)
+    assert groups.limit is None
+
+
 def test_one_shot_groups_stand_until_someone_new_comes():
     shared, known = tiny_shared()
     before = Groups((frozenset(known),), dict.fromkeys(known, 0))
-    for grouping in (EmdCfl(), Pacfl()):
+    for grouping in (EmdCfl(), EmdLinkage(), Pacfl()):
         room = FakeRoom(shared, known, groups=before)
         assert grouping.regroup(room) is before
         fewer = Groups((frozenset({0, 1}),), {0: 0, 1: 0})

@@ -143,7 +143,10 @@ def test_a_lost_answer_counts_once(digits_world, subject):
 def test_a_second_audit_fails_if_flags_are_many_whatever_they_are_answered(
     subject, monkeypatch, groups, chance, outcome
 ):
-    rows = [SimpleNamespace(id=str(n), decision="flag", group=g) for n, g in enumerate(groups)]
+    rows = [
+        SimpleNamespace(id=str(n), decision="flag", group=group, cause="unfamiliar input")
+        for n, group in enumerate(groups)
+    ]
     fitted = SimpleNamespace(score=lambda *given, **named: rows, chance=lambda rows: chance)
     monkeypatch.setattr(
         audited, "Auditor", lambda **given: SimpleNamespace(fit=lambda *a, **named: fitted)
@@ -152,4 +155,5 @@ def test_a_second_audit_fails_if_flags_are_many_whatever_they_are_answered(
     audited_before = replace(subject, inputs=subject.everything, audit=first)
     found = audited.check(Context(audited_before, {}, PLAN, silent))
     assert found.outcome == outcome
+    assert ("10 of the flags are due to 'unfamiliar input'" in found.said) == (outcome == "failed")
     assert found.numbers["flagged again"] == 1.0

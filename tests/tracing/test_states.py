@@ -1,10 +1,12 @@
 """States are means over positions, side by side, and projections keep lengths on average."""
 
 import numpy as np
+import pytest
 import torch
 from language_models import ByteTokenizer, decoder
 
 from anomech.data.conversations import Conversations, prompt
+from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 from anomech.tasks.causal_lm import CausalLM
@@ -55,3 +57,24 @@ def test_sequences_are_read_in_the_stream_at_the_decision():
         one = seen.take(np.array([place]))
         alone = source(one.examples, one.answers, silent).values
         torch.testing.assert_close(alone, whole[[place]], rtol=1e-4, atol=1e-5)
+
+
+def test_states_are_followed_back_to_pixels(digits_world):
+    seen, traces = states(digits_world, width=4)
+    images = seen.examples.load(np.arange(8))
+    source = States(width=4).fit(
+        digits_world.task, seen.examples, seen.answers, seed=0, progress=silent
+    )
+    points = digits_world.task.embed(images).detach().requires_grad_()
+    followed = source.follow(points, images)
+    assert followed.blocks == traces.blocks
+    torch.testing.assert_close(followed.values.detach(), traces.values)
+    slopes = torch.autograd.grad(followed.values.sum(), points)[0]
+    assert (slopes.flatten(1).abs().sum(dim=1) > 0).all()
+
+
+def test_states_of_sequences_are_not_followed_back(language_world):
+    seen, _ = states(language_world)
+    source = States().fit(language_world.task, seen.examples, seen.answers, seed=0, progress=silent)
+    with pytest.raises(CapabilityError):
+        source.follow(torch.zeros(8, 1), seen.examples.load(np.arange(8)))

@@ -37,6 +37,7 @@ class FoundFile:
         size: bytes.
         sha256: empty if it could not be read.
         weights: whether a model's tensors can be read from it.
+        model: whether it is of a kind in which a model can be.
         notes: what a person should know and that is no issue.
     """
 
@@ -45,6 +46,7 @@ class FoundFile:
     size: int
     sha256: str = ""
     weights: bool = False
+    model: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -52,6 +52,15 @@ class Kind(Enum):
         self.weights = weights
 
 
+MODELS = frozenset(
+    {
+        *(Kind.SAFETENSORS, Kind.TORCH, Kind.PICKLE, Kind.SCRIPT, Kind.EXPORTED, Kind.ONNX),
+        *(Kind.HDF5, Kind.KERAS, Kind.GGUF, Kind.TENSORFLOW, Kind.OTHER_MODEL),
+        *(Kind.ARRAY, Kind.ARRAYS, Kind.ZIP, Kind.TAR, Kind.PACKED),
+    }
+)
+"""Kinds in which a model can be; archives may hold one of any kind."""
+
 _HEADS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", Kind.HDF5),
     (0, b"GGUF", Kind.GGUF),

@@ -9,7 +9,7 @@ from anomech.artefacts.files.checks import checked
 from anomech.artefacts.files.folders import Folder, check_folder
 from anomech.artefacts.files.found import FoundFile, Issue, Looked
 from anomech.artefacts.files.headers import check_safetensors
-from anomech.artefacts.files.kinds import Kind, kind_of
+from anomech.artefacts.files.kinds import MODELS, Kind, kind_of
 from anomech.artefacts.files.numbers import check_numbers
 from anomech.artefacts.files.opinions import ASKED, check_installed, second_opinion
 from anomech.artefacts.files.pickles import NOT_TORCH
@@ -18,6 +18,7 @@ from anomech.artefacts.files.rules import issue
 from anomech.artefacts.files.signatures import NAMES, check_signature
 from anomech.artefacts.files.walking import Place, walk
 from anomech.artefacts.stored import shown
+from anomech.kernel.errors import ModelError
 from anomech.kernel.types import Progress
 from anomech.storage.files import regular_file
 
@@ -39,12 +40,14 @@ def look_through(path: str | Path, progress: Progress, *, ask_picklescan: bool =
 
     Raises:
         ConfigError: picklescan is asked for and not installed.
-        ModelError: there is no such file or folder.
+        ModelError: there is no such file or folder, or nothing is in it.
     """
     if ask_picklescan:
         check_installed()
     root = Path(path)
     places, issues = walk(root)
+    if not places and not issues:
+        raise ModelError(f"{shown(str(root))} is empty; name a weights file or a model's folder.")
     seen: Seen = []
     for done, place in enumerate(places, start=1):
         kind, file, more = _look(place, ask_picklescan)
@@ -74,7 +77,8 @@ def _look(place: Place, ask_picklescan: bool) -> tuple[Kind, FoundFile, list[Iss
     if _numbers_matter(kind, notes) and not issues:
         issues += check_numbers(place.path, kind, place.name)
     notes = (*notes, "it is reached through a link") if place.linked else notes
-    return kind, FoundFile(name, kind.words, place.size, digest, kind.weights, notes), issues
+    found = FoundFile(name, kind.words, place.size, digest, kind.weights, kind in MODELS, notes)
+    return kind, found, issues
 
 
 def _checked(file: BinaryIO, place: Place) -> tuple[Kind, tuple[str, ...], list[Issue]]:

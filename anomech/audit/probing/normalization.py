@@ -2,7 +2,8 @@
 
 A model that is given pixels from 0 to 1 and was trained on others still answers, only worse, and
 all that is learned from its answers is then worth little. What is usual elsewhere is tried on some
-trusted examples; the sign test on those that change sides says whether it is better.
+trusted examples; the sign test on those that change sides says whether it is better. That it is
+better does not say why: another fault of the inputs may be made up for by it.
 """
 
 import numpy as np
@@ -29,7 +30,7 @@ CHANCE = 1e-3
 
 
 def probe(trusted: Observed, labels: np.ndarray) -> list[Finding]:
-    """A finding if inputs are probably normalized otherwise than the model was trained on.
+    """A finding if the model answers clearly more examples with inputs normalized otherwise.
 
     Args:
         trusted: trusted examples.
@@ -51,11 +52,13 @@ def probe(trusted: Observed, labels: np.ndarray) -> list[Finding]:
         Finding(
             code="normalization",
             severity="medium",
-            title=f"With inputs normalized otherwise the model would answer {share:.0%} of "
+            title=f"With inputs normalized otherwise the model answers {share:.0%} of "
             f"{len(places)} trusted examples as labeled, not {now.mean():.0%}",
-            detail="So it was probably trained on inputs that were normalized so, and its answers "
-            "here are not those that it gives where it is used.",
-            action=f"Give {how}.",
+            detail=f"Measured with {how} and nothing else changed; other usual normalizations gave "
+            "no more. It does not say which numbers the model was trained on: a model that "
+            "normalizes by itself, or inputs at fault in another way, can look the same.",
+            action=f"Compare with the accuracy that the model is known for. If {share:.0%} is "
+            f"closer to it, give {how}.",
         )
     ]
 

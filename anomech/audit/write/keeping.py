@@ -14,7 +14,7 @@ import yaml
 
 from anomech.audit.plan import read_plan
 from anomech.audit.settings import difference
-from anomech.audit.write.place import is_empty, refuse_links, sweep
+from anomech.audit.write.place import is_empty, is_partial, refuse_links, sweep
 from anomech.kernel.errors import AnomechError, Inconclusive, RunError
 from anomech.records import (
     Finding,
@@ -91,6 +91,8 @@ def opened(kind: Kind[R], out: Path, plan: str) -> R | None:
     if (out / PLAN).exists():
         differing = difference(read_plan(out / PLAN), yaml.safe_load(plan))
         kept = read_record(out / kind.top, kind.record) if (out / kind.top).exists() else None
+        if differing and kept is None and not _begun(out):
+            raise _foreign(kind, out)
         if differing and not (kept is None or kind.fruitless(out, kept)):
             raise RunError(
                 f"{out} holds a {kind.name} of another plan (it differs in "
@@ -99,12 +101,20 @@ def opened(kind: Kind[R], out: Path, plan: str) -> R | None:
         if not differing and kept is not None and kept.status == "complete":
             return _finished(kind, out, kept)
     elif out.exists() and not (out.is_dir() and is_empty(out)):
-        raise RunError(
-            f"{out} is not an empty folder and holds no {kind.name}; choose another --out."
-        )
+        raise _foreign(kind, out)
     sweep(out)
     write_text(out / PLAN, plan)
     return None
+
+
+def _begun(out: Path) -> bool:
+    """Whether a plan is all that a folder holds: the process ended before it noted a run."""
+    return all(path.name == PLAN or is_partial(path) for path in out.iterdir())
+
+
+def _foreign(kind: Kind[R], out: Path) -> RunError:
+    """The folder holds something else, such as a run of another kind."""
+    return RunError(f"{out} is not an empty folder and holds no {kind.name}; choose another --out.")
 
 
 def _finished(kind: Kind[R], out: Path, kept: R) -> R:

@@ -78,7 +78,7 @@ def refuse_links(out: Path, inside: Sequence[str]) -> None:
 def sweep(out: Path) -> None:
     """Remove what a killed process was about to write, and the details of an error before."""
     for path in out.glob(".*.partial"):
-        if _partial(path):
+        if is_partial(path):
             path.unlink(missing_ok=True)
     if (out / ERROR).is_file():
         (out / ERROR).unlink()
@@ -86,8 +86,9 @@ def sweep(out: Path) -> None:
 
 def is_empty(out: Path) -> bool:
     """Whether there is nothing, not even hidden, apart from what a killed process left."""
-    return all(_partial(path) for path in out.iterdir())
+    return all(is_partial(path) for path in out.iterdir())
 
 
-def _partial(path: Path) -> bool:
+def is_partial(path: Path) -> bool:
+    """Whether a killed process was about to write this file."""
     return PARTIAL.fullmatch(path.name) is not None and path.is_file() and not path.is_symlink()

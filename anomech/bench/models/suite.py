@@ -6,22 +6,21 @@ check, looked at once, is written down in the suite before anything is run.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from anomech.audit.plan import read_plan
 from anomech.bench.specs import Methods
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import build, option, options, resolved
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, shown
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.records.modelcards import CLEAN
 from anomech.records.scorecards import Role
 from anomech.roles.architecture import Architecture
+
+ROOM = "anomech.bench.models"
+"""The package that suites of whole networks come with."""
 
 MARK = "scanners"
 """A suite that has this option is one of whole networks."""
@@ -92,25 +91,6 @@ class Made:
         return goals[0].target if len(goals) == 1 and goals[0].map == "all_to_one" else None
 
 
-def shipped() -> dict[str, Path]:
-    """Suites of whole networks that come with the package, by name."""
-    folder = Path(str(files("anomech.bench.models"))) / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def is_one(name: str) -> bool:
-    """Whether a name is that of a suite of whole networks, or of a file that holds one."""
-    path = shipped().get(name, Path(name))
-    return path.is_file() and MARK in read_plan(path)
-
-
-def read_model_suite(name: str) -> dict[str, Any]:
-    """The mapping in a suite's file."""
-    path = shipped().get(name, Path(name))
-    values = read_plan(path)
-    return {**values, "name": values.get("name") or path.stem}
-
-
 def from_mapping(values: Mapping[str, Any]) -> ModelSuite:
     """A suite with every option of every method resolved.
 
@@ -121,6 +101,11 @@ def from_mapping(values: Mapping[str, Any]) -> ModelSuite:
     specs = given.get("subjects") or {}
     if not isinstance(specs, Mapping):
         raise ConfigError("subjects must map names to networks.")
+    for name, each in specs.items():
+        if each is not None and not isinstance(each, Mapping):
+            raise ConfigError(
+                f"subjects.{name} must map the names of options to values, not be {shown(each)}."
+            )
     given["subjects"] = {
         name: build(ModelSpec, dict(each or {}), f"subjects.{name}") for name, each in specs.items()
     }
@@ -145,7 +130,7 @@ def as_yaml(suite: ModelSuite) -> str:
     """The resolved suite as a file that replays it."""
     subjects = {name: resolved(each) for name, each in suite.subjects.items()}
     values = {**resolved(suite), "subjects": subjects}
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return write_yaml(values)
 
 
 def networks(suite: ModelSuite) -> Iterator[Made]:

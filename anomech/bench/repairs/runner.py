@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
 
 from anomech.audit.write.place import locked
+from anomech.bench.patterns import matching
+from anomech.bench.piecewise import claim, kept, read_if_there
 from anomech.bench.repairs.suite import (
     RepairCell,
     RepairSuite,
@@ -21,9 +22,9 @@ from anomech.bench.repairs.work import Scene, repaired, scene_of
 from anomech.bench.worlds.images import datasets
 from anomech.kernel import plugins
 from anomech.kernel.config import resolved
-from anomech.kernel.errors import AnomechError, ConfigError
+from anomech.kernel.errors import AnomechError
 from anomech.kernel.types import Progress, silent
-from anomech.records import RepairCard, read_record, write_record, write_text
+from anomech.records import RepairCard, write_record
 from anomech.report.board.repairs import render_repairs
 from anomech.storage.code import NUMBERLESS, code_digest, code_of
 
@@ -63,25 +64,23 @@ def run_repairs(
         told: called with each card that was made.
 
     Raises:
-        ConfigError: no cell has such a name.
+        ConfigError: a pattern matches no cell.
+        RunError: the folder holds another suite.
     """
-    wanted = [each for each in cells(suite) if _chosen(each, patterns)]
-    if not wanted:
-        raise ConfigError("no cell of the suite has such a name; see `anomech bench --list`.")
+    everything = list(cells(suite))
+    asked = set(matching([each.id for each in everything], patterns))
+    wanted = [each for each in everything if each.id in asked]
+    sets = datasets.load(suite.data, data).first(suite.train)
     with locked(out):
-        write_text(out / "suite.yaml", as_yaml(suite))
-        sets = datasets.load(suite.data, data)
-        if suite.train:
-            images, labels = sets.train
-            sets = sets._replace(train=(images[: suite.train], labels[: suite.train]))
+        claim(out, suite.name, as_yaml(suite))
         shared = code_digest("anomech.bench.repairs.work", apart_from=NUMBERLESS)
         cards: list[RepairCard] = []
         for _, group in groupby(wanted, lambda each: (each.subject, each.trusted, each.seed)):
             scene: Scene | None = None
             for cell in group:
                 basis = _basis(suite, cell, sets, shared)
-                card = _kept(out, cell, basis)
-                if card is None:
+                card = kept(_path(out, cell), RepairCard, basis)
+                if card is None or card.status == "failed":
                     scene = scene or _scene(suite, cell, sets, zoo, progress)
                     card = repaired(suite, cell, scene, silent)
                     card = card.model_copy(update={"basis": basis})
@@ -89,7 +88,8 @@ def run_repairs(
                     told(card)
                 cards.append(card)
                 progress("repairing networks", len(cards), len(wanted))
-        every = [kept for each in cells(suite) if (kept := _any(out, each)) is not None]
+        found = (read_if_there(_path(out, each), RepairCard) for each in everything)
+        every = [card for card in found if card is not None]
         page = render_repairs(out, suite.title or suite.name, suite.description, every)
     return FinishedRepairs(cards, page)
 
@@ -101,10 +101,6 @@ def _scene(
         return scene_of(suite, cell, sets, zoo, progress)
     except AnomechError as error:
         raise type(error)(f"{cell.subject}: {error}") from error
-
-
-def _chosen(cell: RepairCell, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatchcase(cell.id, pattern) for pattern in patterns)
 
 
 def _path(out: Path, cell: RepairCell) -> Path:
@@ -126,15 +122,3 @@ def _basis(suite: RepairSuite, cell: RepairCell, sets: datasets.ImageSets, share
     }
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _any(out: Path, cell: RepairCell) -> RepairCard | None:
-    try:
-        return read_record(_path(out, cell), RepairCard)
-    except AnomechError:
-        return None
-
-
-def _kept(out: Path, cell: RepairCell, basis: str) -> RepairCard | None:
-    card = _any(out, cell)
-    return card if card is not None and card.basis == basis else None

@@ -2,22 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from anomech.audit.plan import read_plan
 from anomech.bench.repairs.automatic import NAME, Automatic
 from anomech.bench.specs import SubjectSpec
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
 from anomech.roles.mitigation import Mitigation
+
+ROOM = "anomech.bench.repairs"
+"""The package that suites of repairs come with."""
+
+MARK = "methods"
+"""A suite that has this option is one of repairs."""
 
 
 @options
@@ -131,7 +133,7 @@ def as_yaml(suite: RepairSuite) -> str:
         key: {name: resolved(each) for name, each in found.items()}
         for key, found in _specs(suite).items()
     }
-    return yaml.safe_dump({**resolved(suite), **specs}, sort_keys=False, allow_unicode=True)
+    return write_yaml({**resolved(suite), **specs})
 
 
 def cells(suite: RepairSuite) -> Iterator[RepairCell]:
@@ -150,16 +152,3 @@ def subject_of(suite: RepairSuite, name: str, seed: int) -> Subject:
     recipe = build(Recipe, {**resolved(suite.recipe), **spec.recipe}, "recipe")
     network = plugins.make("architecture", spec.network or suite.network, "network")
     return Subject(tuple(spec.attacks.items()), network, recipe, seed)
-
-
-def shipped() -> dict[str, Path]:
-    """Suites of repairs that come with the package, by name."""
-    folder = Path(str(files("anomech.bench"))) / "repairs" / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def read_suite(name: str) -> dict[str, Any]:
-    """The mapping in a suite's file."""
-    path = shipped().get(name, Path(name))
-    values = read_plan(path)
-    return {**values, "name": values.get("name") or path.stem}

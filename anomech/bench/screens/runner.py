@@ -1,31 +1,23 @@
 """Running a suite of screens: case by case, screen by screen, each kept when it is done."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
-from typing import TypeVar
 
-import yaml
-
-from anomech.audit.settings import difference
 from anomech.audit.write.place import locked
 from anomech.bench.machine import hardware, versions
+from anomech.bench.patterns import matching
+from anomech.bench.piecewise import also_if_cut_short, claim_form, kept
 from anomech.bench.screens.judging import card_basis, card_of, case_basis, case_of, scene
 from anomech.bench.screens.suite import ScreenSuite, as_yaml
 from anomech.bench.worlds.images import datasets
 from anomech.kernel import plugins
-from anomech.kernel.errors import AnomechError, RunError
 from anomech.kernel.types import Progress, silent
-from anomech.kernel.yaml_text import read_yaml_file
-from anomech.records import read_record, write_record, write_text
+from anomech.records import write_record, write_text
 from anomech.records.screencards import ScreenBench, ScreenCard, ScreenCase
 from anomech.report.screens.render import markdown, render
 
 TOP = "screens.json"
-
-Kept = TypeVar("Kept", ScreenCase, ScreenCard)
 
 
 def run_screens(
@@ -50,26 +42,20 @@ def run_screens(
         told: about every cell.
 
     Raises:
-        ConfigError: the suite names what there is not.
+        ConfigError: the suite names what there is not, or a pattern matches nothing.
         DataError: data that is missing or too small.
         RunError: the folder holds another suite.
         KeyboardInterrupt: what is done stays.
     """
-    sets = datasets.load(suite.data, data)
-    if suite.train:
-        sets = sets._replace(train=(sets.train[0][: suite.train], sets.train[1][: suite.train]))
-    bench = _Bench(suite, sets, zoo.resolve(), out, tuple(patterns), progress, told)
+    sets = datasets.load(suite.data, data).first(suite.train)
+    names = [f"{case}/{screen}" for case in suite.cases for screen in suite.screens]
+    asked = frozenset(matching(names, patterns))
+    bench = _Bench(suite, sets, zoo.resolve(), out, asked, progress, told)
     with locked(out):
-        _check(suite, out)
-        write_text(out / "suite.yaml", as_yaml(suite))
-        try:
+        claim_form(out, suite.name, as_yaml(suite))
+        with also_if_cut_short(bench.written):
             for name in suite.cases:
                 bench.run(name)
-        except BaseException as error:
-            words = str(error) if isinstance(error, AnomechError) else "Stopped."
-            with suppress(RunError):  # the first error is the one to show
-                bench.written(words)
-            raise
         return bench.written("")
 
 
@@ -81,7 +67,7 @@ class _Bench:
     sets: datasets.ImageSets
     zoo: Path
     out: Path
-    patterns: tuple[str, ...]
+    asked: frozenset[str]
     progress: Progress
     told: Callable[[ScreenCard], None]
     cases: dict[str, ScreenCase] = field(default_factory=dict)
@@ -90,7 +76,7 @@ class _Bench:
     def run(self, name: str) -> None:
         """One case: what is done of it is read, what is missing is run."""
         suite, basis = self.suite, case_basis(self.suite, name, self.sets)
-        known = _kept(self._place(name), ScreenCase, basis)
+        known = kept(self._place(name), ScreenCase, basis)
         if known is not None:
             self.cases[name] = known
         wanted = [each for each in suite.screens if self._missing(name, each, basis)]
@@ -109,11 +95,11 @@ class _Bench:
     def _missing(self, case: str, screen: str, basis: str) -> bool:
         """Whether a screen is to be run on a case; a card that is kept is taken over."""
         own = card_basis(self.suite, screen, basis)
-        kept = _kept(self._place(case, screen), ScreenCard, own)
-        if kept is not None and kept.status != "failed":
-            self.cards[case, screen] = kept
+        card = kept(self._place(case, screen), ScreenCard, own)
+        if card is not None and card.status != "failed":
+            self.cards[case, screen] = card
             return False
-        return not self.patterns or any(fnmatch(f"{case}/{screen}", p) for p in self.patterns)
+        return f"{case}/{screen}" in self.asked
 
     def _place(self, *names: str) -> Path:
         return self.out / "cells" / f"{'--'.join(each.replace('/', '-') for each in names)}.json"
@@ -140,24 +126,3 @@ class _Bench:
         write_text(self.out / "screens.md", markdown(found))
         render(self.out)
         return found
-
-
-def _kept(path: Path, kind: type[Kept], basis: str) -> Kept | None:
-    if not path.exists():
-        return None
-    found = read_record(path, kind)
-    return found if found.basis == basis else None
-
-
-def _check(suite: ScreenSuite, out: Path) -> None:
-    path = out / "suite.yaml"
-    if not path.exists():
-        if any(not each.name.startswith(".") for each in out.iterdir()):
-            raise RunError(f"{out} is not an empty folder and no bench; choose another --out.")
-        return
-    kept = read_yaml_file(path, f"{path.name} is gone; choose another --out.")
-    if differing := difference(kept, yaml.safe_load(as_yaml(suite))):
-        raise RunError(
-            f"{out} holds another suite, or another form of this one (it differs in "
-            f"{', '.join(differing[:3])}); choose another --out."
-        )

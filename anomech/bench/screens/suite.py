@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import yaml
-
 from anomech.bench.specs import Methods
 from anomech.bench.worlds.images.subjects import Subject
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, option, options, resolved
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import write_yaml
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
 from anomech.roles.attack import DataAttack, LearnedAttack
@@ -82,7 +81,7 @@ def subject(suite: ScreenSuite, case: str) -> Subject:
 
 def as_yaml(suite: ScreenSuite) -> str:
     """The resolved suite as a file that replays it."""
-    return yaml.safe_dump(resolved(suite), sort_keys=False, allow_unicode=True)
+    return write_yaml(resolved(suite))
 
 
 def _plants_nothing(given: Mapping[str, Any]) -> bool:
@@ -90,5 +89,4 @@ def _plants_nothing(given: Mapping[str, Any]) -> bool:
 
 
 def _resolved(kind: str, given: Any, where: str) -> dict[str, Any]:
-    method = plugins.make(kind, dict(given), where)
-    return {USE: plugins.name_of(kind, method), **resolved(method)}
+    return plugins.described(kind, plugins.make(kind, dict(given), where))

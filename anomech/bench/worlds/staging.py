@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from anomech.artefacts.hugging_face import is_adapter
+from anomech.artefacts.hugging_face_folders import is_adapter
 from anomech.audit.load.loading import Loaded
 from anomech.bench.worlds.texts.folders import base_of
 from anomech.bench.worlds.world import Staged

@@ -6,11 +6,12 @@ cannot tell what the flags are due to cannot call a repair proved.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from anomech.audit.auditor import Auditor
 from anomech.calibration.excess import LEVEL
 from anomech.kernel.errors import AnomechError
-from anomech.records import Check
+from anomech.records import Check, Verdict
 from anomech.repair.proof.context import Context
 
 TITLE = "Does a second audit find anything in the same inputs?"
@@ -43,7 +44,7 @@ def check(context: Context) -> Check:
     again = len(flags & set(subject.audit.ids)) / max(1, len(subject.audit.ids))
     usual = plan.budget * len(rows)
     good = chance > LEVEL
-    led = "" if good else f" At most {alike:.0%} of the flags get the same answer."
+    led = "" if good else _about(flagged, alike)
     return Check(
         name="second audit",
         title=TITLE,
@@ -59,4 +60,13 @@ def check(context: Context) -> Check:
             "flagged again": again,
             "answered alike": alike,
         },
+    )
+
+
+def _about(flagged: Sequence[Verdict], alike: float) -> str:
+    """What the flags have in common, for who has to judge them."""
+    cause, count = Counter(row.cause for row in flagged).most_common(1)[0]
+    return (
+        f" {count} of the flags are due to '{cause}', and at most {alike:.0%} of all flags get "
+        "the same answer."
     )

@@ -29,7 +29,12 @@ def matrix(name: str, result: MethodResult) -> Markup | None:
     known = [each for row in rows for each in row if each is not None]
     high = max([*known, 1e-9])
     parts = [
-        _cell(LEFT + x * side, TOP + y * side, side, rows[row][column], result, high)
+        _cell(
+            (LEFT + x * side, TOP + y * side, side * 0.94),
+            rows[row][column],
+            _near(result, row, column, rows[row][column]),
+            high,
+        )
         for y, row in enumerate(order)
         for x, column in enumerate(order)
     ]
@@ -43,7 +48,7 @@ def matrix(name: str, result: MethodResult) -> Markup | None:
         f"matrix-{name}",
         f"Distances of {result.name}",
         f"From each client (row) to each client (column); from {number(min([*known, 0.0]))} (dark) "
-        f"to {number(high)} (light). Outlined cells lie below the limit of {number(result.limit)}.",
+        f"to {number(high)} (light). Blue cells {blue(result)}.",
         TOP + side * len(order) + 6,
         parts,
     )
@@ -62,12 +67,25 @@ def _told(client: ClientRow) -> str:
     return f"{client.name[-14:]}{'!' if client.malicious else ''}{group}"
 
 
+def blue(result: MethodResult) -> str:
+    """What blue cells have in common."""
+    if result.limit is None:
+        return "are of clients that share a model"
+    return f"lie below the limit of {number(result.limit)}"
+
+
+def _near(result: MethodResult, row: int, column: int, value: float | None) -> bool:
+    if result.limit is None:
+        return result.clients[row].model == result.clients[column].model
+    return value is not None and value < result.limit
+
+
 def _cell(
-    x: float, y: float, side: float, value: float | None, result: MethodResult, high: float
+    place: tuple[float, float, float], value: float | None, near: bool, high: float
 ) -> Markup:
     shade = 0.0 if value is None else 1 - max(0.0, value) / high
-    near = value is not None and result.limit is not None and value < result.limit
+    x, y, side = place
     return Markup(
         '<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}" '
         'fill-opacity="{:.3f}"/>'
-    ).format("inputs" if not near else "trusted", x, y, side * 0.94, side * 0.94, shade)
+    ).format("trusted" if near else "inputs", x, y, side, side, shade)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from anomech import records
 from anomech.records.federation import ClientRow, FederationRun, MethodResult
-from anomech.report.federation.matrix import in_order, matrix
+from anomech.report.federation.matrix import blue, in_order, matrix
 from anomech.report.page import STYLE, environment, policy
 from anomech.report.words import count, percent
 
@@ -57,6 +57,7 @@ def render(out: Path) -> Path:
             style=Markup(style),
             policy=policy(style),
             megabytes=megabytes,
+            blue=blue,
         )
     )
     path = Path(out) / FILE

@@ -101,10 +101,16 @@ def headline(run: FlipRun) -> str:
     """Who holds best under the worst attack."""
     if not run.rows:
         return "No network has been judged."
-    best = max(lines(run.rows), key=lambda line: line.worst)
+    every = lines(run.rows)
+    climbed = [line for line in every if not line.transferred]
+    if not climbed:
+        return "No detector's own score could be climbed; all were attacked by way of confidence."
+    best = max(climbed, key=lambda line: line.worst)
+    left = "" if len(climbed) == len(every) else " of those whose own score could be climbed"
     return (
         f"Under its worst attack {best.detector} on a network trained by {best.trainer} keeps a "
-        f"mean AUROC of {best.worst:.3f}, more than any other; clean it has {best.auroc[0]:.3f}."
+        f"mean AUROC of {best.worst:.3f}, more than any other{left}; clean it has "
+        f"{best.auroc[0]:.3f}."
     )
 
 

@@ -6,28 +6,19 @@ same folder.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from markupsafe import Markup
 
 from anomech import records
 from anomech.records.modelcards import CLEAN, ModelBench, NetworkCard, ScannerStanding
 from anomech.report.page import STYLE, environment, policy
+from anomech.report.tables import Table, as_markdown
 
 FILE = "leaderboard.html"
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "–"
 ROLES = ("check", "development")
 COMBINED = "combined"
-
-
-class Table(NamedTuple):
-    """A table of words."""
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def render_models(out: Path) -> Path:
@@ -53,9 +44,7 @@ def markdown(bench: ModelBench) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in bench.versions.items())
     lines = [f"# {bench.title or bench.suite}", "", bench.description, ""]
     lines += [f"`anomech bench {bench.suite}`: {bench.status}; {versions}; {bench.hardware}.", ""]
-    for table in tables(bench):
-        lines += [f"## {table.title}", "", table.note, "", *_rows(table), ""]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines[:-1], *as_markdown(tables(bench))]) + "\n"
 
 
 def tables(bench: ModelBench) -> tuple[Table, ...]:
@@ -129,15 +118,6 @@ def _network(each: NetworkCard) -> tuple[str, ...]:
         _percent(each.success),
         each.reason,
     )
-
-
-def _rows(table: Table) -> list[str]:
-    rule = "| " + " | ".join("---" for _ in table.head) + " |"
-    return [_row(table.head), rule, *(_row(row) for row in table.rows)]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -24,12 +25,20 @@ class Answer:
     level: str
 
 
+class Proved(NamedTuple):
+    """A check, its drawing if it has one, and its numbers by name."""
+
+    check: Check
+    drawn: Markup
+    numbers: tuple[tuple[str, float], ...]
+
+
 @dataclass(frozen=True)
 class Page:
     """All that the templates are given."""
 
     answer: Answer
-    checks: tuple[tuple[Check, Markup], ...]
+    checks: tuple[Proved, ...]
     units: Markup
     where: str
     changed: tuple[str, ...]
@@ -44,7 +53,7 @@ def build(run: RepairRun, changed: Sequence[str]) -> Page:
     """
     return Page(
         answer=_answer(run),
-        checks=tuple((each, _drawn(each)) for each in run.checks),
+        checks=tuple(Proved(each, _drawn(each), _numbers(each)) for each in run.checks),
         units=chart("units", run.units),
         where=_where(run),
         changed=tuple(changed),
@@ -67,7 +76,10 @@ def _answer(run: RepairRun) -> Answer:
     if failed:
         names = ", ".join(each.name for each in failed)
         headline = f"The repair is not verified: it failed {names}."
-        return Answer(headline, (_chosen(run), *said), _FAILED, "alarm")
+        only = names == "second audit"
+        return Answer(
+            headline, (_chosen(run), *said), (*_FAILED, *(_SEEN if only else ())), "alarm"
+        )
     headline = "The repair is not verified: not everything could be checked."
     return Answer(headline, (_chosen(run), *said), _OPEN, "open")
 
@@ -75,7 +87,13 @@ def _answer(run: RepairRun) -> Answer:
 def _chosen(run: RepairRun) -> str:
     tried = sum(each.status == "done" for each in run.methods)
     of = f", the best of {tried} by trusted examples and flagged inputs" if tried > 1 else ""
-    return f"The weights are those of {run.chosen}{of}; its cost in accuracy is {run.grade}."
+    lost = next((each.numbers["lost"] for each in run.checks if "lost" in each.numbers), 0.0)
+    cost = (
+        f"accuracy rises by {percent(-lost)}"
+        if lost < 0
+        else f"its cost in accuracy is {run.grade}"
+    )
+    return f"The weights are those of {run.chosen}{of}; {cost}."
 
 
 def _where(run: RepairRun) -> str:
@@ -87,6 +105,16 @@ def _where(run: RepairRun) -> str:
     return (
         f"The top hundredth of units has {share} of the effect on flagged answers: the mechanism "
         f"is {kind}, so it {what}."
+    )
+
+
+def _numbers(check: Check) -> tuple[tuple[str, float], ...]:
+    """As they are read: a loss below zero is a gain."""
+    return tuple(
+        (name.replace("lost", "gained").replace("at most", "at least"), -value)
+        if name.startswith("lost") and value < 0
+        else (name, value)
+        for name, value in check.numbers.items()
     )
 
 
@@ -115,6 +143,10 @@ _FAILED = (
     "Do not rely on the repaired weights.",
     "Try other methods (--method), give more trusted examples, or more flagged inputs.",
     "If the training data are at hand, remove what was flagged and train anew: that is the surest.",
+)
+_SEEN = (
+    "Look at what is still flagged, and for which cause: an input with a visible trigger may be "
+    "foreign to any network. Audit honest traffic with the repaired weights beside it.",
 )
 _OPEN = (
     "Give what the checks that were not done ask for, then run the repair again.",

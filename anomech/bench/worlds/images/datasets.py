@@ -42,6 +42,13 @@ class ImageSets(NamedTuple):
     test: Images
     classes: int
 
+    def first(self, count: int) -> "ImageSets":
+        """With so many images to train on, the first ones; 0 keeps all."""
+        if not count:
+            return self
+        images, labels = self.train
+        return self._replace(train=(images[:count], labels[:count]))
+
 
 def data_folder() -> Path | None:
     """The folder that the environment variable ANOMECH_DATA names."""

@@ -73,11 +73,8 @@ class ImageWorlds:
 
     def open(self, suite: Suite, data: Path | None) -> ImageWorld:
         """Its images, and a hash of all that its cells have in common."""
-        sets = datasets.load(suite.data, data)
+        sets = datasets.load(suite.data, data).first(suite.train)
         check_sizes(suite, len(sets.test[1]))
-        if suite.train:
-            images, labels = sets.train
-            sets = sets._replace(train=(images[: suite.train], labels[: suite.train]))
         names = dict.fromkeys(each.foreign for each in suite.conditions.values() if each.foreign)
         foreign = {name: datasets.foreign(name, data, sets.test[0]) for name in names}
         code = code_digest(

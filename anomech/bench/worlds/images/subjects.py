@@ -14,7 +14,7 @@ import numpy as np
 
 from anomech.architectures.resnet14 import Resnet14
 from anomech.kernel import plugins
-from anomech.kernel.config import USE, build, resolved
+from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import ConfigError
 from anomech.learning.training import Recipe
 from anomech.roles.architecture import Architecture
@@ -87,10 +87,7 @@ class Subject:
                 code_of(*attacks, self.network),
                 code_digest("anomech.learning.training", apart_from=NUMBERLESS),
             ],
-            "network": {
-                USE: plugins.name_of("architecture", self.network),
-                **resolved(self.network),
-            },
+            "network": plugins.described("architecture", self.network),
             "recipe": resolved(self.recipe),
             "seed": self.seed,
         }

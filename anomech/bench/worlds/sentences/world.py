@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from anomech.artefacts.hugging_face import load_network, load_tokenizer, looked_at
+from anomech.artefacts.hugging_face import load_network, load_tokenizer
+from anomech.artefacts.hugging_face_folders import looked_at
 from anomech.bench.cells import Cell
 from anomech.bench.specs import Suite
 from anomech.bench.worlds.sentences.learning import Reader, classes, taught, trigger_named
