@@ -13,6 +13,8 @@ data, one-sided and two-sided; states between the layers far from those of the o
 answer, and from all; features far from every class; features far from the own answer's and little
 energy, at any confidence; an implausible confidence. Each becomes a surprise with an exponential
 tail, and the score is `log sum exp` over them and their sum, which weighs as much as all of them.
+Of generated answers there are views along the sequence, and panels of views in place of the sum
+(`anomech.detectors._sights`).
 Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
 form, the explained fraction, the profile, the twins and their combination are this project's.
 Needs: what its tracer needs; logits and features are used where the task gives them. Views that the
