@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from anomech import records
 from anomech.records.federation import ClientRow, FederationRun, MethodResult
-from anomech.report.federation.matrix import in_order, matrix
+from anomech.report.federation.matrix import blue, in_order, matrix
 from anomech.report.page import write_page
 from anomech.report.words import count, percent
 
