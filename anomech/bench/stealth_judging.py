@@ -26,7 +26,14 @@ from anomech.kernel.types import Progress
 from anomech.learning.pixels import as_float
 from anomech.learning.training import predict
 from anomech.observing.observed import Observed, observe
-from anomech.records.stealth import Detected, FeatureTraces, Repaired, StealthCell, WeightTraces
+from anomech.records.stealth import (
+    Detected,
+    FeatureTraces,
+    Repaired,
+    Scanned,
+    StealthCell,
+    WeightTraces,
+)
 from anomech.roles.attack import Trigger
 from anomech.storage.code import NUMBERLESS, code_digest, code_of
 from anomech.tasks.image_classifier import ImageClassifier
@@ -126,6 +133,7 @@ def judged(stealth: Stealth, attack: str) -> StealthCell:
             _repaired(stealth, scene, name, success, accuracy) for name in suite.repairs
         ),
         detected=tuple(_detected(stealth, scene, name) for name in suite.detectors),
+        scanned=tuple(_scanned(stealth, scene, name) for name in suite.scanners),
         seconds=time.monotonic() - clock,
     )
 
@@ -135,7 +143,14 @@ def cell_basis(stealth: Stealth, attack: str) -> str:
     suite = stealth.suite
     code = [code_of(*subject(suite, attack).methods), code_digest(__name__, apart_from=NUMBERLESS)]
     network = subject(suite, attack).fingerprint(*stealth.sets.train)
-    others = [suite.repairs, suite.detectors, suite.trusted, suite.judged, suite.seed]
+    others = [
+        suite.repairs,
+        suite.detectors,
+        suite.scanners,
+        suite.trusted,
+        suite.judged,
+        suite.seed,
+    ]
     digest = hashlib.sha256(" ".join([*code, network, repr(others)]).encode())
     for array in stealth.sets.test:
         digest.update(np.ascontiguousarray(array).data)
@@ -235,3 +250,35 @@ def _detected(stealth: Stealth, scene: Scene, name: str) -> Detected:
     threshold = np.quantile(calibrating, 1 - LEVEL, method="higher")
     rates = float((anomalous > threshold).mean()), float((normal > threshold).mean())
     return Detected(detector=name, auroc=auroc(normal, anomalous), der=detector_der(*rates))
+
+
+def _scanned(stealth: Stealth, scene: Scene, name: str) -> Scanned:
+    """A scanner on the attacked network and on its twin; what it refuses is told."""
+    method = plugins.make("scanner", stealth.suite.scanners[name], name)
+    found = []
+    for network in (scene.network, scene.twin):
+        task = ImageClassifier(network, device=stealth.suite.device)
+        try:
+            task = task.prepared(scene.trusted.examples)
+            trusted = observe(task, scene.trusted.examples)
+            scan = method.scan(task, trusted, seed=stealth.suite.seed, progress=stealth.progress)
+        except AnomechError as error:
+            return _unscanned(name, str(error))
+        if scan.names is not None:
+            return _unscanned(name, f"{name} compares {scan.unit}s, and names no class.")
+        found.append(scan)
+    attacked, clean = found
+    place = int(attacked.statistic.argmax())
+    answer = int(attacked.groups[place])
+    return Scanned(
+        scanner=name,
+        found=answer,
+        right=answer in scene.wanted,
+        statistic=float(attacked.statistic[place]),
+        clean=float(clean.statistic.max()),
+        problem=" ".join((*attacked.health.problems, *clean.health.problems)),
+    )
+
+
+def _unscanned(name: str, problem: str) -> Scanned:
+    return Scanned(scanner=name, found=-1, right=False, statistic=0.0, clean=0.0, problem=problem)

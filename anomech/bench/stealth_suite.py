@@ -19,7 +19,7 @@ from anomech.roles.architecture import Architecture
 
 @options
 class StealthSuite:
-    """Attacks, and the repairs and detectors that are tried on each."""
+    """Attacks, and the repairs, detectors and scanners that are tried on each."""
 
     kind: Literal["stealth"] = option("stealth", "tells it from other suites")
     name: str = option("", "of the suite")
@@ -32,13 +32,21 @@ class StealthSuite:
     attacks: Methods = option({}, "attacks by name, each {use: NAME, ...options}")
     repairs: Methods = option({}, "mitigations by name, each {use: NAME, ...options}")
     detectors: Methods = option({}, "detectors by name, each {use: NAME, ...options}")
-    trusted: int = option(500, "test images that repairs and detectors get", unit="images", ge=40)
+    scanners: Methods = option({}, "scanners by name, each {use: NAME, ...options}")
+    trusted: int = option(
+        500, "test images that repairs, scanners and detectors get", unit="images", ge=40
+    )
     judged: int = option(500, "test images that everything is measured on", unit="images", ge=20)
     seed: int = option(0, "of networks, attacks and splits", ge=0)
     device: str = option("cpu", "where networks are trained and judged, such as cuda")
 
 
-KINDS = {"attacks": "attack", "repairs": "mitigation", "detectors": "detector"}
+KINDS = {
+    "attacks": "attack",
+    "repairs": "mitigation",
+    "detectors": "detector",
+    "scanners": "scanner",
+}
 """Kind of the methods of each option."""
 
 
@@ -53,7 +61,7 @@ def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
         raise ConfigError("the suite has no attacks; name at least one.")
     found = {
         option: {
-            name: _resolved(kind, each or {USE: name}, f"{option}.{name}")
+            name: _resolved(kind, {USE: name, **(each or {})}, f"{option}.{name}")
             for name, each in getattr(suite, option).items()
         }
         for option, kind in KINDS.items()
@@ -63,6 +71,7 @@ def from_mapping(values: Mapping[str, Any]) -> StealthSuite:
         attacks=found["attacks"],
         repairs=found["repairs"],
         detectors=found["detectors"],
+        scanners=found["scanners"],
     )
     for name in suite.attacks:
         subject(suite, name).attack_objects()  # refuses those that plant nothing

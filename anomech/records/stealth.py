@@ -65,6 +65,22 @@ class Detected(Record):
     """`(1 + TPR - FPR) / 2` at the threshold that 5 % of trusted examples lie above."""
 
 
+class Scanned(Record):
+    """What a scanner says of the attacked network, and of its clean twin."""
+
+    scanner: str
+    found: int
+    """The class that stands out most in the attacked network."""
+    right: bool
+    """Whether it is one that the attack leads to."""
+    statistic: float
+    """Of that class; higher is more suspicious."""
+    clean: float
+    """Largest statistic of the twin."""
+    problem: str = ""
+    """Why it says nothing; the numbers then mean nothing."""
+
+
 class StealthCell(Record):
     """One attack."""
 
@@ -83,6 +99,7 @@ class StealthCell(Record):
     """Of the twin, under the same trigger."""
     repaired: tuple[Repaired, ...] = ()
     detected: tuple[Detected, ...] = ()
+    scanned: tuple[Scanned, ...] = ()
     seconds: float = 0.0
 
     @property

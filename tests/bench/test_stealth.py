@@ -90,6 +90,7 @@ def suite():
             },
             "repairs": {"clp": {}},
             "detectors": {"confidence": {}},
+            "scanners": {"output_weights": {}, "channel_lipschitz": {}},
             **{"trusted": 120, "judged": 200},
         }
     )
@@ -111,6 +112,12 @@ def test_success_on_the_clean_twin_stands_beside_every_success(finished):
     assert universal.inputs.ssim < 1
     assert patch.repaired[0].repair == "clp"
     assert 0 <= patch.detected[0].auroc <= 1
+    for cell, target in ((patch, 0), (universal, 2)):
+        classes, layers = cell.scanned
+        assert classes.right == (classes.found == target)
+        assert classes.found in range(10)
+        assert not classes.problem
+        assert "compares layers" in layers.problem
 
 
 def test_it_is_kept_attack_by_attack_and_shown(finished, suite):

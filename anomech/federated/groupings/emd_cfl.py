@@ -149,7 +149,8 @@ def earth_movers(first: np.ndarray, second: np.ndarray) -> float:
         import ot
     except ImportError:
         raise ConfigError(
-            "emd_cfl solves transport problems with POT; run pip install 'anomech[ot]'."
+            "the Earth Mover's distance is computed with POT; run pip install 'anomech[ot]', or "
+            "choose another --method."
         ) from None
     cost = 1 - _unit(first) @ _unit(second).T
     masses = (np.full(len(each), 1 / len(each)) for each in (first, second))

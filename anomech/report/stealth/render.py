@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomech import records
-from anomech.records.stealth import StealthCell, StealthRun
+from anomech.records.stealth import Repaired, Scanned, StealthCell, StealthRun
 from anomech.report.page import write_page
 from anomech.report.tables import Table, as_markdown
 from anomech.report.words import count, percent
@@ -38,7 +38,7 @@ def headline(run: StealthRun) -> str:
 
 
 def tables(run: StealthRun) -> list[Table]:
-    """Success, traces in pixels, features and weights, repairs and detectors."""
+    """Success, traces in pixels, features and weights, repairs, detectors and scanners."""
     cells = run.cells
     return [_planted(cells), _pixels(cells), _features(cells), _weights(cells), *_met(run)]
 
@@ -115,41 +115,61 @@ def _weights(cells: Sequence[StealthCell]) -> Table:
 
 
 def _met(run: StealthRun) -> list[Table]:
-    """Repairs and detectors, if there are any."""
+    """Repairs, detectors and scanners, if there are any."""
+    cells = run.cells
+    if not cells:
+        return []
     found = []
-    if names := [each.repair for each in run.cells[0].repaired] if run.cells else []:
-        found.append(
-            Table(
-                "After repairs",
-                f"Accuracy / success, and DER in brackets, after a repair by {run.trusted} trusted "
-                "images. A success that the clean twin has too is not a repair's fault.",
-                ("attack", *names),
-                tuple(
-                    (
-                        cell.attack,
-                        *(
-                            f"{percent(each.accuracy)} / {percent(each.success)} ({each.der:.3f})"
-                            for each in cell.repaired
-                        ),
-                    )
-                    for cell in run.cells
-                ),
-            )
+    if names := [each.repair for each in cells[0].repaired]:
+        rows = [[_repaired(each) for each in cell.repaired] for cell in cells]
+        words = (
+            f"Accuracy / success, and DER in brackets, after a repair by {run.trusted} trusted "
+            "images. A success that the clean twin has too is not a repair's fault."
         )
-    if names := [each.detector for each in run.cells[0].detected] if run.cells else []:
-        found.append(
-            Table(
-                "Detectors",
-                "AUROC of triggered images that worked against clean ones, and in brackets DER at "
-                "the threshold that 5 % of trusted images lie above.",
-                ("attack", *names),
-                tuple(
-                    (cell.attack, *(f"{e.auroc:.3f} ({e.der:.3f})" for e in cell.detected))
-                    for cell in run.cells
-                ),
-            )
+        found.append(_beside("After repairs", words, names, cells, rows))
+    if names := [each.detector for each in cells[0].detected]:
+        rows = [[f"{each.auroc:.3f} ({each.der:.3f})" for each in cell.detected] for cell in cells]
+        words = (
+            "AUROC of triggered images that worked against clean ones, and in brackets DER at "
+            "the threshold that 5 % of trusted images lie above."
         )
+        found.append(_beside("Detectors", words, names, cells, rows))
+    if names := [each.scanner for each in cells[0].scanned]:
+        rows = [[_scanned(each) for each in cell.scanned] for cell in cells]
+        words = (
+            "The class that stands out most, whether the attack leads there, and its statistic; in "
+            "brackets the largest one of the clean twin."
+        )
+        found.append(_beside("Scanners", words, names, cells, rows))
     return found
+
+
+def _beside(
+    title: str,
+    words: str,
+    names: Sequence[str],
+    cells: Sequence[StealthCell],
+    rows: Sequence[Sequence[str]],
+) -> Table:
+    """A table with a row an attack and a column a method."""
+    attacks = [cell.attack for cell in cells]
+    return Table(
+        title,
+        words,
+        ("attack", *names),
+        tuple((attack, *row) for attack, row in zip(attacks, rows, strict=True)),
+    )
+
+
+def _repaired(each: Repaired) -> str:
+    return f"{percent(each.accuracy)} / {percent(each.success)} ({each.der:.3f})"
+
+
+def _scanned(each: Scanned) -> str:
+    if each.found < 0:
+        return "–"
+    right = "right" if each.right else "wrong"
+    return f"{each.found}, {right}: {each.statistic:.2f} ({each.clean:.2f})"
 
 
 def markdown(run: StealthRun) -> str:
