@@ -9,7 +9,8 @@ from anomech.data.conversations import Conversations, prompt
 from anomech.detectors._ladder import Ladder
 from anomech.detectors.functional_attribution import FunctionalAttribution
 from anomech.kernel.types import PAD, silent
-from anomech.observing.observed import OTHER, observe
+from anomech.observing.observed import observe
+from anomech.observing.responses import OTHER
 from anomech.tasks.causal_lm import CausalLM
 from anomech.tracing.gradient import Gradient
 
