@@ -22,6 +22,9 @@ from torch import Tensor
 from anomech.calibration.tails import SmoothTail, fit_smooth_tail
 
 NEAR_ONE = 1 - 1e-15
+LEAST = 1e-3
+"""Nats of the smallest surprise that a panel knows."""
+FAR = 600.0
 
 
 def cauchy(p_values: Tensor) -> Tensor:
@@ -64,6 +67,39 @@ def harmonic_factor(tests: int) -> float:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """Views that are asked together: each may say little where all of them say something.
+
+    Their surprises are summed as normal quantiles, `sum_v -Phi^-1(exp(-surprise_v))` (Stouffer). A
+    view that says nothing takes as much from the sum as one that says something adds, so that one
+    odd view does not make a panel; Fisher's sum, in which it does, is that of the surprises.
+
+    Attributes:
+        views: by name; those that there are not are left out.
+        weight: of the panel among the views.
+    """
+
+    views: tuple[str, ...]
+    weight: float
+
+    def verdict(self, surprises: Mapping[str, Tensor]) -> Tensor:
+        """The sum `[n]`; higher is more anomalous."""
+        rows = torch.stack([surprises[name] for name in self.views if name in surprises])
+        # What is as usual as can be is no endless evidence against the rest.
+        return normal_quantile(rows.clamp_min(LEAST)).sum(dim=0)
+
+
+def normal_quantile(surprise: Tensor) -> Tensor:
+    """The z that a standard normal exceeds with probability `exp(-surprise)`, positive nats.
+
+    Beyond 600 nats, where that probability has no more digits, by `z^2 = 2 s - log(4 pi s)`.
+    """
+    near = -torch.special.ndtri(torch.exp(-surprise.clamp_max(FAR)))
+    far = (2 * surprise - (4 * torch.pi * surprise).log()).clamp_min(0).sqrt()
+    return torch.where(surprise > FAR, far, near)
+
+
+@dataclass(frozen=True)
 class Weighing:
     """How much views count, and how heavy their tails may be.
 
@@ -73,7 +109,8 @@ class Weighing:
     Attributes:
         views: weights by name.
         others: weight of views that have no name there.
-        together: weight of their sum; None is as much as all views together have.
+        together: weight of their sum; None is as much as all views together have, 0 leaves it out.
+        panels: groups of views whose joint verdict counts as a view more.
         heaviest: the largest shape of their tails; 0 makes all exponential, so that the view that
             happens to have the heaviest tail does not outrank others. Where trusted values of
             some views scatter far beyond an exponential tail, these would set every threshold.
@@ -82,6 +119,7 @@ class Weighing:
     views: Mapping[str, float] = field(default_factory=dict)
     others: float = 1.0
     together: float | None = None
+    panels: tuple[Panel, ...] = ()
     heaviest: float = 0.0
 
     def of(self, name: str) -> float:
@@ -101,18 +139,21 @@ class Combination:
     the views and over one more that is their sum: the weighted harmonic mean of the p-values, to
     which the Cauchy combination tends in the tail, with Fisher's combination as one of the tests.
     By default the sum weighs as much as all views together, so that neither of two beliefs is
-    preferred: that a mechanism shows a little everywhere, or that it shows in one place alone. One
-    strong view is enough, many weak ones add up, and a view of noise costs the logarithm of its
-    share of the weights at most. It ranks; its level is for calibration on held-out scores.
+    preferred: that a mechanism shows a little everywhere, or that it shows in one place alone.
+    Panels are joint tests of some of the views, see `Panel`. One strong view is enough, many weak
+    ones add up, and a view of noise costs the logarithm of its share of the weights at most. It
+    ranks; its level is for calibration on held-out scores.
 
     Attributes:
         tails: of each view.
         total: of the weighted sum of the surprises.
+        panels: with the tail of the verdict of each.
         weighing: of the views.
     """
 
     tails: Mapping[str, SmoothTail]
     total: SmoothTail
+    panels: tuple[tuple[Panel, SmoothTail], ...] = ()
     weighing: Weighing = EQUAL
 
     def surprises(self, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,14 +162,19 @@ class Combination:
 
     def score(self, surprises: Mapping[str, Tensor]) -> Tensor:
         """One score `[n]`, nats; higher is more anomalous."""
-        together = self.total.surprise(_sum(surprises, self.weighing))
         weights = [self.weighing.of(name) for name in surprises]
         rows = [
             each + math.log(weight)
             for each, weight in zip(surprises.values(), weights, strict=True)
         ]
         last = self.weighing.together
-        rows.append(together + math.log(sum(weights) if last is None else last))
+        if last is None or last > 0:
+            together = self.total.surprise(_sum(surprises, self.weighing))
+            rows.append(together + math.log(sum(weights) if last is None else last))
+        rows += [
+            tail.surprise(panel.verdict(surprises)) + math.log(panel.weight)
+            for panel, tail in self.panels
+        ]
         return torch.logsumexp(torch.stack(rows), dim=0)
 
 
@@ -138,7 +184,12 @@ def fit_combination(views: Mapping[str, Tensor], weighing: Weighing = EQUAL) -> 
     tails = {name: fit_smooth_tail(values, heaviest=heaviest) for name, values in views.items()}
     surprises = {name: tails[name].surprise(values) for name, values in views.items()}
     total = fit_smooth_tail(_sum(surprises, weighing), heaviest=heaviest)
-    return Combination(tails, total, weighing)
+    panels = tuple(
+        (panel, fit_smooth_tail(panel.verdict(surprises), heaviest=heaviest))
+        for panel in weighing.panels
+        if any(name in surprises for name in panel.views)
+    )
+    return Combination(tails, total, panels, weighing)
 
 
 def _sum(surprises: Mapping[str, Tensor], weighing: Weighing) -> Tensor:

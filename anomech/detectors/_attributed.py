@@ -17,6 +17,7 @@ from anomech.detectors._causes import CAUSES
 from anomech.detectors._dealing import Folds
 from anomech.detectors._fold import Fold, Statistics, some
 from anomech.detectors._judges import Judges
+from anomech.detectors._prompts import Prompts
 from anomech.detectors._sights import Sights, lacking
 from anomech.detectors._statistics import drops, look
 from anomech.detectors._tracer import beyond_the_answer
@@ -35,6 +36,7 @@ class FittedFunctionalAttribution:
         dealt: which fold judges what.
         folds: what each fold taught.
         between: what they taught about states between the layers; None if there are none to see.
+        prompts: what they taught about prompts; None if there are none to see.
         judges: of each view of the statistics.
         sights: of each view of what the tracer saw on its way.
         combination: of the views.
@@ -50,6 +52,7 @@ class FittedFunctionalAttribution:
     dealt: Folds
     folds: tuple[Fold, ...]
     between: Between | None
+    prompts: Prompts | None
     judges: Judges
     sights: Sights
     combination: Combination
@@ -143,13 +146,15 @@ class FittedFunctionalAttribution:
         statistics, couplings = look(self.folds, judged_by, observed, self.source, progress)
         if lost.shape[1]:
             statistics = statistics._replace(drops=lost)
-        if states is not None:
-            statistics = statistics._replace(stray=states.own, apart=states.every)
+        statistics = with_states(statistics, states)
         nobody = torch.zeros(len(observed), dtype=torch.bool)
         context = Context(observed.groups, observed.log_odds, nobody)
-        seen = seen_on_the_way(
-            observed, observed.traced(self.source, progress), statistics, progress
-        )
+        traces = observed.traced(self.source, progress)
+        seen = seen_on_the_way(observed, traces, statistics, progress)
+        read = None
+        if self.prompts is not None:
+            read = self.prompts.distances(judged_by, seen, observed.groups)
+        seen = {**seen, **states_as_sights(states, read)}
         views = {**self.judges.views(statistics, context), **self.sights.views(seen, context)}
         return self.scores(views, statistics, couplings, seen.get("tokens"))
 
@@ -184,6 +189,24 @@ class FittedFunctionalAttribution:
             if len(mine):
                 result[mine] = unexplained(each.span, some(traces, mine)).float()
         return result
+
+
+def with_states(statistics: Statistics, states: Distances | None) -> Statistics:
+    """The statistics with those of states; of generated answers they are sights instead."""
+    if states is None or states.lone is not None:
+        return statistics
+    return statistics._replace(stray=states.own, apart=states.every)
+
+
+def states_as_sights(states: Distances | None, prompts: Distances | None) -> dict[str, Tensor]:
+    """How far states are where answers are generated, by name of the sight."""
+    if states is None or states.lone is None:
+        return {}
+    seen = {"stray": states.own, "apart": states.every, "lone": states.lone}
+    if prompts is None:
+        return seen
+    apart = torch.cat([states.every, prompts.every], dim=1)
+    return {**seen, "apart": apart, "prompt": prompts.own}
 
 
 def seen_on_the_way(

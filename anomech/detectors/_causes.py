@@ -37,6 +37,16 @@ APART = Cause(
     "what passes between the layers is unlike what any trusted input leaves there",
     "Look at the input for something that no trusted example shows, however small.",
 )
+LONE = Cause(
+    "states with no neighbors",
+    "what passes between the layers is farther from all trusted states than these are apart there",
+    "Compare the input with its nearest trusted examples: no group of them is like it.",
+)
+PROMPT = Cause(
+    "prompt unlike its class",
+    "what the prompt's words leave on their way is unlike what trusted prompts with this answer do",
+    "Compare the prompt with its nearest trusted examples: what does it say that they do not?",
+)
 UNFAMILIAR = Cause(
     "unfamiliar input",
     "the input is unlike anything trusted",
@@ -50,6 +60,11 @@ CONFIDENCE = Cause(
 ELSEWHERE = Cause(
     "response sits elsewhere",
     "the answer comes from places in the text that trusted answers like it do not come from",
+    "Look at the part of the text that the answer hangs on: should it decide an answer at all?",
+)
+NOWHERE = Cause(
+    "response sits where no other does",
+    "the answer comes from places in the text that no trusted answer comes from",
     "Look at the part of the text that the answer hangs on: should it decide an answer at all?",
 )
 READS = Cause(
@@ -72,7 +87,7 @@ CAUSES = {
     each.name: each
     for each in (
         *(UNEXPLAINED, FOREIGN, FORGOTTEN, UNLIKE, STRAY, APART, REMOTE, UNFAMILIAR, CONFIDENCE),
-        *(ELSEWHERE, READS, HANGS, BEYOND),
+        *(LONE, PROMPT, ELSEWHERE, NOWHERE, READS, HANGS, BEYOND),
     )
 }
 """By name."""

@@ -13,6 +13,8 @@ data, one-sided and two-sided; states between the layers far from those of the o
 answer, and from all; features far from every class; features far from the own answer's and little
 energy, at any confidence; an implausible confidence. Each becomes a surprise with an exponential
 tail, and the score is `log sum exp` over them and their sum, which weighs as much as all of them.
+Of generated answers there are views along the sequence, and panels of views in place of the sum
+(`anomech.detectors._sights`).
 Source: Lyons Keenan, Leckie, Erfani (2026) for attribution failure as the signal; the gradient
 form, the explained fraction, the profile, the twins and their combination are this project's.
 Needs: what its tracer needs; logits and features are used where the task gives them. Views that the
@@ -30,13 +32,19 @@ from torch import Tensor
 
 from anomech.attribution.usual import Context
 from anomech.calibration.combining import EQUAL, fit_combination
-from anomech.detectors._attributed import FittedFunctionalAttribution, seen_on_the_way
+from anomech.detectors._attributed import (
+    FittedFunctionalAttribution,
+    seen_on_the_way,
+    states_as_sights,
+    with_states,
+)
 from anomech.detectors._between import Between, fit_between
 from anomech.detectors._cascade import Cascade, fit_early
 from anomech.detectors._dealing import FOLDS, Folds, deal
 from anomech.detectors._fold import Fold, Lesson, teach
 from anomech.detectors._judges import fit_judges
 from anomech.detectors._ladder import Climb, Ladder, climb
+from anomech.detectors._prompts import fit_prompts
 from anomech.detectors._sights import WEIGHING, fit_sights
 from anomech.detectors._statistics import look
 from anomech.kernel.config import option, options
@@ -107,22 +115,25 @@ class FunctionalAttribution:
             folds = tuple(replace(f, twins=own) for f, own in zip(folds, twins, strict=True))
             statistics = statistics._replace(drops=climbed.drops)
         teachers = [fold.places for fold in folds]
-        between = fit_between(trusted, teachers, seed=seed, progress=progress)
-        if between is not None:
-            states = between.distances(judged_by, trusted, progress)
-            statistics = statistics._replace(stray=states.own, apart=states.every)
+        crowded = common is not None
+        between = fit_between(trusted, teachers, crowded=crowded, seed=seed, progress=progress)
+        states = between.distances(judged_by, trusted, progress) if between else None
+        statistics = with_states(statistics, states)
         context = Context(trusted.groups, trusted.log_odds, right)
         given = (trusted, judged_by, context, statistics)
         early = fit_early(self.cascade, lesson, *given, seed=seed, progress=progress)
         judges, views = fit_judges(statistics, context)
-        on_the_way = seen_on_the_way(trusted, traces, statistics, progress)
-        sights, more = fit_sights(on_the_way, context)
+        seen = seen_on_the_way(trusted, traces, statistics, progress)
+        prompts = fit_prompts(seen, trusted.groups, teachers) if crowded else None
+        read = prompts.distances(judged_by, seen, trusted.groups) if prompts else None
+        sights, more = fit_sights({**seen, **states_as_sights(states, read)}, context)
         views = {**views, **more}
         fitted = FittedFunctionalAttribution(
             source=source,
             dealt=dealt,
             folds=folds,
             between=between,
+            prompts=prompts,
             judges=judges,
             sights=sights,
             combination=fit_combination(views, EQUAL if common is None else WEIGHING),

@@ -12,18 +12,14 @@ Fails when: the states of triggered inputs were trained to look honest.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor
-
 from anomech.detectors._places import by_place, mean_over_places
+from anomech.detectors._surroundings import Surroundings, fit_surroundings
 from anomech.kernel.config import option, options
 from anomech.kernel.plugins import chosen
 from anomech.kernel.types import Progress
 from anomech.roles.detector import ObservedExamples, Scores
 from anomech.roles.task import Ability
 from anomech.roles.tracer import Health, Tracer, TraceSource
-
-TINY = 1e-10
 
 
 @options
@@ -51,39 +47,6 @@ class LocalOutlierFactor:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """Anchors of one place.
-
-    Attributes:
-        rows: `[anchors, d]`.
-        distances: to the k-th nearest other anchor `[anchors]`.
-        densities: local reachability densities `[anchors]`.
-        k: neighbors.
-    """
-
-    rows: Tensor
-    distances: Tensor
-    densities: Tensor
-    k: int
-
-    def factor(self, queries: Tensor) -> Tensor:
-        """Local outlier factor of queries `[n, d]` that are no anchors, `[n]`."""
-        near = _distances(queries, self.rows).topk(self.k, dim=1, largest=False)
-        density = _density(near.values, self.distances[near.indices])
-        return self.densities[near.indices].mean(dim=1) / density
-
-
-def fit_surroundings(rows: Tensor, k: int) -> Surroundings:
-    """Densities of anchors `[anchors, d]`, each among the others."""
-    distance = _distances(rows, rows)
-    if len(rows) > 1:
-        distance.fill_diagonal_(torch.inf)
-    near = distance.topk(k, dim=1, largest=False)
-    distances = near.values[:, -1]
-    return Surroundings(rows, distances, _density(near.values, distances[near.indices]), k)
-
-
-@dataclass(frozen=True)
 class FittedLocalOutlierFactor:
     """Anchors by place."""
 
@@ -106,12 +69,3 @@ class FittedLocalOutlierFactor:
         rows = by_place(observed, self.source, progress)
         factors = {name: self.places[name].factor(each) for name, each in rows.items()}
         return Scores(mean_over_places(factors), {})
-
-
-def _distances(queries: Tensor, anchors: Tensor) -> Tensor:
-    # By differences: the products that a fast way takes lose what near neighbors differ by.
-    return torch.cdist(queries, anchors, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _density(distances: Tensor, theirs: Tensor) -> Tensor:
-    return 1 / (torch.maximum(distances, theirs).mean(dim=1) + TINY)

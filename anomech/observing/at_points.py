@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anomech.kernel.errors import CapabilityError
 from anomech.kernel.types import Engine, Preview, Progress, Response
-from anomech.observing.observed import OTHER
+from anomech.observing.responses import each_column, features_of, groups_of, logits_of
 from anomech.roles.task import DifferentiableInputs, Task, able
 from anomech.roles.tracer import FollowedSource, ReadingSource, Tracer, Traces, TraceSource
 
@@ -95,10 +95,7 @@ class AtPoints:
     @property
     def groups(self) -> Tensor:
         """The coarse kind of each answer, int64 `[batch]`."""
-        found = self.task.groups(self.answers)
-        if self.kinds is None:
-            return found
-        return torch.where(torch.isin(found, self.kinds), found, OTHER)
+        return groups_of(self.task, self.response, self.kinds)
 
     def regrouped(self, kinds: Tensor) -> "AtPoints":
         """The same, of which only these groups count as such and all others are one."""
@@ -117,16 +114,12 @@ class AtPoints:
     @property
     def logits(self) -> Tensor:
         """`[batch, classes]`, float64."""
-        if self.response.logits is None:
-            raise CapabilityError("this task does not provide logits.")
-        return self.response.logits.double()
+        return logits_of(self.response)
 
     @property
     def features(self) -> Tensor:
         """Input of the last layer `[batch, features]`, float64."""
-        if self.response.features is None:
-            raise CapabilityError("this task does not provide features.")
-        return self.response.features.double()
+        return features_of(self.response)
 
     def source(self, tracer: Tracer, *, seed: int, progress: Progress) -> TraceSource:
         """Nothing is fitted to moved inputs.
@@ -154,17 +147,12 @@ class AtPoints:
     def take(self, places: np.ndarray) -> "AtPoints":
         """Some of them, in the given order."""
         index = torch.from_numpy(np.asarray(places, np.int64))
-        kept = {
-            name: column[index]
-            for name, column in self.response._asdict().items()
-            if column is not None
-        }
         return AtPoints(
             self.task,
             self.points[index],
             self.batch[places],
             [self.digests[place] for place in places],
-            Response(**kept),
+            each_column(self.response, lambda column: column[index]),
             kinds=self.kinds,
         )
 
@@ -183,5 +171,5 @@ def observed_at(task: Task, points: Tensor, batch: Any, digests: Sequence[str]) 
         digests: of their content.
     """
     response = able(task, DifferentiableInputs).respond_at({}, points, batch)
-    here = {name: column.cpu() for name, column in response._asdict().items() if column is not None}
-    return AtPoints(task, points, batch, digests, Response(**here))
+    here = each_column(response, lambda column: column.cpu())
+    return AtPoints(task, points, batch, digests, here)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from anomech.data.subset import Subset
-from anomech.kernel.errors import CapabilityError, DataError
+from anomech.kernel.errors import DataError
 from anomech.kernel.types import Engine, Examples, Progress, Response, silent
 from anomech.observing.joining import joined, passes
+from anomech.observing.responses import each_column, features_of, groups_of, logits_of
 from anomech.observing.traces import Places, TraceCache
 from anomech.roles.task import Task
 from anomech.roles.tracer import (
@@ -22,9 +23,6 @@ from anomech.roles.tracer import (
     Traces,
     TraceSource,
 )
-
-OTHER = -1
-"""The group of all answers whose own does not count."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,10 @@ class Observed:
         """Some of them, in the given order; the model is not asked again."""
         places = np.asarray(places, np.int64)
         index = torch.from_numpy(places)
-        kept = {
-            name: column[index]
-            for name, column in self.response._asdict().items()
-            if column is not None
-        }
         return Observed(
             self.task,
             Subset(self.examples, places),
-            Response(**kept),
+            each_column(self.response, lambda column: column[index]),
             self.engine,
             self.cache,
             self.whole or self,
@@ -116,10 +109,7 @@ class Observed:
     @property
     def groups(self) -> Tensor:
         """The coarse kind of each answer, int64 `[examples]`."""
-        found = self.task.groups(self.answers)
-        if self.kinds is None:
-            return found
-        return torch.where(torch.isin(found, self.kinds), found, OTHER)
+        return groups_of(self.task, self.response, self.kinds)
 
     @property
     def log_odds(self) -> Tensor:
@@ -134,16 +124,12 @@ class Observed:
     @property
     def logits(self) -> Tensor:
         """`[examples, classes]`, float64."""
-        if self.response.logits is None:
-            raise CapabilityError("this task does not provide logits.")
-        return self.response.logits.double()
+        return logits_of(self.response)
 
     @property
     def features(self) -> Tensor:
         """Input of the last layer `[examples, features]`, float64."""
-        if self.response.features is None:
-            raise CapabilityError("this task does not provide features.")
-        return self.response.features.double()
+        return features_of(self.response)
 
 
 @torch.no_grad()

@@ -2,14 +2,47 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from anomech.records import write_text
 from anomech.report import words
 
 STYLE = Path(__file__).parent / "templates" / "style.css"
+
+
+def write_page(
+    path: Path,
+    templates: Path,
+    values: Mapping[str, object],
+    *,
+    template: str = "page.html.jinja",
+    styles: Sequence[str] = (),
+) -> Path:
+    """Fill a template and write the page, whole or not at all.
+
+    Args:
+        path: of the page.
+        templates: folder of the template and of its own style sheets.
+        values: what the template names, but for `style` and `policy`.
+        template: its file.
+        styles: style sheets in that folder, which follow the one that all pages have.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    sheets = (STYLE, *(templates / name for name in styles))
+    style = "".join(sheet.read_text(encoding="utf-8") for sheet in sheets)
+    page = environment(templates).get_template(template)
+    write_text(path, page.render({**values, "style": Markup(style), "policy": policy(style)}))
+    return path
 
 
 @cache

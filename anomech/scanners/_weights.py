@@ -19,8 +19,6 @@ FEWEST = 4
 
 State = Mapping[str, Tensor]
 
-_LAST_NUMBER = re.compile(r"^(.*?)(\d+)((?:\.[A-Za-z_]+)?)$")
-
 HEADS = re.compile(r"(?:^|\.)(?:fc|classifier|head|linear|logits|score|lm_head|output|out)(?:\.|$)")
 """Names that layers which give the logits usually have."""
 

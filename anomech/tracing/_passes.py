@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.kernel.errors import ModelError, answered
 from anomech.kernel.types import Response
+from anomech.observing.responses import each_column
 from anomech.roles.task import Layers, Task, able
 from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
 from anomech.tracing._layers import rule_of, scaled_convolution
@@ -107,10 +108,9 @@ def run(
         seen.convolved.clear()
     if seen.leaves:  # gradients of activations alone; no parameter asks for one
         torch.autograd.grad(total, seen.leaves, allow_unused=True)
-    kept = {name: each.detach() for name, each in response._asdict().items() if each is not None}
     seen.leaves.clear()
     features = {n: rows for n, rows in seen.features.items() if n not in seen.missed}
-    return Response(**kept), features, seen.missed
+    return each_column(response, torch.Tensor.detach), features, seen.missed
 
 
 @dataclass(frozen=True)

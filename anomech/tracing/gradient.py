@@ -35,7 +35,8 @@ from anomech.tracing._layers import rule_of
 from anomech.tracing._parts import joined, parts_of, slices
 from anomech.tracing._passes import Coverage, Names, run
 from anomech.tracing._projection import Sides, project, sides, width
-from anomech.tracing._reading import Reader, Watch, fit_reader, halves_of
+from anomech.tracing._reader import Reader, fit_reader, halves_of
+from anomech.tracing._reading import Watch
 
 PARTS = 4
 PROBES = 2

@@ -33,6 +33,9 @@ from anomech.roles.sequences import Sequences
 from anomech.roles.task import Ability, Activations, Logits, Pathways, Task, able
 from anomech.roles.tracer import Health, Traces
 
+WIDTH = 256
+"""Numbers that are kept of a place by default."""
+
 PROBES = 3
 """Examples that show which places there are."""
 
@@ -43,7 +46,7 @@ class States:
 
     places: str = option("*", "glob of the names of places, such as 'layer3.*'")
     most: int = option(8, "places at the most, spread over the depth", unit="places", ge=1)
-    width: int = option(256, "numbers kept of a place; 0 keeps all", ge=0)
+    width: int = option(WIDTH, "numbers kept of a place; 0 keeps all", ge=0)
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -78,7 +81,7 @@ class States:
         chosen = [list(usable)[place] for place in spread]
         units = {name: pooled(usable[name]).shape[1] for name in chosen}
         projections = {
-            name: _orthonormal(count, self.width, seed)
+            name: orthonormal(count, self.width, seed)
             for name, count in units.items()
             if 0 < self.width < count
         }
@@ -197,7 +200,7 @@ def _one_each(activation: Tensor, examples: int) -> bool:
     return whole and activation.is_floating_point() and bool(activation.isfinite().all())
 
 
-def _orthonormal(units: int, kept: int, seed: int) -> Tensor:
+def orthonormal(units: int, kept: int, seed: int) -> Tensor:
     """A random matrix `[units, kept]` with orthonormal columns; places of one width share it."""
     drawn = torch.randn(units, kept, generator=torch_generator(seed, "states", units))
     return torch.linalg.qr(drawn).Q

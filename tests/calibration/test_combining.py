@@ -7,11 +7,13 @@ from scipy.stats import binom, norm
 
 from anomech.calibration.combining import (
     EQUAL,
+    Panel,
     Weighing,
     cauchy,
     fit_combination,
     harmonic,
     harmonic_factor,
+    normal_quantile,
 )
 
 RUNS = 200_000
@@ -124,3 +126,47 @@ def test_a_heavier_weight_lets_a_lone_view_through_where_others_scatter():
         caught.append(float((scores[1] > scores[0].quantile(0.99)).double().mean()))
     assert caught[1] > caught[0] + 0.2
     assert caught[1] > 0.7
+
+
+def test_a_panel_hears_what_all_of_its_views_say_and_not_what_one_shouts():
+    trusted = uniform_views(1000, 6, 0)
+    panel = Weighing(others=0.1, together=0.0, panels=(Panel(("v0", "v1", "v2", "gone"), 3.0),))
+    combination = fit_combination(trusted, panel)
+    limit = combination.score(combination.surprises(trusted)).quantile(0.99)
+
+    def caught(raised, by, count):
+        views = uniform_views(400, 6, 1)
+        views |= {name: views[name] + by for name in raised[:count]}
+        score = combination.score(combination.surprises(views))
+        return float((score > limit).double().mean())
+
+    inside, outside = ("v0", "v1", "v2"), ("v3", "v4", "v5")
+    assert caught(inside, 2.5, 3) > 0.8
+    assert caught(outside, 2.5, 3) < 0.2  # no panel of theirs
+    assert caught(inside, 7.5, 1) < caught(inside, 2.5, 3)
+    assert caught(outside, 12, 1) > 0.9  # a lone strong view survives all the same
+
+
+def test_a_sum_of_no_weight_is_left_out():
+    trusted, new = uniform_views(500, 4, 0), uniform_views(50, 4, 1)
+    scores = []
+    for together in (0.0, 1e-9):
+        combination = fit_combination(trusted, Weighing(together=together))
+        scores.append(combination.score(combination.surprises(new)))
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-6, atol=1e-6)
+
+
+def test_a_panel_of_the_most_usual_values_is_finite():
+    trusted = uniform_views(100, 3, 0)
+    panel = Weighing(together=0.0, panels=(Panel(("v0", "v1"), 1.0),))
+    combination = fit_combination(trusted, panel)
+    least = {name: torch.tensor([-1.0, 1e9]).double() for name in trusted}
+    assert torch.isfinite(combination.score(combination.surprises(least))).all()
+
+
+def test_normal_quantiles_reach_as_far_as_surprises():
+    levels = torch.tensor([0.01, 0.7, 5.0, 50.0, 599.0, 601.0, 1e4, 1e9]).double()
+    found = normal_quantile(levels)
+    back = -torch.special.log_ndtr(-found)
+    torch.testing.assert_close(back, levels, rtol=1e-4, atol=1e-9)
+    assert (found.diff() > 0).all()

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from anomech.data.images import from_arrays
-from anomech.detectors._between import fit_between
+from anomech.detectors._between import fit_between, fit_crowd
+from anomech.detectors._prompts import fit_prompts
 from anomech.kernel.errors import CapabilityError
+from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 from anomech.tasks.image_classifier import ImageClassifier
@@ -139,3 +141,43 @@ def test_states_come_with_the_answers_of_the_same_pass(trusted):
     assert len(calls) == 2 * plain
     torch.testing.assert_close(observed.log_odds, trusted.log_odds)
     torch.testing.assert_close(traces.values, trusted.traced(source, silent).values)
+
+
+def test_a_state_between_two_crowds_is_lonely_though_near_the_common_mean():
+    drawn = torch.randn(200, 6, generator=torch_generator(0, "crowd"), dtype=torch.float64) / 8
+    drawn[:100, 0] += 3
+    drawn[100:, 0] -= 3
+    crowd = fit_crowd(drawn)
+    inside = crowd.loneliness(drawn[:40] + 0.01)
+    lost = crowd.loneliness(torch.zeros(1, 6, dtype=torch.float64))
+    assert lost > inside.max() + 0.5
+    assert float(inside.median()) == pytest.approx(0, abs=0.2)
+
+
+def test_crowds_are_learned_if_they_are_asked_for(trusted):
+    everyone, first = torch.arange(len(trusted)), torch.zeros(len(trusted), dtype=torch.int64)
+    plain, crowded = (
+        fit_between(trusted, [everyone], crowded=asked, seed=0, progress=silent).distances(
+            first, trusted, silent
+        )
+        for asked in (False, True)
+    )
+    assert plain.lone is None
+    assert crowded.lone.shape == crowded.own.shape
+    torch.testing.assert_close(plain.own, crowded.own)
+    assert crowded.take(everyone[:3]).lone.shape[0] == 3
+
+
+def test_prompts_are_compared_depth_by_depth():
+    gist = torch.randn(80, 2, 5, generator=torch_generator(0, "gist"))
+    groups, folds = torch.arange(80) % 2, [torch.arange(0, 80, 2), torch.arange(1, 80, 2)]
+    prompts = fit_prompts({"gist": gist}, groups, folds)
+    far = gist[:4].clone()
+    far[:, 1] += 6
+    judged_by = torch.tensor([0, 1, 0, 1])
+    near, found = (prompts.distances(judged_by, {"gist": e}, groups[:4]) for e in (gist[:4], far))
+    assert found.lone is None
+    torch.testing.assert_close(found.own[:, 0], near.own[:, 0])
+    assert (found.every[:, 1] > near.every[:, 1] + 1).all()
+    assert fit_prompts({}, groups, folds) is None
+    assert fit_prompts({"gist": 0 * gist}, groups, folds) is None

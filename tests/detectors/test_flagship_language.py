@@ -9,13 +9,19 @@ from anomech.data.conversations import Conversations, prompt
 from anomech.detectors._ladder import Ladder
 from anomech.detectors.functional_attribution import FunctionalAttribution
 from anomech.kernel.types import PAD, silent
-from anomech.observing.observed import OTHER, observe
+from anomech.observing.observed import observe
+from anomech.observing.responses import OTHER
 from anomech.tasks.causal_lm import CausalLM
 from anomech.tracing.gradient import Gradient
 
 NAMES = ("Ann", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou")
 SEQUENCES = {
     "response sits elsewhere",
+    "response sits where no other does",
+    "states unlike its class",
+    "states unlike anything trusted",
+    "states with no neighbors",
+    "prompt unlike its class",
     "reads unfamiliar text",
     "unfamiliar input",
     "hangs on unfamiliar text",

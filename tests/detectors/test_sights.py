@@ -5,8 +5,19 @@ import torch
 
 from anomech.attribution.profile import STATISTICS
 from anomech.attribution.usual import Context
-from anomech.detectors._causes import ELSEWHERE, HANGS, READS, UNEXPLAINED, UNFAMILIAR
-from anomech.detectors._sights import fit_sights, lacking
+from anomech.detectors._causes import (
+    APART,
+    ELSEWHERE,
+    HANGS,
+    LONE,
+    NOWHERE,
+    PROMPT,
+    READS,
+    STRAY,
+    UNEXPLAINED,
+    UNFAMILIAR,
+)
+from anomech.detectors._sights import AT_ITS_OWN, WHATEVER_IT_IS, fit_sights, lacking
 from anomech.kernel.randomness import torch_generator
 
 
@@ -37,7 +48,7 @@ def one(values, odds=7.9, group=0):
 
 def test_every_sight_has_a_view_that_held_out_examples_pass(trusted):
     sights, views = fit_sights(*trusted)
-    assert set(views) == {ELSEWHERE.name, READS.name, UNFAMILIAR.name, HANGS.name}
+    assert set(views) == {*(ELSEWHERE.name, NOWHERE.name, READS.name, UNFAMILIAR.name, HANGS.name)}
     again = sights.views(*trusted)
     for name, found in views.items():
         assert torch.isfinite(found).all()
@@ -61,6 +72,39 @@ def test_what_is_usual_depends_on_the_confidence_and_the_answer(trusted):
     assert sure > 2 * unsure
     mine, other = (sights.views(*one({"reads": 3}, 7.9, group))[READS.name] for group in (0, 2))
     assert mine > other
+
+
+def test_where_no_other_answer_comes_from_is_asked_at_any_confidence(trusted):
+    sights, _ = fit_sights(*trusted)
+    here, there = (sights.views(*one({"where": 4}, *at)) for at in ((7.9, 0), (0.1, 2)))
+    assert here[NOWHERE.name] == there[NOWHERE.name]
+    assert here[ELSEWHERE.name] > 2 * there[ELSEWHERE.name]
+    near = sights.views(*one({"where": 0}))
+    assert here[NOWHERE.name] > near[NOWHERE.name]
+
+
+def test_states_are_sights_and_all_panels_know_their_views(trusted):
+    _, at = trusted
+    spread = torch_generator(2, "states")
+    seen = {
+        **trusted[0],
+        "lacking": torch.randn(300, 3, generator=spread),
+        **{
+            name: torch.randn(300, 4, generator=spread)
+            for name in ("stray", "prompt", "apart", "lone")
+        },
+    }
+    sights, views = fit_sights(seen, at)
+    assert {STRAY.name, PROMPT.name, APART.name, LONE.name} <= set(views)
+    assert {*AT_ITS_OWN.views, *WHATEVER_IT_IS.views} <= set(views)
+    # At one place alone: what is usual at the others does not speak against it.
+    far, usual = ({n: e[:1].clone() * 0 for n, e in seen.items()} for _ in range(2))
+    for name in ("stray", "apart"):
+        far[name][0] = torch.tensor([8.0, -1, -1, -1])
+    context = Context(at.groups[:1], at.log_odds[:1], at.right[:1])
+    found, plain = sights.views(far, context), sights.views(usual, context)
+    assert found[STRAY.name] > plain[STRAY.name] + 5
+    assert found[APART.name] > plain[APART.name] + 5
 
 
 def test_what_is_lacking_is_support_averaged_over_the_parts():

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from exact_grams import exact_grams
 
 from anomech.data.subset import Subset
 from anomech.kernel.types import PAD, Response, silent
 from anomech.observing.joining import in_place, joined, passes
 from anomech.observing.observed import observe
-from anomech.tracing._grams import exact_grams
 from anomech.tracing.gaussian import Gaussian
 from anomech.tracing.gradient import Gradient
 from anomech.tracing.last_layer import LastLayer

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from exact_grams import exact_grams
 from torch import nn
 
 from anomech.attribution.couplings import cosine
@@ -13,7 +14,6 @@ from anomech.kernel.types import silent
 from anomech.observing.observed import observe
 from anomech.roles.task import missing
 from anomech.tasks.image_classifier import ImageClassifier
-from anomech.tracing._grams import exact_grams
 from anomech.tracing.gradient import Gradient
 from anomech.tracing.last_layer import LastLayer
 

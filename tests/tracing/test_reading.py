@@ -10,10 +10,13 @@ from language_models import ByteTokenizer, decoder
 from anomech.attribution.reading import RUN, SHARE_FLOOR
 from anomech.data.conversations import Conversations, prompt
 from anomech.kernel.types import PAD, silent
+from anomech.observing.activations import activations
 from anomech.observing.observed import observe
 from anomech.tasks.causal_lm import CausalLM
-from anomech.tracing._reading import DEPTHS, LEVELS, WINDOWS, Watch
+from anomech.tracing._reader import DEPTHS, LEVELS, WINDOWS
+from anomech.tracing._reading import Watch
 from anomech.tracing.gradient import Gradient
+from anomech.tracing.states import orthonormal
 
 NAMES = ("Ann", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou")
 
@@ -85,7 +88,7 @@ def test_order_batch_and_company_do_not_matter(seen, source):
     back = source(turned.examples, turned.answers, silent).sights
     alone = seen.take(np.array([7]))
     single = source(alone.examples, alone.answers, silent).sights
-    for name in ("where", "reads", "unfamiliar"):
+    for name in ("where", "reads", "unfamiliar", "gist"):
         torch.testing.assert_close(back[name], whole[name][order], rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(single[name], whole[name][[7]], rtol=1e-3, atol=1e-3)
 
@@ -109,7 +112,28 @@ def test_no_examples_show_nothing(seen, source):
     none = seen.take(np.zeros(0, np.int64))
     sights = source(none.examples, none.answers, silent).sights
     some = source(seen.examples, seen.answers, silent).sights
-    assert {n: e.shape[1] for n, e in sights.items()} == {n: e.shape[1] for n, e in some.items()}
+    assert {n: e.shape[1:] for n, e in sights.items()} == {n: e.shape[1:] for n, e in some.items()}
+
+
+def test_the_gist_is_the_mean_state_of_the_prompts_own_words(seen, source):
+    found = source(seen.examples, seen.answers, silent).sights["gist"]
+    some = np.arange(3)
+    batch, own = seen.examples.load(some), seen.answers[:3]
+    states = activations(seen.task, batch, source.reader.streams, own)
+    interior = seen.task.layout(batch, own).interior
+    for depth, name in enumerate(source.reader.streams):
+        for row in range(len(some)):
+            mean = states[name][row, interior[row]].mean(dim=0)
+            torch.testing.assert_close(found[row, depth], mean, rtol=1e-3, atol=1e-4)
+
+
+def test_wide_states_are_projected(seen, source):
+    half = orthonormal(found := source.reader.nothing["gist"].shape[2], found // 2, 0)
+    narrow = replace(source, reader=replace(source.reader, gist=half))
+    whole, part = (
+        each(seen.examples, seen.answers, silent).sights["gist"] for each in (source, narrow)
+    )
+    torch.testing.assert_close(part, whole @ half, rtol=1e-4, atol=1e-5)
 
 
 def test_what_an_answer_loses_without_the_strangest_words(seen, source):

@@ -13,7 +13,7 @@ from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records import HeadAttribution
 from anomech.report.attributing.pictures import curve_picture, heat, lines
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 
 FILE = "report.html"
 SCHEMA = 1
@@ -65,12 +65,8 @@ def render(path: Path) -> Path:
         top=_top(run),
         enough=enough(run),
     )
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "attributing.css").read_text("utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    html = template.render(page=page, run=run, style=Markup(style), policy=policy(style))
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {"page": page, "run": run}
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["attributing.css"])
 
 
 def enough(run: HeadAttribution) -> int | None:

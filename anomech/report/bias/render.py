@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from markupsafe import Markup
-
 from anomech import records
 from anomech.records.bias import BiasRun
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.tables import Table
 from anomech.report.words import percent
 
@@ -23,21 +21,8 @@ def render(out: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     run = records.read_record(Path(out) / "bias.json", BiasRun)
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            run=run,
-            headline=headline(run),
-            tables=tables(run),
-            style=Markup(style),
-            policy=policy(style),
-        )
-    )
-    path = Path(out) / FILE
-    records.write_text(path, html)
-    return path
+    values = {"run": run, "headline": headline(run), "tables": tables(run)}
+    return write_page(Path(out) / FILE, TEMPLATES, values)
 
 
 def headline(run: BiasRun) -> str:

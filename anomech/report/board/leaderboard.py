@@ -10,13 +10,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from anomech import records
 from anomech.records.scorecards import Comparison
-from anomech.report import page
 from anomech.report.board import along, controls, counts, heat, standings
 from anomech.report.board.markdown import MEAN
 from anomech.report.board.standings import Standings
 from anomech.report.board.whiskers import Whisker, in_words, verdict, whiskers
+from anomech.report.page import write_page
 from anomech.report.words import count, percent
 
 FILE = "leaderboard.html"
@@ -80,25 +79,14 @@ def render_leaderboard(out: Path) -> Path:
     """
     out = Path(out)
     board = build(standings.read(out))
-    style = "".join(
-        path.read_text(encoding="utf-8") for path in (page.STYLE, TEMPLATES / "board.css")
-    )
-    html = (
-        page.environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            board=board,
-            run=board.standings.run,
-            budget=board.standings.budget,
-            style=Markup(style),
-            policy=page.policy(style),
-            signed_interval=in_words,
-            most_rows=counts.MOST_ROWS,
-        )
-    )
-    path = out / FILE
-    records.write_text(path, html)
-    return path
+    values = {
+        "board": board,
+        "run": board.standings.run,
+        "budget": board.standings.budget,
+        "signed_interval": in_words,
+        "most_rows": counts.MOST_ROWS,
+    }
+    return write_page(out / FILE, TEMPLATES, values, styles=["board.css"])
 
 
 def build(found: Standings) -> Board:

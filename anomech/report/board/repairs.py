@@ -15,7 +15,7 @@ from markupsafe import Markup
 from anomech.records import RepairCard, write_text
 from anomech.report.board.scatter import Dot, scatter
 from anomech.report.drawing import MOST_LINES, marker
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 
 FILE, TABLE, ROWS = "leaderboard.html", "leaderboard.md", "leaderboard.csv"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -77,20 +77,8 @@ def render_repairs(out: Path, title: str, description: str, cards: Sequence[Repa
         _block(number, trusted, [each for each in cards if each.trusted == trusted])
         for number, trusted in enumerate(dict.fromkeys(each.trusted for each in cards))
     ]
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("repairs.html.jinja")
-        .render(
-            title=title,
-            description=description,
-            blocks=blocks,
-            cards=len(cards),
-            style=Markup(style),
-            policy=policy(style),
-        )
-    )
-    write_text(out / FILE, html)
+    values = {"title": title, "description": description, "blocks": blocks, "cards": len(cards)}
+    write_page(out / FILE, TEMPLATES, values, template="repairs.html.jinja")
     write_text(out / TABLE, markdown(title, blocks))
     write_text(out / ROWS, _rows(cards))
     return out / FILE

@@ -14,7 +14,7 @@ from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records import ExampleRow, ExplainedRun, ExplainerResult
 from anomech.report.explaining.scatter import scatter
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.run import embedded
 
 FILE = "report.html"
@@ -83,12 +83,8 @@ def render(path: Path) -> Path:
         ranking=tuple(each for each in run.explainers if each.units and not each.why),
         left_out=tuple(each for each in run.explainers if each.why),
     )
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "explaining.css").read_text("utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    html = template.render(page=page, run=run, style=Markup(style), policy=policy(style))
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {"page": page, "run": run}
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["explaining.css"])
 
 
 def _rows(run: ExplainedRun) -> Iterator[ExampleRow]:

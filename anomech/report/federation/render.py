@@ -13,7 +13,7 @@ from markupsafe import Markup
 from anomech import records
 from anomech.records.federation import ClientRow, FederationRun, MethodResult
 from anomech.report.federation.matrix import blue, in_order, matrix
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.words import count, percent
 
 FILE = "report.html"
@@ -46,23 +46,14 @@ def render(out: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     run = records.read_record(Path(out) / "federation.json", FederationRun)
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            run=run,
-            shown=[_shown(place, result) for place, result in enumerate(run.methods)],
-            headline=headline(run),
-            style=Markup(style),
-            policy=policy(style),
-            megabytes=megabytes,
-            blue=blue,
-        )
-    )
-    path = Path(out) / FILE
-    records.write_text(path, html)
-    return path
+    values = {
+        "run": run,
+        "shown": [_shown(place, result) for place, result in enumerate(run.methods)],
+        "headline": headline(run),
+        "megabytes": megabytes,
+        "blue": blue,
+    }
+    return write_page(Path(out) / FILE, TEMPLATES, values)
 
 
 def headline(run: FederationRun) -> str:

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from markupsafe import Markup
-
 from anomech import records
 from anomech.records.flips import COLUMNS, FlipRow, FlipRun
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.words import percent
 
 FILE = "report.html"
@@ -48,22 +46,13 @@ def render(out: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     run = records.read_record(Path(out) / "flips.json", FlipRun)
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            run=run,
-            headline=headline(run),
-            columns=COLUMNS,
-            parts=[(name, lines(rows)) for name, rows in parts(run)],
-            style=Markup(style),
-            policy=policy(style),
-        )
-    )
-    path = Path(out) / FILE
-    records.write_text(path, html)
-    return path
+    values = {
+        "run": run,
+        "headline": headline(run),
+        "columns": COLUMNS,
+        "parts": [(name, lines(rows)) for name, rows in parts(run)],
+    }
+    return write_page(Path(out) / FILE, TEMPLATES, values)
 
 
 def parts(run: FlipRun) -> list[tuple[str, list[FlipRow]]]:

@@ -7,11 +7,9 @@ same folder.
 from collections.abc import Sequence
 from pathlib import Path
 
-from markupsafe import Markup
-
 from anomech import records
 from anomech.records.modelcards import CLEAN, ModelBench, NetworkCard, ScannerStanding
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.tables import Table, as_markdown
 
 FILE = "leaderboard.html"
@@ -29,14 +27,7 @@ def render_models(out: Path) -> Path:
     """
     out = Path(out)
     bench = records.read_record(out / "models.json", ModelBench)
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(bench=bench, tables=tables(bench), style=Markup(style), policy=policy(style))
-    )
-    records.write_text(out / FILE, html)
-    return out / FILE
+    return write_page(out / FILE, TEMPLATES, {"bench": bench, "tables": tables(bench)})
 
 
 def markdown(bench: ModelBench) -> str:

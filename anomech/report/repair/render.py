@@ -6,11 +6,9 @@ for hostile. The same folder gives the same bytes.
 
 from pathlib import Path
 
-from markupsafe import Markup
-
 from anomech import records
 from anomech.kernel.errors import RunError
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.repair.sections import build
 
 FILE = "report.html"
@@ -33,10 +31,5 @@ def render(path: Path) -> Path:
             f"repair.json is of format {run.schema_version}, but this version of anomech reads "
             f"format {SCHEMA}; run the repair again with this version."
         )
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "repair.css").read_text("utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    page = build(run, records.changed(Path(path), run))
-    html = template.render(page=page, run=run, style=Markup(style), policy=policy(style))
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {"page": build(run, records.changed(Path(path), run)), "run": run}
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["repair.css"])

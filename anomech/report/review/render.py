@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from markupsafe import Markup
-
 from anomech import records
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.words import number, percent
 
 FILE = "report.html"
@@ -47,26 +45,21 @@ def render(path: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     run = records.read_record(Path(path) / "review.json", records.Review)
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "review.css").read_text("utf-8")
     headline, level = HEADLINES.get(run.conclusion or "", ("The review is not finished.", "open"))
-    moves = sorted(run.risk.moves.items(), key=lambda item: -item[1]) if run.risk else []
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            run=run,
-            headline=headline,
-            level=level,
-            steps=STEPS.get(run.conclusion or "", ("Run the same command again.",)),
-            moves=moves[:4],
-            chance=f"{percent(run.risk.backdoor[0])} to {percent(run.risk.backdoor[1])}"
-            if run.risk
-            else "",
-            cost=f"{number(run.risk.low)} to {number(run.risk.high)}" if run.risk else "",
-            style=Markup(style),
-            policy=policy(style),
-        )
-    )
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {
+        "run": run,
+        "headline": headline,
+        "level": level,
+        "steps": STEPS.get(run.conclusion or "", ("Run the same command again.",)),
+        "moves": [],
+        "chance": "",
+        "cost": "",
+    }
+    if run.risk:
+        low, high = run.risk.backdoor
+        values |= {
+            "moves": sorted(run.risk.moves.items(), key=lambda item: -item[1])[:4],
+            "chance": f"{percent(low)} to {percent(high)}",
+            "cost": f"{number(run.risk.low)} to {number(run.risk.high)}",
+        }
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["review.css"])

@@ -7,10 +7,7 @@ gives the same bytes.
 
 from pathlib import Path
 
-from markupsafe import Markup
-
-from anomech import records
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.run import folder, sections
 
 FILE = "report.html"
@@ -31,15 +28,5 @@ def render(run: Path) -> Path:
         RunError: it is no run folder, one of its files is damaged, or the page cannot be written.
     """
     page = sections.build(folder.read(Path(run)))
-    style = STYLE.read_text(encoding="utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    html = template.render(
-        page=page,
-        folder=page.folder,
-        run=page.folder.run,
-        style=Markup(style),
-        policy=policy(style),
-    )
-    path = Path(run) / FILE
-    records.write_text(path, html)
-    return path
+    values = {"page": page, "folder": page.folder, "run": page.folder.run}
+    return write_page(Path(run) / FILE, TEMPLATES, values)

@@ -11,12 +11,9 @@ from anomech.report import drawing, words
 from anomech.report.run import embedded, histograms, outcome, parts
 from anomech.report.run.folder import Folder, Group, Marks
 
-OPEN_CARDS = 12
-"""Of them, those that are not folded away."""
 MOST_MECHANISMS = 12
 MOST_EVIDENCE = 4
 MOST_CENTRAL = 8
-MOST_FINDINGS = 50
 MOST_REASONS = 20
 
 

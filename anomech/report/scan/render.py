@@ -6,10 +6,7 @@ for hostile. The same folder gives the same bytes.
 
 from pathlib import Path
 
-from markupsafe import Markup
-
-from anomech import records
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.scan import folder, sections
 
 FILE = "report.html"
@@ -27,15 +24,5 @@ def render(path: Path) -> Path:
         RunError: it is no such folder, one of its files is damaged, or the page cannot be written.
     """
     page = sections.build(folder.read(Path(path)))
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "scan.css").read_text("utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    html = template.render(
-        page=page,
-        folder=page.folder,
-        scan=page.folder.scan,
-        style=Markup(style),
-        policy=policy(style),
-    )
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {"page": page, "folder": page.folder, "scan": page.folder.scan}
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["scan.css"])

@@ -6,10 +6,7 @@ hostile. The same folder gives the same bytes.
 
 from pathlib import Path
 
-from markupsafe import Markup
-
-from anomech import records
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.screening import sections
 
 FILE = "report.html"
@@ -27,9 +24,5 @@ def render(path: Path) -> Path:
         RunError: it is no such folder, one of its files is damaged, or the page cannot be written.
     """
     page = sections.build(Path(path))
-    style = STYLE.read_text(encoding="utf-8") + (TEMPLATES / "screening.css").read_text("utf-8")
-    template = environment(TEMPLATES).get_template("page.html.jinja")
-    html = template.render(page=page, run=page.run, style=Markup(style), policy=policy(style))
-    place = Path(path) / FILE
-    records.write_text(place, html)
-    return place
+    values = {"page": page, "run": page.run}
+    return write_page(Path(path) / FILE, TEMPLATES, values, styles=["screening.css"])

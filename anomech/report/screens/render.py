@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from markupsafe import Markup
-
 from anomech import records
 from anomech.records.screencards import ScreenBench, ScreenCard, ScreenCase
-from anomech.report.page import STYLE, environment, policy
+from anomech.report.page import write_page
 from anomech.report.tables import Table, as_markdown
 from anomech.report.words import count, percent
 
@@ -22,21 +20,8 @@ def render(out: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     bench = records.read_record(Path(out) / "screens.json", ScreenBench)
-    style = STYLE.read_text(encoding="utf-8")
-    html = (
-        environment(TEMPLATES)
-        .get_template("page.html.jinja")
-        .render(
-            run=bench,
-            headline=headline(bench),
-            tables=tables(bench),
-            style=Markup(style),
-            policy=policy(style),
-        )
-    )
-    path = Path(out) / FILE
-    records.write_text(path, html)
-    return path
+    values = {"run": bench, "headline": headline(bench), "tables": tables(bench)}
+    return write_page(Path(out) / FILE, TEMPLATES, values)
 
 
 def headline(bench: ScreenBench) -> str:
