@@ -29,6 +29,7 @@ from anomech.kernel.types import Progress
 from anomech.roles.detector import Cause, Detector, FittedDetector, ObservedExamples, Scores
 from anomech.roles.task import Ability
 from anomech.roles.tracer import Health
+from anomech.storage.state import Learned
 
 REVERSED = " too low"
 """Ends the name of a member's view from below."""
@@ -68,14 +69,15 @@ class Consensus:
             raise ConfigError("a consensus needs members; name detectors, such as strip.")
         order = numpy_generator(seed, "consensus").permutation(len(anchors))
         halves = [np.sort(part) for part in np.array_split(order, 2)]
-        fitted, held = dict[str, FittedDetector](), dict[str, Tensor]()
+        fitted, held = dict[str, Learned](), dict[str, Tensor]()
         for name, member in made.items():
             scores = torch.zeros(len(anchors), dtype=torch.float64)
             for own, other in (halves, halves[::-1]):
                 taught = member.fit(anchors.apart(own), seed=seed, progress=progress)
                 scores[torch.from_numpy(other)] = taught.score(anchors.apart(other), progress).score
             held[name] = scores
-            fitted[name] = member.fit(anchors, seed=seed, progress=progress)
+            state = member.fit(anchors, seed=seed, progress=progress)
+            fitted[name] = Learned("detector", member, state)
         combination = fit_combination(sided(held, self.both_sides))
         return FittedConsensus(fitted, combination, self.both_sides)
 
@@ -90,7 +92,7 @@ class Consensus:
 class FittedConsensus:
     """Fitted members by name, and how their scores become one."""
 
-    members: Mapping[str, FittedDetector]
+    members: Mapping[str, Learned]
     combination: Combination
     both_sides: bool
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -98,12 +100,12 @@ class FittedConsensus:
     @property
     def health(self) -> Health:
         """The problems of all members."""
-        return Health(tuple(p for each in self.members.values() for p in each.health.problems))
+        return Health(tuple(p for each in self._fitted().values() for p in each.health.problems))
 
     @property
     def evaluations(self) -> float:
         """Those of all members."""
-        return sum(each.evaluations for each in self.members.values())
+        return sum(each.evaluations for each in self._fitted().values())
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -112,9 +114,13 @@ class FittedConsensus:
 
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """The combination; views are the surprises of members, nats."""
-        found = {name: each.score(observed, progress).score for name, each in self.members.items()}
+        fitted = self._fitted()
+        found = {name: each.score(observed, progress).score for name, each in fitted.items()}
         surprises = self.combination.surprises(sided(found, self.both_sides))
         return Scores(self.combination.score(surprises), surprises)
+
+    def _fitted(self) -> dict[str, FittedDetector]:
+        return {name: each.state for name, each in self.members.items()}
 
 
 def sided(scores: Mapping[str, Tensor], both: bool) -> dict[str, Tensor]:

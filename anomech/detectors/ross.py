@@ -26,9 +26,10 @@ from anomech.kernel.config import option, options
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Progress, silent
 from anomech.observing.at_points import AtPoints, observed_at
-from anomech.roles.detector import Detector, FittedDetector, ObservedExamples, Scores
+from anomech.roles.detector import Detector, ObservedExamples, Scores
 from anomech.roles.task import Ability, DifferentiableInputs, Task, able
 from anomech.roles.tracer import Health
+from anomech.storage.state import Learned
 
 LEAST = 1e-3
 """Share of the usual scatter below which none is believed."""
@@ -55,7 +56,8 @@ class Ross:
 
     def fit(self, anchors: ObservedExamples, *, seed: int, progress: Progress) -> "FittedRoss":
         """Fit the detector to clean anchors, and learn how steady it is at noisy ones."""
-        worn = self.detector.fit(anchors, seed=seed, progress=progress)
+        fitted = self.detector.fit(anchors, seed=seed, progress=progress)
+        worn = Learned("detector", self.detector, fitted)
         bare = FittedRoss(worn, self.copies, self.sigma, 0.0, seed, 0.0, 1.0)
         middle, scatter = middle_and_scatter(bare.spread(anchors, progress))
         return FittedRoss(
@@ -83,7 +85,7 @@ class FittedRoss:
         least: scatter that is the smallest believed.
     """
 
-    worn: FittedDetector
+    worn: Learned
     copies: int
     sigma: float
     weight: float
@@ -133,7 +135,7 @@ class FittedRoss:
             )
             moved = points + self.sigma * torch.from_numpy(noise).to(points.device)
             here = observed_at(task, space.project(moved), batch, digests)
-            found.append(-self.worn.score(here, silent).score)
+            found.append(-self.worn.state.score(here, silent).score)
         return torch.stack(found)
 
     def _support(self, spread: Tensor) -> Tensor:

@@ -85,9 +85,13 @@ def staying(observed: ObservedExamples, factors: tuple[float, ...], progress: Pr
         def amplified(batch: object, factor: float = factor) -> object:
             return task.amplified(batch, factor)
 
-        stage = f"amplifying by {factor:g}"
         total += varied(
-            observed, amplified, same_kind(observed), stage=stage, progress=progress, judged=False
+            observed,
+            amplified,
+            same_kind(observed),
+            stage="amplifying",
+            progress=progress,
+            judged=False,
         )
     return total / len(factors)
 

@@ -62,11 +62,10 @@ class FittedStrip:
     def score(self, observed: ObservedExamples, progress: Progress) -> Scores:
         """Minus the mean entropy, nats."""
         task, total = able(observed.task, Variations), torch.zeros(len(observed)).double()
-        for number, other in enumerate(self.others, start=1):
+        for other in self.others:
 
             def blended(batch: np.ndarray, other: np.ndarray = other) -> np.ndarray:
                 return task.mixed(batch, np.broadcast_to(other, batch.shape), self.chosen.share)
 
-            stage = f"blending {number} of {len(self.others)}"
-            total += varied(observed, blended, entropy, stage=stage, progress=progress)
+            total += varied(observed, blended, entropy, stage="blending", progress=progress)
         return Scores(-total / len(self.others), {})

@@ -3,16 +3,17 @@
 What a method has learned is a frozen dataclass, and the annotations of its fields say what each of
 them is. `pack` follows them down to tensors and facts, `unpack` builds the same classes again. A
 file of such state never names a class: reading it runs nothing, and makes nothing but what the
-annotations of a known class allow.
+annotations of a known class allow. A `Learned` names a method of the registry, as a plan would.
 
 Fields may be tensors, arrays, numbers, texts, truth values, slices, tuples and sequences, mappings
-by text or integer, dataclasses and named tuples of such fields, options, and any of these or None.
+by text or integer, dataclasses and named tuples of such fields, options, what another method has
+learned, and any of these or None.
 What is not saved but given again, such as the task, is named by its annotation in `Links`.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from anomech.kernel.config import build, resolved
 from anomech.kernel.errors import CapabilityError, ConfigError, DataError
+from anomech.kernel.plugins import described, make
 
 Links = Mapping[Any, Sequence[Any]]
 """By annotation the objects that stand for themselves: saved is only which of them it is, and it
@@ -31,6 +33,21 @@ PLAIN = (bool, int, float, str)
 
 DAMAGE = (AttributeError, LookupError, TypeError, ValueError, RuntimeError)
 """What is raised where facts or tensors are not of the form that was written."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a method of any name has learned: a field of a method that asks others.
+
+    Attributes:
+        kind: of the method.
+        method: whose `fit` says by its annotation what the state is.
+        state: what that gave.
+    """
+
+    kind: Literal["detector"]
+    method: Any
+    state: Any
 
 
 def fitted_kind(method: Any) -> Any:
@@ -74,6 +91,10 @@ def pack(value: Any, kind: Any, links: Links, tensors: dict[str, Tensor], name: 
         return value
     if kind in links:
         return _place(value, links[kind], name)
+    if isinstance(value, Learned) and kind is Learned:
+        inner = fitted_kind(value.method)
+        state = pack(value.state, inner, links, tensors, f"{name}.state")
+        return [value.kind, described(value.kind, value.method), state]
     if (inner := _optional(kind)) is not None:
         return None if value is None else pack(value, inner, links, tensors, name)
     if kind is slice and isinstance(value, slice):
@@ -107,7 +128,7 @@ def unpack(kind: Any, facts: Any, links: Links, tensors: Mapping[str, Tensor], n
     """
     try:
         return _unpacked(kind, facts, links, tensors, name)
-    except (*DAMAGE, ConfigError) as error:
+    except (*DAMAGE, CapabilityError, ConfigError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"the saved state of {name} is damaged ({first[:100]}).") from None
 
@@ -124,6 +145,11 @@ def _unpacked(kind: Any, facts: Any, links: Links, tensors: Mapping[str, Tensor]
         return _value(kind, facts, name)
     if get_origin(kind) is Literal:
         return get_args(kind)[get_args(kind).index(facts)]
+    if kind is Learned:
+        of, method, state = facts
+        of = inner(get_type_hints(Learned)["kind"], of, "kind")
+        made = make(of, _is(method, dict, name), name)
+        return Learned(of, made, inner(fitted_kind(made), state, "state"))
     if kind in links:
         return None if facts is None else dict(enumerate(links[kind]))[_is(facts, int, name)]
     if (one := _optional(kind)) is not None:

@@ -62,8 +62,8 @@ def saved(fitted, tmp_path):
     return tmp_path / "one.safetensors"
 
 
-UNSAVED = {"ross", "consensus", "pyod"}
-"""They wear other detectors, so what they learned has no kind of its own, or another library's."""
+UNSAVED = {"pyod"}
+"""What it learned is of another library's kind."""
 
 
 @pytest.mark.parametrize("name", plugins.names("detector"))

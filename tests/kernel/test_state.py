@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from anomech.detectors.strip import FittedStrip
+from anomech.kernel import plugins
 from anomech.kernel.config import option, options
 from anomech.kernel.errors import CapabilityError, DataError
-from anomech.storage.state import pack, unpack
+from anomech.storage.state import Learned, pack, unpack
 
 
 class Model:
@@ -125,6 +127,32 @@ class Noise:
 
 def test_a_type_variable_is_what_the_annotation_fills_it_with():
     assert round_trip(Source(Noise(0.5)), Source[Noise], {})[0] == Source(Noise(0.5))
+
+
+@dataclass(frozen=True)
+class Asking:
+    others: Mapping[str, Learned]
+
+
+def test_what_another_method_learned_is_kept_by_the_name_of_that_method():
+    method = plugins.make("detector", {"use": "strip", "share": 0.25}, "it")
+    state = FittedStrip(method, np.arange(6, dtype=np.uint8).reshape(2, 3))
+    before = Asking({"one": Learned("detector", method, state)})
+    after, _, facts = round_trip(before, Asking, {})
+    (learned,) = after.others.values()
+    assert learned.method == method
+    assert learned.state.chosen == method
+    assert np.array_equal(learned.state.others, state.others)
+    kind, named, kept = facts["others"][0][1]
+    for harm in (
+        ["source", {"use": "factory"}, kept],
+        ["detector", {"use": "nothing"}, kept],
+        ["detector", "strip", kept],
+        [kind, {**named, "share": "a"}, kept],
+        [kind, {"use": "energy"}, kept],
+    ):
+        with pytest.raises(DataError, match="damaged"):
+            unpack(Asking, {"others": [["one", harm]]}, {}, {}, "it")
 
 
 @pytest.mark.parametrize("value", [print, object(), {1, 2}])
