@@ -8,7 +8,7 @@ or what it reads, need to know which positions hold whose words.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomech.kernel.types import Examples, Overlay
 
@@ -94,6 +94,19 @@ class Cutting(Protocol):
 
     def cut(self, examples: Examples) -> Sequence[str]:
         """Ids of examples that are too long, of which a part is left out."""
+        ...
+
+
+@runtime_checkable
+class Frugal(Protocol):
+    """A task that knows which passes are too long to keep all their activations."""
+
+    def repeated(self, tokens: int) -> Sequence[nn.Module]:
+        """Blocks to be computed again on the way back, in a pass over so many tokens; or none.
+
+        Each takes the residual stream as its first argument and gives it back, alone or as the
+        first of a tuple.
+        """
         ...
 
 

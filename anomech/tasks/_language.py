@@ -175,9 +175,13 @@ class CausalLM:
         """See `anomech.roles.task.Task.passes`: conversations of like lengths, short ones first."""
         room = self._parts.wording.room
         lengths = [min(length, room) + self.tokens for length in self._speaker.lengths(examples)]
-        number = next(self.network.parameters()).element_size()
-        most = capacity(self._parts.config, self.memory, self._parts.device, number)
-        return passes_of(lengths, most)
+        return passes_of(lengths, self._capacity)
+
+    def repeated(self, tokens: int) -> Sequence[nn.Module]:
+        """See `anomech.roles.sequences.Frugal.repeated`: all, where `memory` cannot hold them."""
+        if tokens <= self._capacity:
+            return ()
+        return [self.network.get_submodule(block.name) for block in self._parts.blocks]
 
     def with_(self, overlay: Overlay) -> "CausalLM":
         """See `anomech.roles.task.Task.with_`."""
@@ -342,6 +346,12 @@ class CausalLM:
     def realize(self, points: Tensor, batch: Any) -> Any:
         """Conversations of the nearest tokens; those that are as they were stay what they are."""
         return self._speaker.realized(points, batch)
+
+    @property
+    def _capacity(self) -> int:
+        """Tokens of one pass."""
+        number = next(self.network.parameters()).element_size()
+        return capacity(self._parts.config, self.memory, self._parts.device, number)
 
     @property
     def _learned(self) -> Learned:

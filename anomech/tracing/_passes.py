@@ -5,14 +5,13 @@ is *replayed*: its call is repeated for each example under `vmap` and differenti
 parameters, which needs no knowledge of what it does but costs its forward and backward pass again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anomech.kernel.errors import ModelError, answered
@@ -21,13 +20,12 @@ from anomech.observing.responses import each_column
 from anomech.roles.task import Layers, Task, able
 from anomech.tracing._functions import FrozenNorm, NormedConvolution, affine, is_plain
 from anomech.tracing._layers import rule_of, scaled_convolution
-from anomech.tracing._projection import EXACT, Sides, project
+from anomech.tracing._projection import EXACT, Sides
+from anomech.tracing._repeating import repeating
+from anomech.tracing._replaying import has_rows, replay
 
 Names = Mapping[str, Mapping[str, str]]
 """For modules by name, their parameters' local names and their watched names."""
-
-REPLAYED_AT_ONCE = 2**22
-"""Numbers of gradients that a replay holds before they are projected."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ def run(
     batch: Any,
     answers: Tensor | None,
     count: int,
+    repeated: Sequence[nn.Module] = (),
 ) -> tuple[Response, dict[str, Tensor], set[str]]:
     """Run the model forward and backward once.
 
@@ -86,6 +85,7 @@ def run(
         batch: what `Examples.load` gave.
         answers: whose log-odds are differentiated; None means the model's own.
         count: examples in the batch.
+        repeated: modules that are computed again on the way back, see `_repeating`.
 
     Returns:
         The response, features by watched name `[batch, ...]`, and the names that were missed.
@@ -98,19 +98,27 @@ def run(
         )
         handles += watch.attached(layers[name])
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), repeating(repeated):
             response = task.respond({}, batch, answers)
             total = response.log_odds.sum()
+            if repeated:  # what is computed again is watched as the first time
+                _back(total, seen.leaves)
     finally:
         for handle in handles:
             handle.remove()
         # Its tensors hold hooks that hold what is gathered: a circle that would keep every pass.
         seen.convolved.clear()
-    if seen.leaves:  # gradients of activations alone; no parameter asks for one
-        torch.autograd.grad(total, seen.leaves, allow_unused=True)
+    if not repeated:  # what is replayed is not watched again
+        _back(total, seen.leaves)
     seen.leaves.clear()
     features = {n: rows for n, rows in seen.features.items() if n not in seen.missed}
     return each_column(response, torch.Tensor.detach), features, seen.missed
+
+
+def _back(total: Tensor, leaves: Sequence[Tensor]) -> None:
+    """Gradients of activations alone; no parameter asks for one."""
+    if leaves:
+        torch.autograd.grad(total, leaves, allow_unused=True)
 
 
 @dataclass(frozen=True)
@@ -153,7 +161,7 @@ class _Watch:
     def before(self, module: nn.Module, inputs: tuple[Any, ...]) -> Any:
         """Let a normalization work on nothing: `after` does its work, with a cheaper backward."""
         follows = torch.is_grad_enabled() and inputs and inputs[0].requires_grad
-        if not (follows and _has_rows(inputs[0], self.seen.count)):
+        if not (follows and has_rows(inputs[0], self.seen.count)):
             return None
         self.spared.append(inputs[0])
         return (inputs[0].detach()[:0],)
@@ -173,7 +181,7 @@ class _Watch:
             return output  # such as the words of a generation, before they are judged
         given = [*inputs, *named.values()]
         result = output[0] if isinstance(output, (tuple, list)) and output else output
-        if not (given and all(_has_rows(each, self.seen.count) for each in (given[0], result))):
+        if not (given and all(has_rows(each, self.seen.count) for each in (given[0], result))):
             # Such as positions that all examples share: nothing here belongs to one example.
             self.seen.missed |= {*self.ruled.values(), *self.replayed.values()}
             return output
@@ -245,53 +253,10 @@ class _Watch:
         try:
             given = (module, inputs, named, gradient.detach())
             found = answered(
-                partial(_replay, *given, self.replayed, self.sides, self.seen.count), ModelError
+                partial(replay, *given, self.replayed, self.sides, self.seen.count), ModelError
             )
         except ModelError:  # what `vmap` cannot map, and whatever the module raises there
             self.seen.missed |= set(self.replayed.values())
             return
         for local, rows in found.items():
             self.seen.add(self.replayed[local], rows)
-
-
-def _replay(
-    module: nn.Module,
-    inputs: tuple[Any, ...],
-    named: Mapping[str, Any],
-    gradient: Tensor,
-    names: Mapping[str, str],
-    sides: Mapping[str, Sides],
-    count: int,
-) -> dict[str, Tensor]:
-    """Projected gradients `[batch, kept]` of a module's parameters, by local name."""
-    parameters = {local: module.get_parameter(local).detach() for local in names}
-    given = [*inputs, *named.values()]
-    apart = [each.detach() if isinstance(each, Tensor) else each for each in given]
-    axes = [0 if _has_rows(each, count) else None for each in apart]
-
-    def projected(one: Tensor, *values: Any) -> dict[str, Tensor]:
-        def pulled(moved: dict[str, Tensor]) -> Tensor:
-            single = [
-                each[None] if axis == 0 else each for each, axis in zip(values, axes, strict=True)
-            ]
-            keywords = dict(zip(named, single[len(inputs) :], strict=True))
-            output = functional_call(module, moved, tuple(single[: len(inputs)]), keywords)
-            result = output[0] if isinstance(output, (tuple, list)) else output
-            return (result[0].float() * one.float()).sum()
-
-        return {
-            local: project(each.float(), sides[names[local]])
-            for local, each in grad(pulled)(parameters).items()
-        }
-
-    size = sum(each.numel() for each in parameters.values())
-    mapped: Callable[..., dict[str, Tensor]] = vmap(
-        projected, in_dims=(0, *axes), chunk_size=max(1, REPLAYED_AT_ONCE // size)
-    )
-    with torch.enable_grad():
-        found = mapped(gradient, *apart)
-    return {local: rows.detach() for local, rows in found.items()}
-
-
-def _has_rows(values: Any, count: int) -> bool:
-    return isinstance(values, Tensor) and values.shape[:1] == (count,)

@@ -5,8 +5,8 @@ are looked at place by place before they are let go, and a few numbers of each e
 `anomech.attribution.reading`.
 """
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ class Watch:
         task: the model.
         reader: what is looked at.
         sides: of the projections, by watched name.
+        repeats: whether blocks are computed again on the way back.
         layout: of the sequences, once they are known.
         window: of each place.
         found: energies `[batch, windows]` by module.
@@ -41,6 +42,7 @@ class Watch:
     task: Task
     reader: Reader
     sides: Mapping[str, Sides]
+    repeats: bool = False
     layout: Layout | None = None
     window: Tensor | None = None
     found: dict[str, Tensor] = field(default_factory=dict)
@@ -63,19 +65,25 @@ class Watch:
 
     def respond(self, overlay: Overlay, batch: Any, answers: Tensor | None = None) -> Response:
         """As the task, and ready to see what comes back."""
+        changes = {name: partial(self._passing, name) for name in self.reader.streams}
+        response = able(self.task, Activations).respond_with(overlay, batch, changes, answers)
+        self.layout = able(self.task, Sequences).layout(batch, response.answers)
+        self.window = windows(self.layout.tokens != PAD, WINDOWS)
+        return response
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hooks on the layers whose responses are taken apart; both ways of a pass go within."""
         modules = self.layers()
         with ExitStack() as hooks:
             for name in self.reader.depths:
                 handle = modules[name].register_forward_hook(partial(self._after, name))
                 hooks.callback(handle.remove)
-            changes = {name: partial(self._passing, name) for name in self.reader.streams}
-            response = able(self.task, Activations).respond_with(overlay, batch, changes, answers)
-        self.layout = able(self.task, Sequences).layout(batch, response.answers)
-        self.window = windows(self.layout.tokens != PAD, WINDOWS)
-        return response
+            yield
 
     def _after(self, name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if torch.is_grad_enabled() and output.requires_grad:
+        again = self.layout is not None and not self.repeats  # such as a module that is replayed
+        if torch.is_grad_enabled() and output.requires_grad and not again:
             output.register_hook(partial(self._taken_apart, name, [inputs[0].detach()]))
 
     def _taken_apart(self, name: str, kept: list[Tensor], gradient: Tensor) -> None:

@@ -11,24 +11,26 @@ formed; small matrices are exact, and `features = 0` keeps everything exactly (s
 Layers of known kinds give their part from their input and their output's gradient. Any other module
 is repeated example by example under vmap, and what still disagrees with automatic differentiation
 on trusted examples is traced by one backward pass an example, and counted.
-Cost: one forward and one backward pass over activations; of sequences one forward pass more.
+Cost: one forward and one backward pass over activations; of sequences one forward pass more, and
+another where a sequence is so long that its blocks are computed again on the way back.
 Fails when: the anomaly leaves the direction of the response as it is and only its size changes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Examples, Progress, Response
 from anomech.observing.joining import in_place, passes
 from anomech.observing.joining import joined as joined_responses
-from anomech.roles.sequences import Sequences
+from anomech.roles.sequences import Frugal, Sequences
 from anomech.roles.task import Ability, Layers, Task, able
 from anomech.roles.tracer import Health, Traces
 from anomech.tracing._layers import rule_of
@@ -172,9 +174,15 @@ class GradientSource:
         self, examples: Examples, places: np.ndarray, answers: Tensor | None, watch: Watch | None
     ) -> tuple[Response, dict[str, Tensor]]:
         task = self.task if watch is None else cast(Task, watch)
-        response, features, missed = run(
-            task, self.coverage, self.sides, examples.load(places), answers, len(places)
-        )
+        batch, hooks = examples.load(places), ExitStack()
+        repeated = self._repeated(batch, answers)
+        if watch is not None:
+            watch.repeats = bool(repeated)
+            hooks.enter_context(watch.watching())
+        with hooks:
+            response, features, missed = run(
+                task, self.coverage, self.sides, batch, answers, len(places), repeated
+            )
         if names := (*self.coverage.looped, *sorted(missed)):
             singles = (examples.load(places[i : i + 1]) for i in range(len(places)))
             features |= self._loop(singles, response.answers, names)
@@ -183,6 +191,13 @@ class GradientSource:
                 device = self.task.watched[name].device
                 features[name] = torch.zeros(len(places), kept, device=device)
         return response, features
+
+    def _repeated(self, batch: Any, answers: Tensor | None) -> Sequence[nn.Module]:
+        """Modules to be computed again on the way back, where a pass is too long to keep them."""
+        task = self.task
+        if answers is None or self.coverage.replayed or not isinstance(task, Frugal):
+            return ()
+        return task.repeated(able(task, Sequences).layout(batch, answers).tokens.numel())
 
     def checked(self, batch: Any, singles: Sequence[Any], answers: Tensor) -> "GradientSource":
         """The same source, with every parameter covered by the cheapest way that is right.
