@@ -32,6 +32,7 @@ def fit(
     """
     from anomech.audit.pipeline import fit_profile
 
+    _check_place(profile)
     given = asked([network, reading, judging, running], {"reference": reference})
     plan = plan_of(given, running, judging.detector)
     with progress() as shown:
@@ -44,3 +45,16 @@ def fit(
     for name, why in fitted.skipped.items():
         say(f"{name} is left out: {plain(why)}")
     say(f"Profile: {plain(profile)}")
+
+
+def _check_place(profile: Path) -> None:
+    """Refuse a place where no file can be written, before anything is fitted.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    from anomech.kernel.errors import ConfigError
+
+    above = next(folder for folder in profile.absolute().parents if folder.exists())
+    if profile.is_dir() or not above.is_dir():
+        raise ConfigError(f"{profile} is no place for a file; give --profile a file in a folder.")

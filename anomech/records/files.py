@@ -59,8 +59,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def _unwritten(path: Path, error: OSError) -> RunError:
     return RunError(
-        f"{path.name} could not be written ({error.strerror}); free some space or choose another "
-        "folder with --out, then run the same command again: finished work is kept."
+        f"{path.name} could not be written ({error.strerror}); free some space or name another "
+        "place, then run the same command again: finished work is kept."
     )
 
 

@@ -26,7 +26,15 @@ FOLDER, CHOSEN = "methods", "chosen"
 def tried(
     plan: RepairPlan, name: str, subject: Subject, out: Path, progress: Progress
 ) -> MethodResult:
-    """One method's result: the kept one, if it still holds, or a new one."""
+    """One method's result: the kept one, if it still holds, or a new one.
+
+    Args:
+        plan: resolved.
+        name: of the method in the plan.
+        subject: the model with what it is repaired by.
+        out: folder of the repair, where results are kept.
+        progress: told about every step.
+    """
     repair, basis = method(name, plan.methods[name]), _basis(plan, name, subject)
     if (kept := _kept(out, name, basis)) is not None:
         return kept

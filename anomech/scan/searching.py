@@ -141,7 +141,17 @@ def recorded(
     triggers: Mapping[int, Recovered],
     known: Null | None = None,
 ) -> ScannerResult:
-    """The record of a scan; the most suspicious first."""
+    """The record of a scan; the most suspicious first.
+
+    Args:
+        name: of the scanner.
+        asked: what the scanner looks at.
+        scan: what it says of the model.
+        clean: what it says of clean models of the same architecture.
+        names: of what it compares, in its order.
+        triggers: recovered ones by the place of what they lead to.
+        known: its statistic on clean networks that come with the package, if there are any.
+    """
     order = scan.statistic.argsort(descending=True, stable=True)[:SHOWN].tolist()
     groups = scan.groups.tolist()
     return ScannerResult(

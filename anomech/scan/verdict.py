@@ -49,7 +49,14 @@ def verdict(
     findings: Sequence[Finding],
     results: Sequence[ScannerResult],
 ) -> tuple[ModelVerdict, tuple[str, ...]]:
-    """The verdict, and why it is that, as sentences."""
+    """The verdict, and why it is that, as sentences.
+
+    Args:
+        plan: resolved.
+        asked: what was looked at.
+        findings: of files and scanners, those that are accepted included.
+        results: of every scanner that was asked.
+    """
     chance = together(results)
     bad = [each for each in findings if each.fails]
     if bad:

@@ -47,6 +47,8 @@ def junk(tmp_path_factory):
         "audit --model model --reference unlabeled.npz --inputs unlabeled.npz",
         "audit --plan bytes.yaml",
         "fit --model text.txt --reference text.txt --profile made",
+        "fit --model text.txt --reference text.txt --profile empty",
+        "fit --model text.txt --reference text.txt --profile text.txt/made",
         "explain nowhere",
         "explain run",
         "attribute --model empty --triggered text.txt --clean text.txt",

@@ -36,7 +36,14 @@ def anchor_names(trusted: TrustedSet) -> AnchorNames:
 def verdicts(
     calibrated: Calibrated, judged: Judged, observed: Observed, anchors: AnchorNames
 ) -> list[Verdict]:
-    """Records of what was judged."""
+    """Records of what was judged.
+
+    Args:
+        calibrated: the lead.
+        judged: what it says of the inputs.
+        observed: the inputs, in the same order.
+        anchors: ids and answers of the trusted examples that evidence names.
+    """
     answers, groups = observed.task.words(observed.answers), observed.groups
     kinds = observed.task.group_words(groups)
     causes = {each.name: each for each in calibrated.causes}

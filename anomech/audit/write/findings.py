@@ -45,7 +45,14 @@ def excess(flags: int, traffic: Sequence[Traffic], budget: float) -> Finding:
 
 
 def blind(fewest: int, inputs: int, calibration: int, budget: float) -> Finding:
-    """False-discovery control that can flag nothing unless much is unusual at once."""
+    """False-discovery control that can flag nothing unless much is unusual at once.
+
+    Args:
+        fewest: anomalous inputs that can be flagged.
+        inputs: all.
+        calibration: trusted examples that calibrate.
+        budget: false-discovery rate that flags may have.
+    """
     return Finding(
         code="batch-blind",
         severity="medium",

@@ -164,6 +164,13 @@ def success_rate(
 ) -> tuple[float, float] | tuple[None, None]:
     """Attack success and robust accuracy.
 
+    Args:
+        model: attacked, in evaluation mode.
+        attack: its trigger.
+        images: clean test images, uint8 `[n, h, w, c]`.
+        labels: theirs, int64 `[n]`.
+        classes: number of classes.
+
     Returns:
         Shares of the triggered images of the trigger's classes, less the target's, that get the
         label the attacker wants, and that get their true label; None if there are no such images.
