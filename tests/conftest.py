@@ -4,6 +4,7 @@ Both hold a planted mechanism. They are made once a session, from a seed, in a f
 """
 
 import hashlib
+import signal
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ from anomech.learning.training import Recipe, train
 from anomech.tasks.image_classifier import ImageClassifier
 
 torch.set_num_threads(1)
+# A shell that puts the tests into the background tells them to ignore Ctrl-C, and so would every
+# program that they start: those that ask what an interruption does would ask nothing.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
