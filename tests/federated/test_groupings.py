@@ -9,20 +9,21 @@ from federations import FakeRoom, tiny_shared
 from scipy.optimize import linear_sum_assignment
 
 from anomech.federated.groupings import emd_linkage
+from anomech.federated.groupings._earth_movers import Measuring, earth_movers, projected
 from anomech.federated.groupings.cfl import Cfl
-from anomech.federated.groupings.emd_cfl import (
-    EmdCfl,
-    Measuring,
-    earth_movers,
-    neighbors,
-    projected,
+from anomech.federated.groupings.emd_cfl import EmdCfl, neighbors
+from anomech.federated.groupings.emd_linkage import (
+    EmdLinkage,
+    Halving,
+    grouped,
+    mean_variance,
+    variance_of,
 )
-from anomech.federated.groupings.emd_linkage import EmdLinkage, Halving, grouped, variance_of
 from anomech.federated.groupings.ifca import Ifca
 from anomech.federated.groupings.oracle import Oracle
 from anomech.federated.groupings.pacfl import Pacfl, angle, subspaces
 from anomech.federated.local import embedded, with_weights
-from anomech.kernel.errors import ConfigError
+from anomech.kernel.errors import ConfigError, DataError
 from anomech.roles.federation import Groups, Update
 
 RNG = np.random.default_rng(0)
@@ -74,7 +75,7 @@ def test_emd_finds_the_rotations_and_counts_what_is_sent():
 def test_noise_is_the_variance_of_a_distance_to_fresh_images(monkeypatch):
     monkeypatch.setattr(emd_linkage, "projected", lambda one, two, keep, rng: (one, two))
     shared, known = tiny_shared()
-    piece = Measuring(0, (0,), known[0].weights, 0, EmdCfl())
+    piece = Measuring(0, (0,), known[0].weights, 0, 512, 0.9)
     held = shared.clients[0].validation
     found = variance_of(shared, Halving(piece, 200))
     network = with_weights(shared.network, known[0].weights)
@@ -84,6 +85,12 @@ def test_noise_is_the_variance_of_a_distance_to_fresh_images(monkeypatch):
     spread = np.var([earth_movers(own, rows[places]) for places in halves], ddof=1)
     # Halves of a finite set vary half as much as fresh ones, so as much as all of it would.
     assert found == pytest.approx(spread, rel=0.35)
+
+
+def test_noise_that_nobody_can_tell_is_said():
+    assert mean_variance([0.2, float("nan"), 0.4]) == pytest.approx(0.3)
+    with pytest.raises(DataError, match="no client holds out two"):
+        mean_variance([float("nan")] * 2)
 
 
 def test_linkage_groups_what_noise_explains_and_nothing_else():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
@@ -17,6 +18,14 @@ def kept(room: Room) -> dict[int, int]:
 def measured(room: Room) -> bool:
     """Whether the groups are of all that are known, so that one-shot groupings let them stand."""
     return bool(room.groups.members) and set(room.groups.uses) == set(room.known)
+
+
+def among_all(room: Room, clients: Sequence[int], between: np.ndarray) -> torch.Tensor:
+    """Distances of some clients `[some, some]` among all `[clients, clients]`, NaN elsewhere."""
+    distances = torch.full((len(room.sizes),) * 2, torch.nan, dtype=torch.float64)
+    places = torch.tensor(clients)
+    distances[places[:, None], places] = torch.from_numpy(between)
+    return distances
 
 
 def of_sets(sets: Sequence[frozenset[int]]) -> tuple[tuple[frozenset[int], ...], list[int]]:

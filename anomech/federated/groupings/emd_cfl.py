@@ -22,21 +22,13 @@ near to everyone. Nor is it seen when labels differ and images do not.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from anomech.federated.groupings._usual import kept, measured, of_sets
-from anomech.federated.local import Shared, embedded, with_weights
-from anomech.federated.weights import BYTES, size
+from anomech.federated.groupings._earth_movers import exchanged, pieces_of
+from anomech.federated.groupings._usual import among_all, kept, measured, of_sets
 from anomech.kernel.config import option, options
-from anomech.kernel.errors import ConfigError
-from anomech.kernel.randomness import numpy_generator
 from anomech.roles.federation import Groups, Room, Weights
-
-DECIMALS = 4
-"""Distances are rounded, as published."""
 
 
 @options
@@ -59,107 +51,12 @@ class EmdCfl:
         """Neighbors among all that have ever taken part; measured when there are new ones."""
         if measured(room):
             return room.groups
-        clients = tuple(sorted(room.known))
-        total = len(room.sizes)
-        pieces = [Measuring(c, clients, room.known[c].weights, room.round, self) for c in clients]
-        rows = room.ask(distances_of, pieces)
-        one = next(iter(room.known.values()))
-        room.count(
-            down=len(clients) * (len(clients) - 1) * size(one.weights),
-            up=sum(row.sent for row in rows),
-        )
-        distances = np.full((total, total), np.nan)
-        for client, row in zip(clients, rows, strict=True):
-            distances[client, list(clients)] = row.distances
-        sets = neighbors(distances, clients, self.tolerance)
-        members, places = of_sets(sets)
+        pieces = pieces_of(room, self.points, self.projection)
+        clients = pieces[0].others
+        distances = among_all(room, clients, exchanged(room, pieces))
+        members, places = of_sets(neighbors(distances.numpy(), clients, self.tolerance))
         uses = dict(zip(clients, places, strict=True))
-        return Groups(members, uses, torch.from_numpy(distances), self.tolerance)
-
-
-class Measuring(NamedTuple):
-    """A piece for `distances_of`: a client, all others, its network, the round and the options."""
-
-    client: int
-    others: tuple[int, ...]
-    weights: Weights
-    round: int
-    how: EmdCfl
-
-
-class Measured(NamedTuple):
-    """Distances from one client `[others]`, and bytes of embeddings that were sent for them."""
-
-    distances: np.ndarray
-    sent: int
-
-
-def distances_of(shared: Shared, piece: Measuring) -> Measured:
-    """How far every client is from one, by the network of that one."""
-    how, client = piece.how, piece.client
-    network = with_weights(shared.network, piece.weights)
-    own = embedded(network, shared.clients[client].train[0])
-
-    others = {o: embedded(network, shared.clients[o].validation[0]) for o in piece.others}
-
-    def distance(other: int, keep: float, purpose: str) -> float:
-        rng = numpy_generator(shared.seed, "emd", purpose, piece.round, client, other)
-        sides = some(own, how.points, rng), some(others[other], how.points, rng)
-        return earth_movers(*projected(*sides, keep, rng))
-
-    level = distance(client, 1.0, "self")
-    found = [round(distance(o, how.projection, "cross") - level, DECIMALS) for o in piece.others]
-    sent = sum(min(how.points, len(each)) for each in others.values())
-    return Measured(np.array(found), BYTES * own.shape[1] * sent)
-
-
-def projected(
-    first: np.ndarray, second: np.ndarray, keep: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of embeddings under one random projection whose rows have length one.
-
-    Args:
-        first: `[n, features]`.
-        second: `[m, features]`.
-        keep: share of the dimensions.
-        rng: draws the projection.
-    """
-    features = first.shape[1]
-    matrix = rng.standard_normal((features, max(1, int(keep * features)))) / np.sqrt(features)
-    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-    return first @ matrix, second @ matrix
-
-
-def some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many rows, drawn without replacement."""
-    return rows if len(rows) <= most else rows[np.sort(rng.permutation(len(rows))[:most])]
-
-
-def earth_movers(first: np.ndarray, second: np.ndarray) -> float:
-    """The exact Earth Mover's distance of two sets under the cosine cost, in [0, 2].
-
-    Args:
-        first: `[n, features]`, each of mass `1 / n`.
-        second: `[m, features]`, each of mass `1 / m`.
-
-    Raises:
-        ConfigError: POT is not installed.
-    """
-    try:
-        import ot
-    except ImportError:
-        raise ConfigError(
-            "the Earth Mover's distance is computed with POT; run pip install 'anomech[ot]', or "
-            "choose another --method."
-        ) from None
-    cost = 1 - _unit(first) @ _unit(second).T
-    masses = (np.full(len(each), 1 / len(each)) for each in (first, second))
-    return float(ot.emd2(*masses, cost))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of length one; one of zeros, such as of a network that is dead there, stays."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return Groups(members, uses, distances, self.tolerance)
 
 
 def neighbors(

@@ -15,26 +15,26 @@ Cost: that of `emd_cfl`, and `3 splits` more transport problems a client.
 Fails when: as `emd_cfl` does; and groups that differ by less than the noise are one.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
-from anomech.federated.groupings._usual import kept, measured, of_labels
-from anomech.federated.groupings.emd_cfl import (
-    EmdCfl,
+from anomech.federated.groupings._earth_movers import (
     Measuring,
-    distances_of,
     earth_movers,
+    exchanged,
+    pieces_of,
     projected,
     some,
 )
+from anomech.federated.groupings._usual import among_all, kept, measured, of_labels
 from anomech.federated.local import Shared, embedded, with_weights
-from anomech.federated.weights import size
 from anomech.kernel.config import option, options
+from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
 from anomech.roles.federation import Groups, Room, Weights
 
@@ -60,23 +60,12 @@ class EmdLinkage:
         """Groups of all that have ever taken part; measured when there are new ones."""
         if measured(room):
             return room.groups
-        clients = tuple(sorted(room.known))
-        how = EmdCfl(points=self.points, projection=self.projection)
-        asked = [Measuring(c, clients, room.known[c].weights, room.round, how) for c in clients]
-        rows = room.ask(distances_of, asked)
-        noise = room.ask(variance_of, [Halving(piece, self.splits) for piece in asked])
-        one = next(iter(room.known.values()))
-        room.count(
-            down=len(clients) * (len(clients) - 1) * size(one.weights),
-            up=sum(row.sent for row in rows),
-        )
-        between = np.stack([row.distances for row in rows])
-        labels = grouped(between, float(np.mean(noise)), self.deviations)
-        groups = of_labels(clients, labels)
-        distances = torch.full((len(room.sizes),) * 2, torch.nan, dtype=torch.float64)
-        places = torch.tensor(clients)
-        distances[places[:, None], places] = torch.from_numpy(between)
-        return Groups(groups.members, groups.uses, distances)
+        pieces = pieces_of(room, self.points, self.projection)
+        clients = pieces[0].others
+        between = exchanged(room, pieces)
+        noise = room.ask(variance_of, [Halving(piece, self.splits) for piece in pieces])
+        groups = of_labels(clients, grouped(between, mean_variance(noise), self.deviations))
+        return Groups(groups.members, groups.uses, among_all(room, clients, between))
 
 
 class Halving(NamedTuple):
@@ -87,14 +76,17 @@ class Halving(NamedTuple):
 
 
 def variance_of(shared: Shared, piece: Halving) -> float:
-    """Variance of a distance to fresh images of a client's own kind, as many as it holds out."""
-    client, how = piece.measuring.client, piece.measuring.how
+    """Variance of a distance to fresh images of a client's own kind, as many as it holds out.
+
+    It is NaN if a client holds out too few to halve.
+    """
+    client, how = piece.measuring.client, piece.measuring
     network = with_weights(shared.network, piece.measuring.weights)
     own = embedded(network, shared.clients[client].train[0])
     held = embedded(network, shared.clients[client].validation[0])
     half = len(held) // 2
     if not half:
-        return 0.0
+        return math.nan
     found = []
     for split in range(piece.splits):
         at = ("emd", "halves", piece.measuring.round, client, split)
@@ -109,6 +101,22 @@ def variance_of(shared: Shared, piece: Halving) -> float:
         )
         found.append((first - second) ** 2 / 4 + (first - turned) ** 2 / 2)
     return float(np.mean(found))
+
+
+def mean_variance(found: Sequence[float]) -> float:
+    """The mean over clients that could tell.
+
+    Raises:
+        DataError: none could.
+    """
+    known = [each for each in found if not math.isnan(each)]
+    if not known:
+        raise DataError(
+            "emd_linkage reads the noise of distances off each client's own held-out images, and "
+            "no client holds out two; give clients more images, or take --method emd_cfl, which "
+            "has a tolerance."
+        )
+    return float(np.mean(known))
 
 
 def grouped(distances: np.ndarray, variance: float, deviations: float) -> list[int]:

@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
-from anomech.federated.groupings._usual import agglomerated, kept, measured, of_labels
+from anomech.federated.groupings._usual import agglomerated, among_all, kept, measured, of_labels
 from anomech.federated.local import Shared
 from anomech.federated.weights import BYTES
 from anomech.kernel.config import option, options
@@ -50,10 +49,7 @@ class Pacfl:
         room.count(up=sum(BYTES * each.size for space in spaces for each in space.values()))
         angles = np.array([[angle(one, other) for other in spaces] for one in spaces])
         groups = of_labels(clients, agglomerated(angles, "average", limit=self.limit, most=0))
-        distances = torch.full((len(room.sizes),) * 2, torch.nan, dtype=torch.float64)
-        places = torch.tensor(clients)
-        distances[places[:, None], places] = torch.from_numpy(angles)
-        return Groups(groups.members, groups.uses, distances, self.limit)
+        return Groups(groups.members, groups.uses, among_all(room, clients, angles), self.limit)
 
 
 def subspaces(shared: Shared, piece: tuple[int, int]) -> Subspaces:
