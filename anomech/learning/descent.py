@@ -18,6 +18,7 @@ from anomech.kernel.config import option, options
 from anomech.kernel.errors import DataError, ModelError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import Examples, Overlay, Progress
+from anomech.learning.twins import length_of
 from anomech.roles.task import Task, Training, able
 
 BACKWARD = 3
@@ -171,6 +172,7 @@ def descend(
     buffers: Overlay | None = None,
     purpose: str = "relearning",
     into: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor,
+    clip: float = math.inf,
 ) -> Descended:
     """Step down a slope, pass after pass over examples.
 
@@ -184,6 +186,7 @@ def descend(
         buffers: as they are at first, if not the model's.
         purpose: address of the order, and the stage.
         into: (name, weight) to the nearest weight that may be, after every step.
+        clip: length of each weight's gradient at most, as a share of the weight's at first.
 
     Raises:
         DataError: fewer than two examples.
@@ -192,6 +195,7 @@ def descend(
     if count < 2:
         raise DataError(f"a twin learns from two examples at least, not {count}.")
     weights = {name: each.detach().clone() for name, each in start.items()}
+    lengths = {name: length_of(each) for name, each in weights.items()}
     held, optimizer = dict(buffers or {}), _optimizer(list(weights.values()), recipe)
     in_a_pass = len(_batches(count, recipe.batch, seed, purpose, 0))
     many = max(recipe.epochs, math.ceil(recipe.steps / in_a_pass))
@@ -203,7 +207,7 @@ def descend(
             _set_rate(optimizer, recipe, done / total)
             found = slope(weights, held, places)
             for name, each in weights.items():
-                each.grad = found.slopes[name]
+                each.grad = _clipped(found.slopes[name], clip * lengths[name])
             optimizer.step()
             with torch.no_grad():
                 for name, each in weights.items():
@@ -224,6 +228,12 @@ def _batches(count: int, size: int, seed: int, purpose: str, epoch: int) -> list
     order = numpy_generator(seed, purpose, epoch).permutation(count)
     parts = np.split(order, range(size, count, size))
     return [part for part in parts if len(part) > 1]
+
+
+def _clipped(slope: Tensor, most: float) -> Tensor:
+    """A gradient no longer than may be, in its direction (adaptive clipping, Brock et al. 2021)."""
+    length = float(slope.norm()) if math.isfinite(most) else 0.0
+    return slope * (most / length) if most < length else slope
 
 
 def _optimizer(weights: list[Tensor], recipe: Relearning) -> torch.optim.Optimizer:

@@ -147,8 +147,13 @@ def health(before: Mapping[str, float], after: Mapping[str, float], count: int) 
         count: examples it was found on; of few, a small loss may be chance.
     """
     lost = before["trusted accuracy"] - after["trusted accuracy"]
-    if lost <= max(LOST, 2 / max(count, 1) if count < FEWEST else 0):
+    if bearable(lost, LOST, count):
         return Health()
     return Health(
         (f"trusted accuracy fell by {lost:.1%}; repair more gently or give more trusted examples.",)
     )
+
+
+def bearable(lost: float, most: float, count: int) -> bool:
+    """Whether so much lost accuracy is no more than may be; of few examples two may be chance."""
+    return lost <= max(most, 2 / max(count, 1) if count < FEWEST else 0) + 1e-9

@@ -14,10 +14,13 @@ descent of `L(trusted) + strength sum w_i -log(1 - p_i) / sum w_i + keeping KL(b
 longer count. The last term is over mixtures of trusted examples, which alone do not say what else
 the model was able to do; it weighs as much as two examples an answer. Of fewer also flagged inputs
 are mixed, then of all answers but those that members were flagged with.
-Source: own; keeping what a model says after Li, Hoiem 2016 (learning without forgetting).
+Steps are as long as the accuracy of trusted examples kept aside bears.
+Source: own; bounded gradients after Brock et al. 2021; keeping what a model says after Li, Hoiem
+2016 (learning without forgetting).
 Needs: flagged inputs, a tracer's abilities, units, training statistics, trusted examples with
 labels; logits and variations of inputs, if what it says is to be kept.
-Cost: a trace of every example, `6 epochs` forward passes for each trusted example, and 128 a step.
+Cost: a trace of every example, `6 epochs` forward passes for each trusted example, and 128 a step,
+for each bound that is tried.
 Fails when: flagged inputs show several mechanisms at once (repair one after the other), or so
 few that what they share is chance; an answer that is forgotten on them may come back by another
 trigger.
@@ -39,6 +42,7 @@ from anomech.kernel.randomness import key, numpy_generator
 from anomech.kernel.types import Overlay, Progress, silent
 from anomech.learning.descent import (
     BACKWARD,
+    Descended,
     Lesson,
     Lost,
     Objective,
@@ -50,6 +54,7 @@ from anomech.learning.localizing import ablation_effects, concentration
 from anomech.learning.masks import holding, masked
 from anomech.mitigations._keeping import COUNT, Kept, kept
 from anomech.mitigations._pruning import units_of
+from anomech.mitigations._pushing import BOUNDS, hardest
 from anomech.mitigations._trusted import TUNING, Trusted, parted, suspected
 from anomech.mitigations._unlearning import remaining, strongest, unlikelihood
 from anomech.roles.detector import ObservedExamples
@@ -83,6 +88,10 @@ class AttributionGuided:
     )
     relearning: Relearning = option(
         replace(TUNING, statistics="frozen"), "how the model unlearns and keeps"
+    )
+    bounds: tuple[float, ...] = option(
+        BOUNDS,
+        "gradients at most, as shares of a weight's length; the first that accuracy bears is taken",
     )
     kept: float = option(
         0.2, "share of the trusted examples that accuracy is measured on", gt=0, le=0.8
@@ -130,13 +139,19 @@ class AttributionGuided:
             rest,
             self.keeping,
         )
-        overlay, cost = self._unlearned(
-            parts, objective, holding(units, pruned), pruned, seed, progress
+        pushed = hardest(
+            parts,
+            self.bounds,
+            lambda bound: self._unlearned(
+                parts, objective, holding(units, pruned), pruned, bound, seed, progress
+            ),
+            pruned,
         )
-        facts["flagged answers left"] = remaining(task, members, overlay)
+        facts["bound of a step"] = pushed.bound
+        facts["flagged answers left"] = remaining(task, members, pushed.overlay)
         facts["kinds of inputs mixed"] = float(0 if rest is None else len(rest.pools))
-        passes += cost + source.evaluations * (len(trusted) + len(flagged))
-        return parts.repair(overlay, passes, (), facts)
+        passes += pushed.evaluations + source.evaluations * (len(trusted) + len(flagged))
+        return parts.repair(pushed.overlay, passes, (), facts)
 
     def _pruned(
         self,
@@ -174,10 +189,11 @@ class AttributionGuided:
         objective: "Unlearning",
         into: Callable[[str, Tensor], Tensor],
         pruned: Overlay,
+        bound: float,
         seed: int,
         progress: Progress,
-    ) -> tuple[dict[str, Tensor], float]:
-        """Weights that have unlearned and kept, and what it cost."""
+    ) -> Descended:
+        """Weights that have unlearned and kept, by steps within a bound."""
         task = parts.task
         start = {name: pruned.get(name, each) for name, each in task.watched.items()}
         found = descend(
@@ -188,10 +204,11 @@ class AttributionGuided:
             seed=seed,
             progress=progress,
             into=into,
+            clip=bound,
         )
         steps = len(found.losses) * math.ceil(parts.count / self.relearning.batch)
         mixed = 0 if objective.rest is None else (1 + BACKWARD) * COUNT * steps
-        return {**pruned, **found.overlay}, 2 * found.evaluations + mixed
+        return found._replace(evaluations=2 * found.evaluations + mixed)
 
 
 @dataclass(frozen=True)

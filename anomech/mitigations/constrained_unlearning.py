@@ -5,9 +5,11 @@ same step holds the task in place.
 Equation: descent of `beta L(trusted) - mean min(L(flagged), log K)`, with the losses of trusted
 labels and of the answers that flagged inputs got.
 Source: equation 5 of the review of backdoor mechanisms, with the flagged loss clipped at a
-guess.
+guess. Steps are as long as the accuracy of trusted examples kept aside bears, of bounded gradients
+(Brock et al. 2021).
 Needs: flagged inputs, training statistics, trusted examples with labels.
-Cost: `6 epochs` forward passes for each trusted example that is learned.
+Cost: `6 epochs` forward passes for each trusted example that is learned, for each bound that is
+tried.
 Fails when: flagged inputs are few or many of them ordinary, or triggers differ from those
 flagged.
 """
@@ -16,7 +18,16 @@ import numpy as np
 
 from anomech.kernel.config import option, options
 from anomech.kernel.types import Overlay, Progress
-from anomech.learning.descent import Lesson, Lost, Objective, Relearning, descend, plainly
+from anomech.learning.descent import (
+    Descended,
+    Lesson,
+    Lost,
+    Objective,
+    Relearning,
+    descend,
+    plainly,
+)
+from anomech.mitigations._pushing import BOUNDS, hardest
 from anomech.mitigations._trusted import TUNING, parted, suspected
 from anomech.mitigations._unlearning import answer_groups, guess, remaining
 from anomech.roles.detector import ObservedExamples
@@ -30,6 +41,10 @@ class ConstrainedUnlearning:
 
     beta: float = option(3.0, "weight of the trusted loss", gt=0)
     relearning: Relearning = option(TUNING, "how the model goes on learning")
+    bounds: tuple[float, ...] = option(
+        BOUNDS,
+        "gradients at most, as shares of a weight's length; the first that accuracy bears is taken",
+    )
     kept: float = option(
         0.2, "share of the trusted examples that accuracy is measured on", gt=0, le=0.8
     )
@@ -58,18 +73,23 @@ class ConstrainedUnlearning:
         away = Lesson(task, flagged.examples, flagged.answers, "frozen")
         keep = parts.lesson(self.relearning.statistics)
         objective = opposed(keep, away, self.beta, guess(answer_groups(trusted, flagged)))
-        found = descend(
-            task.watched,
-            parts.count,
-            plainly(objective),
-            self.relearning,
-            seed=seed,
-            progress=progress,
-        )
-        left = remaining(task, flagged, found.overlay)
-        return parts.repair(
-            found.overlay, 2 * found.evaluations, (), {"flagged answers left": left}
-        )
+
+        def push(bound: float) -> Descended:
+            found = descend(
+                task.watched,
+                parts.count,
+                plainly(objective),
+                self.relearning,
+                seed=seed,
+                progress=progress,
+                clip=bound,
+            )
+            return found._replace(evaluations=2 * found.evaluations)
+
+        pushed = hardest(parts, self.bounds, push)
+        left = remaining(task, flagged, pushed.overlay)
+        facts = {"flagged answers left": left, "bound of a step": pushed.bound}
+        return parts.repair(pushed.overlay, pushed.evaluations, (), facts)
 
 
 def opposed(keep: Lesson, away: Lesson, beta: float, most: float) -> Objective:

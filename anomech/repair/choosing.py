@@ -13,9 +13,10 @@ from torch import Tensor
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
 from anomech.records import MethodResult
+from anomech.repair import measures
 from anomech.repair.plan import RepairPlan
 from anomech.repair.subject import Subject
-from anomech.repair.trying import repeated, tried
+from anomech.repair.trying import CHOSEN, repeated, tried, weights
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ def choose(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
         DataError: no method could be used.
     """
     results = _tried(plan, subject, out, progress)
-    best = _best(results)
-    return Choice(results, best, repeated(plan, best, subject, out, progress))
+    before = measures.accuracy(subject.task, subject.trusted.choose, {})
+    best = _best(results, before.value - plan.proof.lost)
+    again = repeated(plan, best, subject, out, progress)
+    told = best.model_copy(
+        update={"problems": tuple(dict.fromkeys((*best.problems, *again.problems)))}
+    )
+    results = [told if each is best else each for each in results]
+    return Choice(results, told, weights(out, CHOSEN))
 
 
 def _tried(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) -> list[MethodResult]:
@@ -65,8 +72,15 @@ def _tried(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
     return results
 
 
-def _best(results: list[MethodResult]) -> MethodResult:
-    """The method of the highest merit; of equal ones the first.
+def _best(results: list[MethodResult], floor: float) -> MethodResult:
+    """The method of the highest merit, of those that keep the accuracy if any does.
+
+    What costs more accuracy than the proof allows is no repair, however well it forgets. Of equal
+    methods the first is taken.
+
+    Args:
+        results: of all methods.
+        floor: accuracy that the proof asks for.
 
     Raises:
         DataError: none could be used.
@@ -74,4 +88,8 @@ def _best(results: list[MethodResult]) -> MethodResult:
     done = [each for each in results if each.merit is not None]
     if not done:
         raise DataError(f"no repair could be used: {results[0].name}, because {results[0].why}")
-    return max(done, key=lambda each: each.merit or 0.0)
+    return max(done, key=lambda each: (_accurate(each, floor), each.merit or 0.0))
+
+
+def _accurate(result: MethodResult, floor: float) -> bool:
+    return result.accuracy is not None and result.accuracy.value >= floor - 1e-9

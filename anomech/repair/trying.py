@@ -22,6 +22,9 @@ from anomech.storage.code import code_of
 
 FOLDER, CHOSEN = "methods", "chosen"
 
+AGAIN = "Made again with more examples it was worse, so it stays as it was tried:"
+"""Begins what is said of a repair whose repetition is not used."""
+
 
 def tried(
     plan: RepairPlan, name: str, subject: Subject, out: Path, progress: Progress
@@ -47,14 +50,15 @@ def tried(
         found = repair.mitigate(
             subject.task, subject.trusted.repair, suspects, seed=plan.seed, progress=progress
         )
+        overlay = dict(found.overlay)
+        numbers = measured(subject, overlay, plan)
     except AnomechError as error:
         return _saved(out, MethodResult(name=name, status="left out", why=str(error)), basis, clock)
-    overlay = dict(found.overlay)
     write_bytes(out / FOLDER / f"{name}.safetensors", packed(_written(overlay)))
     result = MethodResult(
         name=name,
         status="done",
-        **measured(subject, overlay, plan),
+        **numbers,
         problems=tuple(found.health.problems),
         facts={key: value for key, value in (found.health.facts or {}).items() if _finite(value)},
         evaluations=found.evaluations,
@@ -64,23 +68,32 @@ def tried(
 
 def repeated(
     plan: RepairPlan, best: MethodResult, subject: Subject, out: Path, progress: Progress
-) -> dict[str, Tensor]:
-    """The tensors of a method that has also seen what it was chosen on; kept, as `tried` keeps.
+) -> MethodResult:
+    """A method that has also seen what it was chosen on; kept, as `tried` keeps.
 
-    Raises:
-        AnomechError: it cannot repair with more examples, though it could with fewer.
+    If it then costs what it did not cost before, or fails, the weights stay those that were tried,
+    and its problems say so. `weights(out, CHOSEN)` are its tensors.
     """
     basis = combined((_basis(plan, best.name, subject), "with all"))
-    if _kept(out, CHOSEN, basis) is None:
-        clock = time.monotonic()
-        suspects = None if subject.flagged is None else subject.flagged.seen
+    if (kept := _kept(out, CHOSEN, basis)) is not None:
+        return kept
+    clock = time.monotonic()
+    suspects = None if subject.flagged is None else subject.flagged.seen
+    try:
         found = method(best.name, plan.methods[best.name]).mitigate(
             subject.task, subject.trusted.seen, suspects, seed=plan.seed, progress=progress
         )
-        write_bytes(out / FOLDER / f"{CHOSEN}.safetensors", packed(_written(dict(found.overlay))))
-        result = MethodResult(name=CHOSEN, status="done", evaluations=found.evaluations)
-        _saved(out, result, basis, clock)
-    return weights(out, CHOSEN)
+        problems, passes = tuple(found.health.problems), found.evaluations
+    except AnomechError as error:
+        found, problems, passes = None, (str(error),), 0.0
+    if found is None or (problems and not best.problems):
+        overlay = weights(out, best.name)
+        problems = (f"{AGAIN} {problems[0]}", *problems[1:])
+    else:
+        overlay = dict(found.overlay)
+    write_bytes(out / FOLDER / f"{CHOSEN}.safetensors", packed(_written(overlay)))
+    result = MethodResult(name=CHOSEN, status="done", problems=problems, evaluations=passes)
+    return _saved(out, result, basis, clock)
 
 
 def _basis(plan: RepairPlan, name: str, subject: Subject) -> str:

@@ -1,0 +1,76 @@
+"""How hard a repair may push: as hard as trusted examples bear that it does not learn from.
+
+Pushed at gently, a mechanism is hushed and comes back from a few poisoned examples; pushed at too
+hard, the model loses its task, and how hard that is differs tenfold between networks. So the
+bound on every step starts high and falls until accuracy holds.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from anomech.data.subset import Subset
+from anomech.kernel.errors import ConfigError, ModelError
+from anomech.kernel.types import Overlay
+from anomech.learning.descent import Descended
+from anomech.mitigations._trusted import Trusted, bearable, measure
+
+BOUNDS = (1.0, 0.1, 0.01)
+"""Gradients at most, as shares of each weight's length, from hard to gentle."""
+
+BORNE = 0.03
+"""Accuracy on examples kept aside that a push may cost."""
+
+
+class Pushed(NamedTuple):
+    """The hardest push that accuracy bears.
+
+    Attributes:
+        overlay: the tensors after it.
+        bound: of its steps.
+        evaluations: forward passes of one example each, of all pushes and of choosing among them.
+    """
+
+    overlay: Overlay
+    bound: float
+    evaluations: float
+
+
+def hardest(
+    parts: Trusted,
+    bounds: Sequence[float],
+    push: Callable[[float], Descended],
+    below: Overlay | None = None,
+) -> Pushed:
+    """The first push that costs no more accuracy than may be; of none such the cheapest.
+
+    Args:
+        parts: trusted examples; those kept aside decide.
+        bounds: that are tried, in this order.
+        push: from a bound to where the descent ended.
+        below: tensors that the push starts from and does not move.
+
+    Raises:
+        ModelError: every push diverged.
+        ConfigError: no bounds.
+    """
+    kept, labels = Subset(parts.examples, parts.kept), parts.labels[parts.kept]
+    before = measure(parts.task, kept, labels, {})["trusted accuracy"]
+    spent, made, failure = float(len(kept)), [], None
+    for bound in bounds:
+        try:
+            found = push(bound)
+        except ModelError as error:
+            failure = error
+            continue
+        overlay = {**(below or {}), **found.overlay}
+        lost = before - measure(parts.task, kept, labels, overlay)["trusted accuracy"]
+        spent += found.evaluations + len(kept)
+        made.append((lost, overlay, bound))
+        if bearable(lost, BORNE, len(kept)):
+            return Pushed(overlay, bound, spent)
+    if failure is not None and not made:
+        raise failure
+    if not made:
+        raise ConfigError("bounds names no bound of a step; give one, such as 0.1.")
+    _, overlay, bound = min(made, key=lambda each: each[0])
+    return Pushed(overlay, bound, spent)
