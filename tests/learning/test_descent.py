@@ -8,7 +8,7 @@ from toy_tasks import LinearTask
 from anomech.kernel.errors import CapabilityError, DataError, ModelError
 from anomech.kernel.randomness import numpy_generator
 from anomech.kernel.types import silent
-from anomech.learning.descent import Lesson, Relearning, descend, plainly
+from anomech.learning.descent import Lesson, Relearning, Slopes, descend, plainly
 
 ROWS = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
 
@@ -86,3 +86,18 @@ def test_what_cannot_be_learned_is_one_sentence(examples_of, digits_world):
     answers = torch.from_numpy(digits_world.trusted.labels)
     with pytest.raises(ModelError, match="lower its learning rate"):
         learned(digits_world.task, digits_world.trusted, answers, Relearning(rate=1e30))
+
+
+def test_a_clipped_gradient_keeps_its_direction():
+    start = {"steep": torch.tensor([[3.0, 4.0]]), "flat": torch.tensor([[1.0, 0.0]])}
+    slopes = {"steep": torch.tensor([[0.0, 50.0]]), "flat": torch.tensor([[0.0, 0.01]])}
+    recipe = Relearning(epochs=1, rate=0.1, momentum=0, weight_decay=0)
+
+    def slope(weights, buffers, places):
+        return Slopes(1.0, slopes, buffers, 0.0)
+
+    found = descend(start, 2, slope, recipe, seed=0, progress=silent, clip=0.2).weights
+    torch.testing.assert_close(found["steep"], torch.tensor([[3.0, 4.0 - 0.1 * 0.2 * 5.0]]))
+    torch.testing.assert_close(found["flat"], torch.tensor([[1.0, -0.001]]))
+    free = descend(start, 2, slope, recipe, seed=0, progress=silent).weights
+    torch.testing.assert_close(free["steep"], torch.tensor([[3.0, -1.0]]))

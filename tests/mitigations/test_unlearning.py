@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from anomech.kernel.errors import DataError
+from anomech.kernel.errors import ConfigError, DataError, ModelError
 from anomech.kernel.types import silent
-from anomech.learning.descent import Relearning
+from anomech.learning.descent import Descended, Relearning
 from anomech.mitigations._keeping import divergence
+from anomech.mitigations._pushing import hardest
+from anomech.mitigations._trusted import parted
 from anomech.mitigations.attribution_guided import AttributionGuided
 from anomech.mitigations.certified_removal import CertifiedRemoval, Problem, with_one
 from anomech.mitigations.constrained_unlearning import ConstrainedUnlearning
@@ -113,3 +115,30 @@ def test_few_trusted_examples_are_enough_where_the_rest_is_kept(scene):
     assert [each.health.facts["kinds of inputs mixed"] for each in (kept, lost)] == [2, 0]
     assert led(world, kept.overlay)[1] > led(world, lost.overlay)[1] + 0.03
     assert led(world, kept.overlay)[0] < 0.3
+
+
+def pushed(parts, factors, bounds):
+    """Pushes that scale all weights, by their bound."""
+
+    def push(bound):
+        if factors[bound] is None:
+            raise ModelError("diverged")
+        watched = parts.task.watched.items()
+        weights = {name: factors[bound] * each for name, each in watched}
+        return Descended(weights, {}, [], 10.0)
+
+    return hardest(parts, bounds, push)
+
+
+def test_the_hardest_push_that_accuracy_bears_is_taken(scene):
+    world, trusted, _ = scene
+    parts = parted(world.task, trusted, 0.3, "test", 0)
+    factors = {1.0: 0.0, 0.3: None, 0.1: 1.0, 0.01: 1.0}
+    found = pushed(parts, factors, (1.0, 0.3, 0.1, 0.01))
+    assert found.bound == 0.1
+    assert found.evaluations == 2 * 10 + 3 * len(parts.kept)
+    assert pushed(parts, {1.0: 0.0, 0.1: None}, (1.0, 0.1)).bound == 1.0
+    with pytest.raises(ModelError, match="diverged"):
+        pushed(parts, factors, (0.3,))
+    with pytest.raises(ConfigError, match="no bound"):
+        pushed(parts, factors, ())

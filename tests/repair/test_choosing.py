@@ -1,0 +1,92 @@
+"""A repair that forgets the task is not chosen, and one that fails when made again stays as it was."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.kernel.errors import DataError
+from anomech.kernel.types import silent
+from anomech.observing.observed import observe
+from anomech.repair import trying
+from anomech.repair.choosing import choose
+from anomech.repair.plan import RepairPlan
+from anomech.repair.subject import Subject, parts_of
+from anomech.roles.mitigation import Repair
+from anomech.roles.tracer import Health
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """All watched weights times a number, and another number where more examples are given."""
+
+    factor: float
+    again: float
+    most: int = 250
+    needs: frozenset = frozenset()
+
+    def mitigate(self, task, trusted, suspects, *, seed, progress):
+        repeated = len(trusted) > self.most
+        factor = self.again if repeated else self.factor
+        overlay = {name: each * factor for name, each in task.watched.items()}
+        problems = ("it forgot.",) if repeated and self.again != self.factor else ()
+        return Repair(overlay, {}, {}, Health(problems), 1.0)
+
+
+@pytest.fixture
+def subject(digits_world):
+    world = digits_world
+    trusted = observe(world.task, world.trusted)
+    flagged = observe(world.task, world.planted).take(np.arange(60))
+    return Subject(
+        task=world.task,
+        trusted=parts_of(trusted, np.split(np.arange(len(trusted)), [250, 350])),
+        flagged=parts_of(flagged, np.split(np.arange(60), [30, 40])),
+        inputs=None,
+        audit=None,
+        reference="r",
+        model="m",
+        title="t",
+        everything=world.trusted,
+    )
+
+
+def chosen(subject, methods, tmp_path, monkeypatch):
+    monkeypatch.setattr(trying, "method", lambda name, given: methods[name])
+    plan = RepairPlan(methods={name: {} for name in methods})
+    return choose(plan, subject, tmp_path, silent)
+
+
+def test_what_costs_more_accuracy_than_the_proof_allows_is_not_chosen(
+    subject, tmp_path, monkeypatch
+):
+    methods = {"wrecked": Scaled(0.0, 0.0), "idle": Scaled(1.0, 1.0)}
+    found = chosen(subject, methods, tmp_path, monkeypatch)
+    wrecked, idle = found.results
+    assert wrecked.accuracy.value < 0.3 < 0.9 < idle.accuracy.value
+    assert found.best.name == "idle"
+    alone = chosen(subject, {"wrecked": methods["wrecked"]}, tmp_path, monkeypatch)
+    assert alone.best.name == "wrecked"
+
+
+def test_a_repetition_that_is_worse_is_not_used_and_it_is_said(subject, tmp_path, monkeypatch):
+    found = chosen(subject, {"fickle": Scaled(1.0, 0.0)}, tmp_path, monkeypatch)
+    assert found.best.problems == (f"{trying.AGAIN} it forgot.",)
+    assert found.results == [found.best]
+    for name, each in subject.task.watched.items():
+        assert torch.equal(found.overlay[name], each)
+    resumed = chosen(subject, {"fickle": Scaled(1.0, 0.0)}, tmp_path, monkeypatch)
+    assert resumed.best.problems == found.best.problems
+
+
+def test_a_network_that_can_no_longer_learn_is_left_out_with_the_reason(
+    subject, tmp_path, monkeypatch
+):
+    methods = {"burst": Scaled(1e15, 1e15), "idle": Scaled(1.0, 1.0)}
+    found = chosen(subject, methods, tmp_path, monkeypatch)
+    assert found.results[0].status == "left out"
+    assert "diverged" in found.results[0].why
+    assert found.best.name == "idle"
+    with pytest.raises(DataError, match="burst, because"):
+        chosen(subject, {"burst": methods["burst"]}, tmp_path, monkeypatch)
