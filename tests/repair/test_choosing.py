@@ -1,4 +1,4 @@
-"""A repair that forgets the task is not chosen, and one that fails when made again stays as it was."""
+"""A repair that forgets the task is not chosen; one that fails when made again stays as it was."""
 
 from dataclasses import dataclass
 
