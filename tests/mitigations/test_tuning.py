@@ -8,6 +8,7 @@ from toy_tasks import LinearTask
 from anomech.kernel.types import Response, silent
 from anomech.learning.descent import Lesson, Relearning, Slopes, plainly
 from anomech.learning.inversion import Inverted
+from anomech.mitigations.confoc import restyled, style_of
 from anomech.mitigations.d3 import distance, farther
 from anomech.mitigations.ft_sam import ETA, sharpened
 from anomech.mitigations.i_bau import IBau
@@ -100,3 +101,15 @@ def test_few_examples_still_give_the_steps_asked_for(examples_of):
     recipe = Relearning(epochs=1, steps=7, batch=2, statistics="frozen")
     found = descend(task.watched, 4, plainly(lesson), recipe, seed=0, progress=silent)
     assert len(found.losses) == 4  # two steps in a pass
+
+
+def test_a_restyled_picture_keeps_its_content_and_takes_the_style():
+    generator = torch.Generator().manual_seed(0)
+    pictures = 0.4 + 0.2 * torch.rand(2, 3, 8, 7, generator=generator)
+    own = style_of(pictures)
+    torch.testing.assert_close(restyled(pictures, own), pictures)
+    other = restyled(pictures, own.flip(0))
+    torch.testing.assert_close(style_of(other), own.flip(0), atol=1e-4, rtol=1e-4)
+    phases = (torch.fft.rfft2(each).angle() for each in (pictures, other))
+    turned = torch.remainder(torch.stack(list(phases)).diff(dim=0) + np.pi, 2 * np.pi) - np.pi
+    assert float((turned.abs() * own.flip(0)).max()) < 1e-3
