@@ -22,6 +22,9 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 MAX_RECORD = 2**28
 """Bytes of a file that is read at once (256 MiB)."""
 
+SCHEMA = "schema_version"
+"""Field of a top record that says its format."""
+
 MAX_LINE = 2**24
 """Characters of one row."""
 
@@ -100,6 +103,34 @@ def read_record(path: Path, cls: type[AnyRecord], most: int = MAX_RECORD) -> Any
         RunError: the file is missing or is not such a record.
     """
     return _parse(path, cls, _read(path, most))
+
+
+def read_top(folder: Path, name: str, cls: type[AnyRecord], command: str) -> AnyRecord:
+    """Read the record that a folder is known by, in the format that this version writes.
+
+    Args:
+        folder: that a command wrote.
+        name: of the record's file.
+        cls: of the record; it has a `schema_version`.
+        command: that writes such folders, such as "audit".
+
+    Raises:
+        RunError: there is no such folder, the record is damaged or of another format.
+    """
+    if not folder.is_dir():
+        raise RunError(
+            f"{folder.name or folder} is not a folder; give the folder that `anomech {command}` "
+            "wrote."
+        )
+    record = read_record(folder / name, cls)
+    found = getattr(record, SCHEMA)
+    known = cls.model_fields[SCHEMA].default
+    if found != known:
+        raise RunError(
+            f"{name} is of format {found}, but this version of anomech reads format {known}; run "
+            f"`anomech {command}` again with this version."
+        )
+    return record
 
 
 def read_rows(path: Path, cls: type[AnyRecord]) -> list[AnyRecord]:

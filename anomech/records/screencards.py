@@ -54,6 +54,7 @@ class ScreenCard(Record):
 class ScreenBench(Record):
     """A suite of training sets and screens."""
 
+    schema_version: int = 1
     status: Status
     message: str = ""
     name: str

@@ -26,3 +26,22 @@ def test_the_top_record_decides_and_a_folder_without_one_is_none(tmp_path):
     assert changed == ()
     with pytest.raises(RunError, match="is not a folder"):
         rendered(tmp_path / "nowhere")
+
+
+def test_a_folder_of_another_format_is_refused_and_the_command_named(tmp_path):
+    run = FederationRun(
+        schema_version=99,
+        status="running",
+        title="t",
+        network="n",
+        clients=2,
+        rounds=1,
+        present=2,
+        seed=0,
+        basis="b",
+    )
+    records.write_record(tmp_path / "federation.json", run)
+    with pytest.raises(
+        RunError, match=r"format 99, but .* reads format \d; run `anomech federate`"
+    ):
+        rendered(tmp_path)

@@ -10,13 +10,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from anomech import records
-from anomech.kernel.errors import RunError
 from anomech.records import HeadAttribution
 from anomech.report.attributing.pictures import curve_picture, heat, lines
 from anomech.report.page import write_page
 
 FILE = "report.html"
-SCHEMA = 1
 TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 10
 """Heads that are listed."""
@@ -46,12 +44,7 @@ def render(path: Path) -> Path:
     Raises:
         RunError: it is no such folder, its file is damaged, or the page cannot be written.
     """
-    run = records.read_record(Path(path) / "attribution.json", HeadAttribution)
-    if run.schema_version != SCHEMA:
-        raise RunError(
-            f"attribution.json is of format {run.schema_version}, but this version of anomech "
-            f"reads format {SCHEMA}; attribute again with this version."
-        )
+    run = records.read_top(Path(path), "attribution.json", HeadAttribution, "attribute")
     page = Page(
         run=run,
         heat=heat(run.effects),

@@ -20,7 +20,7 @@ def render(out: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    run = records.read_record(Path(out) / "bias.json", BiasRun)
+    run = records.read_top(Path(out), "bias.json", BiasRun, "bias")
     values = {"run": run, "headline": headline(run), "tables": tables(run)}
     return write_page(Path(out) / FILE, TEMPLATES, values)
 

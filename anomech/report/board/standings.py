@@ -10,7 +10,6 @@ from anomech import records
 from anomech.kernel.errors import RunError
 from anomech.records.scorecards import BenchRun, Rates, Role, Scorecard, ThresholdKind
 
-SCHEMA_VERSION = 1
 USUAL_BUDGET = 0.01
 """The budget the page speaks of, if the bench has it; else the smallest."""
 
@@ -135,7 +134,7 @@ def read(out: Path) -> Standings:
     Raises:
         RunError: it is no bench folder or is of another version.
     """
-    run = _run(out)
+    run = records.read_top(out, "bench.json", BenchRun, "bench")
     entries, unreadable = _entries(out)
     cells: dict[tuple[str, Case], list[Entry]] = {}
     for entry in entries:
@@ -207,20 +206,6 @@ def auroc(card: Scorecard) -> float | None:
 def natural(text: str) -> str:
     """A key that sorts "cell-2" before "cell-10"."""
     return re.sub(r"\d+", lambda number: number[0].zfill(12), text)
-
-
-def _run(out: Path) -> BenchRun:
-    if not out.is_dir():
-        raise RunError(
-            f"{out.name or out} is not a folder; give the folder that `anomech bench` wrote."
-        )
-    run = records.read_record(out / "bench.json", BenchRun)
-    if run.schema_version != SCHEMA_VERSION:
-        raise RunError(
-            f"bench.json is of format {run.schema_version}, but this version of anomech reads "
-            f"format {SCHEMA_VERSION}; run the bench again with this version."
-        )
-    return run
 
 
 def _entries(out: Path) -> tuple[list[Entry], list[Unreadable]]:

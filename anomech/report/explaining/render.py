@@ -11,14 +11,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from anomech import records
-from anomech.kernel.errors import RunError
 from anomech.records import ExampleRow, ExplainedRun, ExplainerResult
 from anomech.report.explaining.scatter import scatter
 from anomech.report.page import write_page
 from anomech.report.run import embedded
 
 FILE = "report.html"
-SCHEMA = 1
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -58,12 +56,7 @@ def render(path: Path) -> Path:
     Raises:
         RunError: it is no such folder, one of its files is damaged, or the page cannot be written.
     """
-    run = records.read_record(Path(path) / "explanation.json", ExplainedRun)
-    if run.schema_version != SCHEMA:
-        raise RunError(
-            f"explanation.json is of format {run.schema_version}, but this version of anomech "
-            f"reads format {SCHEMA}; explain again with this version."
-        )
+    run = records.read_top(Path(path), "explanation.json", ExplainedRun, "explain")
     found = embedded.load(Path(path), _rows(run))
     page = Page(
         run=run,

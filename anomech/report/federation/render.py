@@ -45,7 +45,7 @@ def render(out: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    run = records.read_record(Path(out) / "federation.json", FederationRun)
+    run = records.read_top(Path(out), "federation.json", FederationRun, "federate")
     values = {
         "run": run,
         "shown": [_shown(place, result) for place, result in enumerate(run.methods)],

@@ -45,7 +45,7 @@ def render(out: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    run = records.read_record(Path(out) / "flips.json", FlipRun)
+    run = records.read_top(Path(out), "flips.json", FlipRun, "bench")
     values = {
         "run": run,
         "headline": headline(run),

@@ -26,7 +26,7 @@ def render_models(out: Path) -> Path:
         RunError: it is no such folder, or the page cannot be written.
     """
     out = Path(out)
-    bench = records.read_record(out / "models.json", ModelBench)
+    bench = records.read_top(out, "models.json", ModelBench, "bench")
     return write_page(out / FILE, TEMPLATES, {"bench": bench, "tables": tables(bench)})
 
 

@@ -7,12 +7,10 @@ for hostile. The same folder gives the same bytes.
 from pathlib import Path
 
 from anomech import records
-from anomech.kernel.errors import RunError
 from anomech.report.page import write_page
 from anomech.report.repair.sections import build
 
 FILE = "report.html"
-SCHEMA = 1
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -25,11 +23,6 @@ def render(path: Path) -> Path:
     Raises:
         RunError: it is no such folder, its record is damaged, or the page cannot be written.
     """
-    run = records.read_record(Path(path) / "repair.json", records.RepairRun)
-    if run.schema_version != SCHEMA:
-        raise RunError(
-            f"repair.json is of format {run.schema_version}, but this version of anomech reads "
-            f"format {SCHEMA}; run the repair again with this version."
-        )
+    run = records.read_top(Path(path), "repair.json", records.RepairRun, "repair")
     values = {"page": build(run, records.changed(Path(path), run)), "run": run}
     return write_page(Path(path) / FILE, TEMPLATES, values, styles=["repair.css"])

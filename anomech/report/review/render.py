@@ -44,7 +44,7 @@ def render(path: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    run = records.read_record(Path(path) / "review.json", records.Review)
+    run = records.read_top(Path(path), "review.json", records.Review, "review")
     headline, level = HEADLINES.get(run.conclusion or "", ("The review is not finished.", "open"))
     values = {
         "run": run,

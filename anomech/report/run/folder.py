@@ -100,7 +100,7 @@ def read(path: Path) -> Folder:
     Raises:
         RunError: it is no run folder, is of another version, or one of its files is damaged.
     """
-    run = _run(path)
+    run = records.read_top(path, "run.json", records.Run, "audit")
     missing: dict[str, str] = {}
     lead = _lead(path, run)
     file = f"scores/{lead}.jsonl" if lead else "scores"
@@ -198,20 +198,6 @@ def _marks(rows: Iterable[records.ScoreRow]) -> Mapping[str, Marks]:
         marks.scores.append(row.score)
         marks.p_values.append(row.p_value)
     return found
-
-
-def _run(path: Path) -> records.Run:
-    if not path.is_dir():
-        raise RunError(
-            f"{path.name or path} is not a folder; give the folder that `anomech audit` wrote."
-        )
-    run = records.read_record(path / "run.json", records.Run)
-    if run.schema_version != records.SCHEMA_VERSION:
-        raise RunError(
-            f"run.json is of format {run.schema_version}, but this version of anomech reads "
-            f"format {records.SCHEMA_VERSION}; run the audit again with this version."
-        )
-    return run
 
 
 def _lead(path: Path, run: records.Run) -> str:

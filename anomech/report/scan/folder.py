@@ -6,9 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 from anomech import records
-from anomech.kernel.errors import RunError
-
-SCHEMA = 1
 
 MOST_FILES = 2000
 """Files that the page lists."""
@@ -41,16 +38,7 @@ def read(path: Path) -> Folder:
     Raises:
         RunError: it is none, is of another version, or one of its files is damaged.
     """
-    if not path.is_dir():
-        raise RunError(
-            f"{path.name or path} is not a folder; give the folder that `anomech scan` wrote."
-        )
-    scan = records.read_record(path / "scan.json", records.ModelScan)
-    if scan.schema_version != SCHEMA:
-        raise RunError(
-            f"scan.json is of format {scan.schema_version}, but this version of anomech reads "
-            f"format {SCHEMA}; run the scan again with this version."
-        )
+    scan = records.read_top(path, "scan.json", records.ModelScan, "scan")
     missing = {}
     rows: tuple[records.FileRow, ...] = ()
     if (path / "files.jsonl").is_file():

@@ -8,11 +8,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from anomech import records
-from anomech.kernel.errors import RunError
 from anomech.records import ExampleRow, Finding, LabelCount, Screening, ScreenResult, TrainingRow
 from anomech.report.run import embedded
 
-SCHEMA = 1
 GALLERY = 48
 """Examples that are shown with pictures."""
 
@@ -63,14 +61,7 @@ def build(path: Path) -> Page:
     Raises:
         RunError: it is no folder of a screening, or one of its files is damaged.
     """
-    if not path.is_dir():
-        raise RunError(f"{path.name or path} is no folder; give one that `anomech screen` wrote.")
-    run = records.read_record(path / "screening.json", Screening)
-    if run.schema_version != SCHEMA:
-        raise RunError(
-            f"screening.json is of format {run.schema_version}, but this version of anomech reads "
-            f"format {SCHEMA}; screen again with this version."
-        )
+    run = records.read_top(path, "screening.json", Screening, "screen")
     rows, agreeing = list[TrainingRow](), dict[str, int]()
     if (path / "rows.jsonl").is_file():
         every = records.iterate_rows(path / "rows.jsonl", TrainingRow)

@@ -19,7 +19,7 @@ def render(out: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    bench = records.read_record(Path(out) / "screens.json", ScreenBench)
+    bench = records.read_top(Path(out), "screens.json", ScreenBench, "bench")
     values = {"run": bench, "headline": headline(bench), "tables": tables(bench)}
     return write_page(Path(out) / FILE, TEMPLATES, values)
 

@@ -19,7 +19,7 @@ def render(out: Path) -> Path:
     Raises:
         RunError: it is no such folder, or the page cannot be written.
     """
-    run = records.read_record(Path(out) / "stealth.json", StealthRun)
+    run = records.read_top(Path(out), "stealth.json", StealthRun, "bench")
     values = {"run": run, "headline": headline(run), "tables": tables(run)}
     return write_page(Path(out) / FILE, TEMPLATES, values)
 
