@@ -8,11 +8,12 @@ bound on every step starts high and falls until accuracy holds.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from anomech.calibration.borne import borne
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Overlay
 from anomech.learning.descent import Descended
-from anomech.mitigations._trusted import Trusted, bearable, measure
+from anomech.mitigations._trusted import Trusted, measure
 
 BOUNDS = (1.0, 0.1, 0.01)
 """Gradients at most, as shares of each weight's length, from hard to gentle."""
@@ -66,7 +67,7 @@ def hardest(
         lost = before - measure(parts.task, kept, labels, overlay)["trusted accuracy"]
         spent += found.evaluations + len(kept)
         made.append((lost, overlay, bound))
-        if bearable(lost, BORNE, len(kept)):
+        if borne(lost, BORNE, len(kept)):
             return Pushed(overlay, bound, spent)
     if failure is not None and not made:
         raise failure

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anomech.calibration.borne import borne
 from anomech.data.subset import Subset
 from anomech.kernel.errors import DataError
 from anomech.kernel.randomness import numpy_generator
@@ -19,10 +20,6 @@ from anomech.roles.tracer import Health
 
 LOST = 0.05
 """Trusted accuracy that a healthy repair may cost."""
-
-FEWEST = 50
-"""Examples kept aside below which a lost one says little, and a repair's cost is not judged."""
-
 
 TUNING = Relearning(epochs=20, steps=300, schedule="cosine")
 """How a model goes on learning trusted examples, in all repairs that do not say otherwise."""
@@ -147,13 +144,8 @@ def health(before: Mapping[str, float], after: Mapping[str, float], count: int) 
         count: examples it was found on; of few, a small loss may be chance.
     """
     lost = before["trusted accuracy"] - after["trusted accuracy"]
-    if bearable(lost, LOST, count):
+    if borne(lost, LOST, count):
         return Health()
     return Health(
         (f"trusted accuracy fell by {lost:.1%}; repair more gently or give more trusted examples.",)
     )
-
-
-def bearable(lost: float, most: float, count: int) -> bool:
-    """Whether so much lost accuracy is no more than may be; of few examples two may be chance."""
-    return lost <= max(most, 2 / max(count, 1) if count < FEWEST else 0) + 1e-9

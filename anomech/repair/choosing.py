@@ -4,15 +4,17 @@ Methods are compared on examples that none of them saw. Once one is chosen these
 the repair, so it is done again with them; what proves it has still not been seen.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
+from anomech.calibration.borne import borne
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import Progress
-from anomech.records import MethodResult
+from anomech.records import MethodResult, Share
 from anomech.repair import measures
 from anomech.repair.plan import RepairPlan
 from anomech.repair.subject import Subject
@@ -48,7 +50,7 @@ def choose(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
     """
     results = _tried(plan, subject, out, progress)
     before = measures.accuracy(subject.task, subject.trusted.choose, {})
-    best = _best(results, before.value - plan.proof.lost)
+    best = _best(results, before, plan.proof.lost)
     again = repeated(plan, best, subject, out, progress)
     told = best.model_copy(
         update={"problems": tuple(dict.fromkeys((*best.problems, *again.problems)))}
@@ -72,15 +74,17 @@ def _tried(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
     return results
 
 
-def _best(results: list[MethodResult], floor: float) -> MethodResult:
-    """The method of the highest merit, of those that keep the accuracy if any does.
+def _best(results: list[MethodResult], before: Share, most: float) -> MethodResult:
+    """The first method whose merit chance may have kept from being the highest.
 
-    What costs more accuracy than the proof allows is no repair, however well it forgets. Of equal
-    methods the first is taken.
+    What costs more accuracy than the proof allows is no repair, however well it forgets, and is
+    taken only where nothing keeps the accuracy. Plans name the best methods first, so another takes
+    precedence only by more than one standard error of the highest merit.
 
     Args:
-        results: of all methods.
-        floor: accuracy that the proof asks for.
+        results: of all methods, in the plan's order.
+        before: accuracy of the model as it was.
+        most: accuracy that the proof allows to be lost.
 
     Raises:
         DataError: none could be used.
@@ -88,8 +92,25 @@ def _best(results: list[MethodResult], floor: float) -> MethodResult:
     done = [each for each in results if each.merit is not None]
     if not done:
         raise DataError(f"no repair could be used: {results[0].name}, because {results[0].why}")
-    return max(done, key=lambda each: (_accurate(each, floor), each.merit or 0.0))
+    accurate = [each for each in done if _accurate(each, before, most)] or done
+    top = max(accurate, key=_merit)
+    return next(each for each in accurate if _merit(each) >= _merit(top) - _by_chance(top))
 
 
-def _accurate(result: MethodResult, floor: float) -> bool:
-    return result.accuracy is not None and result.accuracy.value >= floor - 1e-9
+def _accurate(result: MethodResult, before: Share, most: float) -> bool:
+    assert result.accuracy is not None, "a method that was done has one"
+    return borne(before.value - result.accuracy.value, most, before.count)
+
+
+def _merit(result: MethodResult) -> float:
+    return result.merit or 0.0
+
+
+def _by_chance(result: MethodResult) -> float:
+    """Standard error of a merit, from the examples that it was counted on."""
+    counted = [each for each in (result.accuracy, result.flagged) if each is not None]
+    spreads = []
+    for each in counted:
+        share = (each.value * each.count + 1) / (each.count + 2)  # none of few is not never
+        spreads.append(share * (1 - share) / each.count)
+    return math.sqrt(sum(spreads)) / 2

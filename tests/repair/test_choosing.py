@@ -9,8 +9,9 @@ import torch
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
 from anomech.observing.observed import observe
+from anomech.records import MethodResult, Share
 from anomech.repair import trying
-from anomech.repair.choosing import choose
+from anomech.repair.choosing import _best, choose
 from anomech.repair.plan import RepairPlan
 from anomech.repair.subject import Subject, parts_of
 from anomech.roles.mitigation import Repair
@@ -90,3 +91,23 @@ def test_a_network_that_can_no_longer_learn_is_left_out_with_the_reason(
     assert found.best.name == "idle"
     with pytest.raises(DataError, match="burst, because"):
         chosen(subject, {"burst": methods["burst"]}, tmp_path, monkeypatch)
+
+
+def result(name, accuracy, flagged, count=200, merit=None):
+    shares = (Share(value=each, low=0, high=1, count=count) for each in (accuracy, flagged))
+    lost = max(0.0, 0.9 - accuracy)
+    kept, still = shares
+    made = (2 - flagged - lost) / 2 if merit is None else merit
+    return MethodResult(name=name, status="done", accuracy=kept, flagged=still, merit=made)
+
+
+def test_the_plans_order_decides_what_chance_could_have_turned():
+    before = Share(value=0.9, low=0, high=1, count=200)
+    close = [result("first", 0.89, 0.01), result("second", 0.9, 0.0)]
+    assert _best(close, before, 0.05).name == "first"
+    apart = [result("first", 0.89, 0.2), result("second", 0.9, 0.0)]
+    assert _best(apart, before, 0.05).name == "second"
+    few = Share(value=0.9, low=0, high=1, count=8)
+    one_of_eight = [result("first", 0.775, 0.0, 8), result("second", 0.9, 1.0, 8)]
+    assert _best(one_of_eight, few, 0.05).name == "first"
+    assert _best(one_of_eight, before, 0.05).name == "second"
