@@ -157,3 +157,12 @@ def test_a_second_audit_fails_if_flags_are_many_whatever_they_are_answered(
     assert found.outcome == outcome
     assert ("10 of the flags are due to 'unfamiliar input'" in found.said) == (outcome == "failed")
     assert found.numbers["flagged again"] == 1.0
+
+
+def test_a_mechanism_that_is_back_sooner_than_a_new_one_is_learned_was_hidden(subject):
+    context = Context(subject, {}, PLAN, silent)
+    new = [(0.0, 0.0), (1.0, 0.5), (5.0, 1.0)]
+    sooner = relearned._judged(context, [(0.0, 0.0), (1.0, 0.95), (5.0, 1.0)], new)
+    alike = relearned._judged(context, [(0.0, 0.0), (1.0, 0.65), (5.0, 1.0)], new)
+    later = relearned._judged(context, [(0.0, 0.0), (1.0, 0.4), (20.0, 1.0)], [])
+    assert [each.outcome for each in (sooner, alike, later)] == ["failed", "passed", "passed"]
