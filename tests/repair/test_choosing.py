@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 
 from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
-from anomech.observing.observed import observe
 from anomech.records import MethodResult, Share
 from anomech.repair import trying
 from anomech.repair.choosing import _best, choose
 from anomech.repair.plan import RepairPlan
-from anomech.repair.subject import Subject, parts_of
 from anomech.roles.mitigation import Repair
 from anomech.roles.tracer import Health
 
@@ -33,24 +30,6 @@ class Scaled:
         overlay = {name: each * factor for name, each in task.watched.items()}
         problems = ("it forgot.",) if repeated and self.again != self.factor else ()
         return Repair(overlay, {}, {}, Health(problems), 1.0)
-
-
-@pytest.fixture
-def subject(digits_world):
-    world = digits_world
-    trusted = observe(world.task, world.trusted)
-    flagged = observe(world.task, world.planted).take(np.arange(60))
-    return Subject(
-        task=world.task,
-        trusted=parts_of(trusted, np.split(np.arange(len(trusted)), [250, 350])),
-        flagged=parts_of(flagged, np.split(np.arange(60), [30, 40])),
-        inputs=None,
-        audit=None,
-        reference="r",
-        model="m",
-        title="t",
-        everything=world.trusted,
-    )
 
 
 def chosen(subject, methods, tmp_path, monkeypatch):

@@ -20,29 +20,8 @@ from anomech.repair.plan import Proving, RepairPlan
 from anomech.repair.proof import accuracy, answers, audited, relearned, triggers
 from anomech.repair.proof.context import Context
 from anomech.repair.proving import verified
-from anomech.repair.subject import Subject, parts_of
 
 PLAN = RepairPlan(proof=Proving(inversion=Inversion(rounds=40), controls=2))
-
-
-@pytest.fixture(scope="module")
-def subject(digits_world):
-    """Trusted digits and flagged ones, each in three parts."""
-    world = digits_world
-    trusted = observe(world.task, world.trusted)
-    flagged = observe(world.task, world.planted).take(np.arange(60))
-    order = np.arange(len(trusted))
-    return Subject(
-        task=world.task,
-        trusted=parts_of(trusted, np.split(order, [250, 350])),
-        flagged=parts_of(flagged, np.split(np.arange(60), [30, 40])),
-        inputs=None,
-        audit=None,
-        reference="r",
-        model="m",
-        title="t",
-        everything=world.trusted,
-    )
 
 
 def retrained(world, subject):
