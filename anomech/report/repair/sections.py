@@ -75,7 +75,8 @@ def _answer(run: RepairRun) -> Answer:
     said = tuple(each.said for each in (*failed, *open_))
     if failed:
         names = ", ".join(each.name for each in failed)
-        headline = f"The repair is not verified: it failed {names}."
+        count = f"{len(failed)} of {len(run.checks)} checks failed"
+        headline = f"The repair is not verified: {count} ({names})."
         only = names == "second audit"
         return Answer(
             headline, (_chosen(run), *said), (*_FAILED, *(_SEEN if only else ())), "alarm"
@@ -86,7 +87,7 @@ def _answer(run: RepairRun) -> Answer:
 
 def _chosen(run: RepairRun) -> str:
     tried = sum(each.status == "done" for each in run.methods)
-    of = f", the best of {tried} by trusted examples and flagged inputs" if tried > 1 else ""
+    of = f", chosen among {tried} by trusted examples and flagged inputs" if tried > 1 else ""
     lost = next((each.numbers["lost"] for each in run.checks if "lost" in each.numbers), 0.0)
     cost = (
         f"accuracy rises by {percent(-lost)}"
