@@ -2,18 +2,22 @@
 
 Pushed at gently, a mechanism is hushed and comes back from a few poisoned examples; pushed at too
 hard, the model loses its task, and how hard that is differs tenfold between networks. So the
-bound on every step starts high and falls until accuracy holds.
+bound on every step starts high and falls until accuracy holds, as far as examples kept aside can
+tell: what chance may have cost is no reason to push more gently.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from anomech.calibration.borne import borne
 from anomech.data.subset import Subset
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.kernel.types import Overlay
+from anomech.learning.answering import right
 from anomech.learning.descent import Descended
-from anomech.mitigations._trusted import Trusted, measure
+from anomech.mitigations._trusted import Trusted
 
 BOUNDS = (1.0, 0.1, 0.01)
 """Gradients at most, as shares of each weight's length, from hard to gentle."""
@@ -35,6 +39,11 @@ class Pushed(NamedTuple):
     bound: float
     evaluations: float
 
+    @property
+    def settled(self) -> dict[str, list[float]]:
+        """Options with which the same push is made again."""
+        return {"bounds": [self.bound]}
+
 
 def hardest(
     parts: Trusted,
@@ -55,7 +64,7 @@ def hardest(
         ConfigError: no bounds.
     """
     kept, labels = Subset(parts.examples, parts.kept), parts.labels[parts.kept]
-    before = measure(parts.task, kept, labels, {})["trusted accuracy"]
+    before = right(parts.task, kept, labels, {})
     spent, made, failure = float(len(kept)), [], None
     for bound in bounds:
         try:
@@ -64,10 +73,10 @@ def hardest(
             failure = error
             continue
         overlay = {**(below or {}), **found.overlay}
-        lost = before - measure(parts.task, kept, labels, overlay)["trusted accuracy"]
+        lost, chance = _lost(before, right(parts.task, kept, labels, overlay))
         spent += found.evaluations + len(kept)
         made.append((lost, overlay, bound))
-        if borne(lost, BORNE, len(kept)):
+        if borne(lost, BORNE + chance, len(kept)):
             return Pushed(overlay, bound, spent)
     if failure is not None and not made:
         raise failure
@@ -75,3 +84,9 @@ def hardest(
         raise ConfigError("bounds names no bound of a step; give one, such as 0.1.")
     _, overlay, bound = min(made, key=lambda each: each[0])
     return Pushed(overlay, bound, spent)
+
+
+def _lost(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Accuracy lost on the same examples, and its standard error."""
+    changed = before.astype(float) - after
+    return float(changed.mean()), float(changed.std() / np.sqrt(len(changed)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,13 +72,14 @@ class Trusted:
         evaluations: float,
         problems: tuple[str, ...] = (),
         facts: Mapping[str, float] | None = None,
+        settled: Mapping[str, Any] | None = None,
     ) -> Repair:
         """A repair, with what it costs on the examples that were kept aside."""
         kept, labels = Subset(self.examples, self.kept), self.labels[self.kept]
         before, after = (measure(self.task, kept, labels, each) for each in ({}, overlay))
         told = (*problems, *health(before, after, len(kept)).problems)
         passes = evaluations + 2 * len(kept)
-        return Repair(overlay, before, after, Health(told, facts), passes)
+        return Repair(overlay, before, after, Health(told, facts), passes, settled or {})
 
 
 def parted(task: Task, trusted: ObservedExamples, share: float, name: str, seed: int) -> Trusted:

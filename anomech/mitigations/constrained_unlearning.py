@@ -89,7 +89,7 @@ class ConstrainedUnlearning:
         pushed = hardest(parts, self.bounds, push)
         left = remaining(task, flagged, pushed.overlay)
         facts = {"flagged answers left": left, "bound of a step": pushed.bound}
-        return parts.repair(pushed.overlay, pushed.evaluations, (), facts)
+        return parts.repair(pushed.overlay, pushed.evaluations, (), facts, pushed.settled)
 
 
 def opposed(keep: Lesson, away: Lesson, beta: float, most: float) -> Objective:

@@ -11,7 +11,7 @@ findings.json           `Finding`s about the repair
 report.html             made from the files above alone
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
@@ -68,6 +68,8 @@ class MethodResult(Record):
     """Share of them that do so again once a few flagged inputs are taught."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
+    settled: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """Options that it settled by trusted examples; made again, it has them from the start."""
     evaluations: float = 0.0
     """Forward passes of one example each."""
     seconds: float = 0.0

@@ -6,6 +6,7 @@ from scipy.stats import beta
 from torch import Tensor
 
 from anomech.kernel.types import Overlay
+from anomech.learning.answering import right
 from anomech.observing.observed import Observed
 from anomech.records import Share
 from anomech.roles.task import Task
@@ -31,20 +32,9 @@ def answered(task: Task, observed: Observed, overlay: Overlay) -> Tensor:
     return found
 
 
-@torch.no_grad()
-def right(task: Task, observed: Observed, overlay: Overlay) -> np.ndarray:
-    """Whether each example is answered as labeled, bool `[examples]`."""
-    labels = np.asarray(observed.examples.labels)
-    found = np.zeros(len(observed), bool)
-    for places in task.passes(observed.examples):
-        answers = task.respond(overlay, observed.examples.load(places)).answers
-        found[places] = task.agrees(answers, labels[places]).cpu().numpy()
-    return found
-
-
 def accuracy(task: Task, observed: Observed, overlay: Overlay) -> Share:
     """Share of trusted examples that are answered as labeled."""
-    hits = right(task, observed, overlay)
+    hits = right(task, observed.examples, np.asarray(observed.examples.labels), overlay)
     return share(int(hits.sum()), len(hits))
 
 

@@ -61,6 +61,7 @@ def tried(
         **numbers,
         problems=tuple(found.health.problems),
         facts={key: value for key, value in (found.health.facts or {}).items() if _finite(value)},
+        settled=dict(found.settled),
         evaluations=found.evaluations,
     )
     return _saved(out, result, basis, clock)
@@ -69,7 +70,7 @@ def tried(
 def repeated(
     plan: RepairPlan, best: MethodResult, subject: Subject, out: Path, progress: Progress
 ) -> MethodResult:
-    """A method that has also seen what it was chosen on; kept, as `tried` keeps.
+    """A method that has also seen what it was chosen on, as it was settled; kept, as `tried` keeps.
 
     If it then costs what it did not cost before, or fails, the weights stay those that were tried,
     and its problems say so. `weights(out, CHOSEN)` are its tensors.
@@ -80,7 +81,8 @@ def repeated(
     clock = time.monotonic()
     suspects = None if subject.flagged is None else subject.flagged.seen
     try:
-        found = method(best.name, plan.methods[best.name]).mitigate(
+        again = method(best.name, {**plan.methods[best.name], **best.settled})
+        found = again.mitigate(
             subject.task, subject.trusted.seen, suspects, seed=plan.seed, progress=progress
         )
         problems, passes = tuple(found.health.problems), found.evaluations

@@ -1,8 +1,8 @@
 """What a mitigation gives and promises: the same model without its backdoor, as an overlay."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from anomech.kernel.types import Overlay, Progress
 from anomech.roles.detector import ObservedExamples
@@ -20,6 +20,8 @@ class Repair:
         after: the same about the repaired one.
         health: whether it can be trusted.
         evaluations: forward passes in all, of one example each (a backward pass counts as two).
+        settled: options that were settled by trusted examples among several; with them the same
+            repair is made again, of more examples.
     """
 
     overlay: Overlay
@@ -27,6 +29,7 @@ class Repair:
     after: Mapping[str, float]
     health: Health = Health()
     evaluations: float = 0.0
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Mitigation(Protocol):

@@ -8,7 +8,7 @@ from anomech.kernel.errors import ConfigError, DataError, ModelError
 from anomech.kernel.types import silent
 from anomech.learning.descent import Descended, Relearning
 from anomech.mitigations._keeping import divergence
-from anomech.mitigations._pushing import hardest
+from anomech.mitigations._pushing import _lost, hardest
 from anomech.mitigations._trusted import parted
 from anomech.mitigations.attribution_guided import AttributionGuided
 from anomech.mitigations.certified_removal import CertifiedRemoval, Problem, with_one
@@ -136,9 +136,19 @@ def test_the_hardest_push_that_accuracy_bears_is_taken(scene):
     factors = {1.0: 0.0, 0.3: None, 0.1: 1.0, 0.01: 1.0}
     found = pushed(parts, factors, (1.0, 0.3, 0.1, 0.01))
     assert found.bound == 0.1
+    assert found.settled == {"bounds": [0.1]}
     assert found.evaluations == 2 * 10 + 3 * len(parts.kept)
     assert pushed(parts, {1.0: 0.0, 0.1: None}, (1.0, 0.1)).bound == 1.0
     with pytest.raises(ModelError, match="diverged"):
         pushed(parts, factors, (0.3,))
     with pytest.raises(ConfigError, match="no bound"):
         pushed(parts, factors, ())
+
+
+def test_what_chance_may_have_cost_is_no_reason_to_push_more_gently():
+    before, after = np.ones(100, bool), np.ones(100, bool)
+    after[:5] = False
+    lost, chance = _lost(before, after)
+    assert lost == pytest.approx(0.05)
+    assert chance == pytest.approx(np.sqrt(0.05 * 0.95 / 100))
+    assert _lost(before, before) == (0.0, 0.0)

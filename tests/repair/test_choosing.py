@@ -22,6 +22,7 @@ class Scaled:
     factor: float
     again: float
     most: int = 250
+    settled: tuple = ()
     needs: frozenset = frozenset()
 
     def mitigate(self, task, trusted, suspects, *, seed, progress):
@@ -29,11 +30,15 @@ class Scaled:
         factor = self.again if repeated else self.factor
         overlay = {name: each * factor for name, each in task.watched.items()}
         problems = ("it forgot.",) if repeated and self.again != self.factor else ()
-        return Repair(overlay, {}, {}, Health(problems), 1.0)
+        return Repair(overlay, {}, {}, Health(problems), 1.0, dict(self.settled))
 
 
-def chosen(subject, methods, tmp_path, monkeypatch):
-    monkeypatch.setattr(trying, "method", lambda name, given: methods[name])
+def chosen(subject, methods, tmp_path, monkeypatch, given=None):
+    def method(name, options):
+        (given if given is not None else {})[name] = options
+        return methods[name]
+
+    monkeypatch.setattr(trying, "method", method)
     plan = RepairPlan(methods={name: {} for name in methods})
     return choose(plan, subject, tmp_path, silent)
 
@@ -90,3 +95,11 @@ def test_the_plans_order_decides_what_chance_could_have_turned():
     one_of_eight = [result("first", 0.775, 0.0, 8), result("second", 0.9, 1.0, 8)]
     assert _best(one_of_eight, few, 0.05).name == "first"
     assert _best(one_of_eight, before, 0.05).name == "second"
+
+
+def test_a_repair_is_made_again_with_the_options_that_it_settled_on(subject, tmp_path, monkeypatch):
+    given = {}
+    once = Scaled(1.0, 1.0, settled=(("bounds", [0.1]),))
+    found = chosen(subject, {"once": once}, tmp_path, monkeypatch, given)
+    assert found.best.settled == {"bounds": [0.1]}
+    assert given["once"] == {"bounds": [0.1]}

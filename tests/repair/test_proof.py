@@ -108,8 +108,8 @@ def test_an_interval_is_exact_and_merit_is_that_of_both():
 def test_a_lost_answer_counts_once(digits_world, subject):
     world = digits_world
     some = observe(world.task, Subset(world.trusted, np.arange(100)))
-    right = measures.right(world.task, some, {})
-    assert right.mean() == (some.answers.numpy() == world.trusted.labels[:100]).mean()
+    counted = measures.accuracy(world.task, some, {}).value
+    assert counted == (some.answers.numpy() == world.trusted.labels[:100]).mean()
     still = measures.left(world.task, some, {})
     assert still.value == 1
 

@@ -1,7 +1,9 @@
 """Whether trusted examples that no repair has seen are still answered rightly."""
 
+import numpy as np
 from scipy.stats import beta
 
+from anomech.learning.answering import right
 from anomech.records import Check
 from anomech.repair import measures
 from anomech.repair.proof.context import Context
@@ -14,8 +16,9 @@ EXCELLENT, ACCEPTABLE = 0.02, 0.05
 def check(context: Context) -> Check:
     """Accuracy before and after, and how much of the loss may be chance."""
     subject, proves = context.subject, context.subject.trusted.prove
-    was = measures.right(subject.task, proves, {})
-    now = measures.right(subject.task, proves, context.overlay)
+    labels = np.asarray(proves.examples.labels)
+    was = right(subject.task, proves.examples, labels, {})
+    now = right(subject.task, proves.examples, labels, context.overlay)
     count = len(was)
     lost, gained = int((was & ~now).sum()), int((~was & now).sum())
     drop = (lost - gained) / count
