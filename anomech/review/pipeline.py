@@ -203,6 +203,10 @@ def _repair_step(number: int, made: RepairRun, kept: int, better: bool, seconds:
     failed = [each.name for each in made.checks if each.outcome != "passed"]
     proof = "every check is passed" if made.verified else f"not passed: {', '.join(failed)}"
     said = f"Repaired by {made.chosen}; {proof}."
+    cost = next((each.numbers for each in made.checks if "lost" in each.numbers), None)
+    if cost is not None:
+        was, now = cost["before"], cost["after"]
+        said += f" Accuracy on trusted examples went from {was:.1%} to {now:.1%}."
     if not better:
         said += f" It passes no more checks than repair {kept}, which stands."
     return Step(
