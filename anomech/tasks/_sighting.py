@@ -4,13 +4,14 @@ Everything else about a network rests on it: whether its outputs are logits, whi
 how large they are, and how images must lie in memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from anomech.kernel.errors import ConfigError, ModelError
 from anomech.roles.task import Remark
@@ -76,8 +77,30 @@ class Sighting:
         return own if self.scale == 1 else own / self.scale
 
 
+class Asked(TorchDispatchMode):
+    """Notices whether an operator of a name is called.
+
+    Attributes:
+        seen: whether it was.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name, self.seen = name, False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call it, and look at its name."""
+        self.seen |= func.overloadpacket.__name__ == self.name
+        return func(*args, **(kwargs or {}))
+
+
 def layout_of(call: Callable[[Layout, int], Any], count: int) -> Layout:
     """How images must lie in memory: channels last is faster, and not every network takes it.
+
+    One with group normalization does, but torch 2.13 then ends the process where the gain of the
+    first of them is asked for a gradient and its input is not (a backward pass to the gains alone).
 
     Args:
         call: runs the network on so many images in this layout.
@@ -87,8 +110,11 @@ def layout_of(call: Callable[[Layout, int], Any], count: int) -> Layout:
         ModelError: the network cannot be run.
     """
     try:
-        call("channels_last", count)
+        with Asked("native_group_norm") as grouped:
+            call("channels_last", count)
     except ModelError:
+        grouped.seen = True
+    if grouped.seen:
         call("contiguous", count)  # what this raises is what is wrong with the network
         return "contiguous"
     try:

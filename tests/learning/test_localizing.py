@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from anomech.architectures.depthwise_groupnorm import DepthwiseGroupnorm
+from anomech.data.images import from_arrays
 from anomech.learning.localizing import ablation_effects, concentration, lipschitz
 from anomech.learning.masks import masked
 from anomech.observing.observed import observe
+from anomech.tasks.image_classifier import ImageClassifier
 
 
 @pytest.fixture
@@ -49,3 +52,16 @@ def test_concentration_goes_from_even_to_all_in_one():
     one[7] = 3.0
     assert concentration({"a": one, "b": -torch.ones(50)}) == 1
     assert concentration({"a": -torch.ones(4)}) == 0
+
+
+def test_gains_of_group_normalization_are_given_gradients_and_the_process_goes_on():
+    torch.manual_seed(0)
+    network = DepthwiseGroupnorm(stride=1).build(classes=10, channels=1)
+    images = np.random.default_rng(0).integers(0, 255, (12, 8, 8, 1), np.uint8)
+    examples = from_arrays(images, np.arange(12) % 10)
+    task = ImageClassifier(network.eval()).prepared(examples)
+    answers = observe(task, examples).answers
+    units = task.units(examples.load(np.arange(4)))
+    found = ablation_effects(task, examples, answers, units)
+    assert [len(each) for each in found.values()] == [each.count for each in units]
+    assert all(torch.isfinite(each).all() for each in found.values())
