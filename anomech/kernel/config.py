@@ -136,7 +136,7 @@ def build(cls: type[Options], values: Mapping[str, Any], where: str) -> Options:
         return cls(**values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        path = ".".join([where, *(str(part) for part in first["loc"])])
+        path = ".".join([where, *map(_word, first["loc"])])
         raise ConfigError(f"{path}: {first['msg']} (it is {shown(first['input'])}).") from None
 
 
@@ -157,11 +157,19 @@ def _check_plain(value: Any, where: str, depth: int = 0) -> None:
     if isinstance(value, Mapping):
         for name, each in value.items():
             _check_plain(name, where, depth + 1)
-            word = name if isinstance(name, str) else shown(name)
-            _check_plain(each, f"{where}.{word}", depth + 1)
+            _check_plain(each, f"{where}.{_word(name)}", depth + 1)
     elif isinstance(value, list | tuple):
         for each in value:
             _check_plain(each, where, depth + 1)
+
+
+def _word(name: object) -> str:
+    """A part of the place in a plan, for a message of one line."""
+    return str(name) if isinstance(name, int) or _printable(name) else shown(name)
+
+
+def _printable(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable()
 
 
 def _is_text(value: str) -> bool:

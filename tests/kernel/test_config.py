@@ -109,3 +109,10 @@ def test_every_option_of_every_method_has_a_sentence_and_round_trips(kind):
 def test_nearest_names_a_close_word_or_all():
     assert nearest("gradeint", ["gradient", "sgld"]) == "did you mean 'gradient'?"
     assert nearest("qqq", ["b", "a"]) == "known: a, b."
+
+
+def test_a_name_that_is_no_line_is_shown_as_python_writes_it():
+    for values in ({"\n": 2**53 + 1}, {"extra": {"a\nb": 2**53 + 1}}):
+        with pytest.raises(ConfigError, match="too large a number") as caught:
+            build(Outer, values, "plan")
+        assert "\n" not in str(caught.value)
