@@ -61,8 +61,10 @@ def hardest(
 
     Raises:
         ModelError: every push diverged.
-        ConfigError: no bounds.
+        ConfigError: no bounds, or one that lets nothing move.
     """
+    if not bounds or min(bounds) <= 0:
+        raise ConfigError("bounds takes one number at least, each greater than 0, such as 0.1.")
     kept, labels = Subset(parts.examples, parts.kept), parts.labels[parts.kept]
     before = right(parts.task, kept, labels, {})
     spent, made, failure = float(len(kept)), [], None
@@ -80,8 +82,6 @@ def hardest(
             return Pushed(overlay, bound, spent)
     if failure is not None and not made:
         raise failure
-    if not made:
-        raise ConfigError("bounds names no bound of a step; give one, such as 0.1.")
     _, overlay, bound = min(made, key=lambda each: each[0])
     return Pushed(overlay, bound, spent)
 

@@ -112,9 +112,10 @@ def layout_of(call: Callable[[Layout, int], Any], count: int) -> Layout:
     try:
         with Asked("native_group_norm") as grouped:
             call("channels_last", count)
+        taken = not grouped.seen
     except ModelError:
-        grouped.seen = True
-    if grouped.seen:
+        taken = False
+    if not taken:
         call("contiguous", count)  # what this raises is what is wrong with the network
         return "contiguous"
     try:

@@ -141,8 +141,9 @@ def test_the_hardest_push_that_accuracy_bears_is_taken(scene):
     assert pushed(parts, {1.0: 0.0, 0.1: None}, (1.0, 0.1)).bound == 1.0
     with pytest.raises(ModelError, match="diverged"):
         pushed(parts, factors, (0.3,))
-    with pytest.raises(ConfigError, match="no bound"):
-        pushed(parts, factors, ())
+    for bounds in ((), (0.1, 0.0), (-1.0,)):
+        with pytest.raises(ConfigError, match="each greater than 0"):
+            pushed(parts, factors, bounds)
 
 
 def test_what_chance_may_have_cost_is_no_reason_to_push_more_gently():

@@ -145,3 +145,10 @@ def test_a_mechanism_that_is_back_sooner_than_a_new_one_is_learned_was_hidden(su
     alike = relearned._judged(context, [(0.0, 0.0), (1.0, 0.65), (5.0, 1.0)], new)
     later = relearned._judged(context, [(0.0, 0.0), (1.0, 0.4), (20.0, 1.0)], [])
     assert [each.outcome for each in (sooner, alike, later)] == ["failed", "passed", "passed"]
+
+
+def test_a_model_that_cannot_be_taught_further_is_not_proved_and_the_proof_goes_on(subject):
+    burst = {name: 1e15 * each for name, each in subject.task.watched.items()}
+    found = relearned.check(Context(subject, burst, PLAN, silent))
+    assert found.outcome == "not done"
+    assert "cannot be taught further" in found.said

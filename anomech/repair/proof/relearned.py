@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from anomech.data.subset import Subset
+from anomech.kernel.errors import ModelError
 from anomech.learning.planting import Stamped
 from anomech.records import Check
 from anomech.repair.proof.context import Context
@@ -32,11 +33,15 @@ def check(context: Context) -> Check:
     fresh = _never_planted(context)
     counts = [0, *(k for k in context.asked.poisons if k <= len(known.taught))]
     curve, control = [], []
-    for number, count in enumerate(counts):
-        curve.append((float(count), _back(context, known, count)))
-        if fresh is not None and count <= len(fresh.taught):
-            control.append((float(count), _back(context, fresh, count)))
-        context.progress("relearning", number + 1, len(counts))
+    try:
+        for number, count in enumerate(counts):
+            curve.append((float(count), _back(context, known, count)))
+            if fresh is not None and count <= len(fresh.taught):
+                control.append((float(count), _back(context, fresh, count)))
+            context.progress("relearning", number + 1, len(counts))
+    except ModelError as error:
+        said = f"The repaired model cannot be taught further, so nothing is known: {error}"
+        return Check(name="relearning", title=TITLE, outcome="not done", said=said)
     return _judged(context, curve, control)
 
 
