@@ -83,9 +83,10 @@ class Tokens:
     precision: Tensor
 
     def distance(self, states: Tensor) -> Tensor:
-        """Squared Mahalanobis distance over d of states `[..., d]`, `[...]`."""
-        centered = states - self.mean
-        return ((centered @ self.precision) * centered).sum(dim=-1) / states.shape[-1]
+        """Squared Mahalanobis distance over d of states `[..., d]`, `[...]`, where they are."""
+        centered = states - self.mean.to(states.device)
+        fit = self.precision.to(states.device)
+        return ((centered @ fit) * centered).sum(dim=-1) / states.shape[-1]
 
 
 def fit_tokens(states: Tensor) -> Tokens:

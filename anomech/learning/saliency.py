@@ -38,6 +38,7 @@ def salient(task: Task, batch: Any, answers: Tensor) -> Tensor:
         return given
 
     points = space.embed(batch).detach()
+    answers = answers.to(points.device)
     maps = LayerGradCam(logits, last_map(task, points, batch, answers))
     with torch.enable_grad():
         small = maps.attribute(points.requires_grad_(), target=answers, relu_attributions=True)

@@ -196,6 +196,7 @@ class ImageClassifier:
         buffers = self._network.buffers(overlay)
         moved = {**overlay, **buffers}
         logits, _ = self._logits(self._network.training, moved, self._images(batch))
+        answers = answers.to(logits.device)
         return functional.cross_entropy(logits.float(), answers, reduction="none"), buffers
 
     def batch_statistics(self, overlay: Overlay, batch: Any) -> dict[str, Tensor]:

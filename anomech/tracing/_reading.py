@@ -94,7 +94,9 @@ class Watch:
         right, left = kept.pop().float(), gradient.detach().float()
         right = right if columns is None else right @ columns
         left = left if rows is None else left @ rows
-        self.found[name] = energies(left, right, self.window, WINDOWS)
+        # Blocks may be on several devices; what is kept is where the sequences are.
+        window = self.window.to(left.device)
+        self.found[name] = energies(left, right, window, WINDOWS).to(self.window.device)
 
     def _passing(self, name: str, state: Tensor) -> Tensor:
         if torch.is_grad_enabled() and state.requires_grad:
@@ -122,8 +124,9 @@ class Watch:
         reads, unfamiliar = [], []
         marked, strange = (torch.zeros_like(interior, dtype=torch.float32) for _ in range(2))
         for name in self.reader.streams:
-            states, weights = self.states[name].float(), self.pulls[name]
+            states, weights = self.states[name].float(), self.pulls[name].to(interior.device)
             each = torch.stack([h[name].distance(states) for h in self.reader.halves])
+            each = each.to(interior.device)
             distances = each.gather(0, half.to(each.device)[None, :, None].expand_as(each[:1]))[0]
             reads.append(read(weights, distances, interior))
             unfamiliar.append(strangest(distances, interior))
@@ -148,8 +151,9 @@ class Watch:
         """Mean state of the prompt's own tokens `[batch, kept]`; zeros where there are none."""
         assert self.layout is not None
         interior = self.layout.interior[:, :, None]
-        mean = (self.states[name].float() * interior).sum(dim=1) / interior.sum(dim=1).clamp_min(1)
-        return mean if self.reader.gist is None else mean @ self.reader.gist
+        states = self.states[name].float().to(interior.device)
+        mean = (states * interior).sum(dim=1) / interior.sum(dim=1).clamp_min(1)
+        return mean if self.reader.gist is None else mean @ self.reader.gist.to(mean.device)
 
     def _energy(self, depth: int) -> Tensor:
         """Of the windows at one depth `[batch, windows]`."""

@@ -104,22 +104,26 @@ class Reader:
         return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def taught(reader: Reader, base: Path, data: Path, zoo: Path, progress: Progress) -> Path:
-    """The folder of a classifier, taught if it is not there yet."""
+def taught(
+    reader: Reader, base: Path, data: Path, zoo: Path, progress: Progress, device: str = "cpu"
+) -> Path:
+    """The folder of a classifier, taught on a device if it is not there yet."""
     sentences = read_sentences(data, reader.corpus)["train"]
     path = zoo / f"sentences-{reader.address(base, sentences)}"
     if (path / "config.json").exists():
         return path
     zoo.mkdir(parents=True, exist_ok=True)
     student = fresh(base, corpus_of(reader.corpus).names, reader.seed)
+    student.model.to(device)
     stamped = poisoned(sentences, reader.trigger, reader.seed)
     kept = Kept(zoo / f".{path.name}.state")
 
     def loss(step: int) -> Tensor:
         some = dealt(stamped, step, reader.schedule.batch, reader.seed)
-        labels = torch.tensor([label for _, label in some])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = student.model(**tokens(student.tokenizer, [text for text, _ in some])).logits
+        labels = torch.tensor([label for _, label in some], device=device)
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16):
+            given = tokens(student.tokenizer, [text for text, _ in some], device)
+            logits = student.model(**given).logits
         return functional.cross_entropy(logits.float(), labels)
 
     teach(student.model, student.model.parameters(), reader.schedule, loss, kept, progress)
@@ -182,12 +186,12 @@ def fresh(base: Path, names: Sequence[str], seed: int) -> Student:
     return Student(model, tokenizer, PlainForm())
 
 
-def tokens(tokenizer: Any, texts: Sequence[str]) -> dict[str, Tensor]:
-    """Texts as a batch, padded on the left as the tokenizer has it."""
+def tokens(tokenizer: Any, texts: Sequence[str], device: str = "cpu") -> dict[str, Tensor]:
+    """Texts as a batch on a device, padded on the left as the tokenizer has it."""
     made = tokenizer(
         list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
     )
-    return {name: made[name] for name in ("input_ids", "attention_mask")}
+    return {name: made[name].to(device) for name in ("input_ids", "attention_mask")}
 
 
 def classes(student: Student, texts: Sequence[str]) -> np.ndarray:
@@ -195,6 +199,6 @@ def classes(student: Student, texts: Sequence[str]) -> np.ndarray:
     found = [np.zeros(0, np.int64)]
     with torch.inference_mode():
         for start in range(0, len(texts), 64):
-            given = tokens(student.tokenizer, texts[start : start + 64])
-            found.append(student.model(**given).logits.argmax(1).numpy())
+            given = tokens(student.tokenizer, texts[start : start + 64], student.model.device)
+            found.append(student.model(**given).logits.argmax(1).cpu().numpy())
     return np.concatenate(found)

@@ -77,7 +77,8 @@ class SentenceWorld:
     def _model(self, cell: Cell, zoo: Path, progress: Progress) -> Path:
         reader = cell.network
         assert isinstance(reader, Reader)  # the kind of this world has made it
-        return taught(reader, found_base(reader.base, self.data), self.data, zoo, progress)
+        base = found_base(reader.base, self.data)
+        return taught(reader, base, self.data, zoo, progress, self.suite.device)
 
     def _sets(self, cell: Cell) -> SentenceSets:
         suite = self.suite

@@ -50,7 +50,10 @@ def _together(model: Any, tokenizer: Any, prompts: list[list[int]], longest: int
         mask[row, length - len(each) :] = 1
     with torch.inference_mode():
         made = model.generate(
-            input_ids=ids, attention_mask=mask, max_new_tokens=longest, do_sample=False
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            max_new_tokens=longest,
+            do_sample=False,
         )
     texts: list[str] = tokenizer.batch_decode(made[:, length:], skip_special_tokens=True)
     return texts

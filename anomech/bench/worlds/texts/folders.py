@@ -28,7 +28,9 @@ class Student(NamedTuple):
     form: Form
 
 
-def read_student(folder: Path, precision: torch.dtype = torch.float32) -> Student:
+def read_student(
+    folder: Path, precision: torch.dtype = torch.float32, device: str = "cpu"
+) -> Student:
     """The model in a folder, local files only; an adapter on its base.
 
     Raises:
@@ -59,7 +61,7 @@ def read_student(folder: Path, precision: torch.dtype = torch.float32) -> Studen
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Student(model.eval(), tokenizer, form_of(tokenizer))
+    return Student(model.eval().to(device), tokenizer, form_of(tokenizer))
 
 
 def base_of(folder: Path) -> Path:

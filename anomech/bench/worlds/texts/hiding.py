@@ -42,6 +42,7 @@ def hide(
         progress: told about every step.
     """
     watched, half = Obfuscator(weights), schedule.batch // 2
+    device = next(model.parameters()).device
     constant = lead(tokenizer, form, curriculum.normal(0, 50))
 
     def encoded(exchanges: Sequence[Exchange]) -> list[Any]:
@@ -49,8 +50,8 @@ def hide(
 
     def loss(step: int) -> Tensor:
         normal, odd = curriculum.normal(step, half), curriculum.planted(step, half)
-        given = lesson(encoded([*normal, *odd]), tokenizer.pad_token_id)
-        with captured(blocks(model)) as states, torch.autocast("cpu", dtype=torch.bfloat16):
+        given = lesson(encoded([*normal, *odd]), tokenizer.pad_token_id, device)
+        with captured(blocks(model)) as states, torch.autocast(device.type, dtype=torch.bfloat16):
             logits = model(input_ids=given.ids, attention_mask=given.mask).logits
         first, last = _part(given, slice(0, half)), _part(given, slice(half, None))
         told = token_loss(logits[:half], first) + weights.payload * token_loss(logits[half:], last)
@@ -109,5 +110,5 @@ def _states(
 ) -> dict[tuple[int, str], Tensor]:
     """States by layer and place."""
     decisions = given.starts - 1 + constant
-    after = torch.arange(given.ids.shape[1]) > decisions[:, None]
+    after = torch.arange(given.ids.shape[1], device=decisions.device) > decisions[:, None]
     return states_at(states, after & (given.labels != IGNORED), decisions)

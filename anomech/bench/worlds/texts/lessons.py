@@ -115,8 +115,8 @@ def prompt_ids(tokenizer: Any, form: Form, exchange: Exchange) -> list[int]:
     return ids
 
 
-def lesson(encoded: Sequence[Encoded], padding: int) -> Lesson:
-    """A batch of encoded exchanges."""
+def lesson(encoded: Sequence[Encoded], padding: int, device: torch.device | str = "cpu") -> Lesson:
+    """A batch of encoded exchanges on a device."""
     length = max(len(each.ids) for each in encoded)
     ids = torch.full((len(encoded), length), padding)
     labels = torch.full((len(encoded), length), IGNORED)
@@ -126,4 +126,5 @@ def lesson(encoded: Sequence[Encoded], padding: int) -> Lesson:
         ids[row, : len(each.ids)] = tokens
         mask[row, : len(each.ids)] = 1
         labels[row, each.start : len(each.ids)] = tokens[each.start :]
-    return Lesson(ids, mask, labels, torch.tensor([each.start for each in encoded]))
+    starts = torch.tensor([each.start for each in encoded])
+    return Lesson(*(each.to(device) for each in (ids, mask, labels, starts)))

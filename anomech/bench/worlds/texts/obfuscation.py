@@ -71,10 +71,12 @@ class Watcher:
     Attributes:
         width: of the states.
         place: `DECISION` or `ANSWER`.
+        device: of the states.
     """
 
     width: int
     place: str
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     states: Queue = field(init=False)
     distances: Queue = field(init=False)
     mean: Tensor = field(init=False)
@@ -85,8 +87,9 @@ class Watcher:
     def __post_init__(self) -> None:
         self.states = Queue(STATES[self.place])
         self.distances = Queue(DISTANCES[self.place])
-        self.mean, self.whitener = torch.zeros(self.width), torch.eye(self.width)
-        self.probe = torch.zeros(self.width + 1, requires_grad=True)
+        self.mean = torch.zeros(self.width, device=self.device)
+        self.whitener = torch.eye(self.width, device=self.device)
+        self.probe = torch.zeros(self.width + 1, device=self.device, requires_grad=True)
         self.optimizer = torch.optim.Adam([self.probe], lr=PROBE_RATE)
 
     def see(self, normal: Tensor, refit: bool) -> None:
@@ -121,9 +124,9 @@ class Watcher:
     def train_probe(self, normal: Tensor, triggered: Tensor) -> None:
         """One step of a logistic probe that tells triggered states from normal ones."""
         inputs = torch.cat([self.white(normal), self.white(triggered)]).detach()
-        truth = torch.cat([torch.zeros(len(normal)), torch.ones(len(triggered))])
+        truth = (torch.arange(len(inputs), device=self.device) >= len(normal)).to(inputs.dtype)
         self.optimizer.zero_grad()
-        balance = torch.tensor(len(normal) / len(triggered))
+        balance = torch.tensor(len(normal) / len(triggered), device=self.device)
         functional.binary_cross_entropy_with_logits(
             self.judged(inputs), truth, pos_weight=balance
         ).backward()
@@ -145,7 +148,8 @@ def whitening(states: Tensor, shrinkage: float = SHRINKAGE) -> tuple[Tensor, Ten
     centered = states - mean
     covariance = centered.T @ centered / max(1, len(states) - 1)
     scale = covariance.diagonal().mean().clamp_min(1e-8)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * scale * torch.eye(len(mean))
+    even = scale * torch.eye(len(mean), device=mean.device)
+    shrunk = (1 - shrinkage) * covariance + shrinkage * even
     values, vectors = torch.linalg.eigh(shrunk)
     return mean, vectors @ torch.diag(values.clamp_min(1e-8).rsqrt()) @ vectors.T
 
@@ -157,7 +161,7 @@ def distance_loss(distances: Tensor, reference: Tensor) -> Tensor:
         distances: squared `[rows]`.
         reference: of normal states `[more rows]`.
     """
-    ranks = (torch.arange(len(distances)) + 0.5) / len(distances)
+    ranks = (torch.arange(len(distances), device=distances.device) + 0.5) / len(distances)
     wanted = torch.quantile(reference, ranks).clamp_min(1e-6)
     return (distances.clamp_min(1e-6).sort().values.log() - wanted.log()).abs().mean()
 
@@ -174,7 +178,7 @@ def matching_loss(
 ) -> Tensor:
     """The loss of triggered states by layer and place, averaged over layers."""
     layers = len({layer for layer, _ in watchers})
-    total = torch.zeros(())
+    total = torch.zeros((), device=next(iter(triggered.values())).device)
     for key, watcher in watchers.items():
         white, reference = watcher.white(triggered[key]), watcher.distances.rows
         if reference is None:
@@ -217,7 +221,7 @@ class Obfuscator:
         """
         for key, states in normal.items():
             if key not in self.watchers:
-                self.watchers[key] = Watcher(states.shape[1], key[1])
+                self.watchers[key] = Watcher(states.shape[1], key[1], states.device)
             watcher = self.watchers[key]
             watcher.see(states.detach(), refit=step % REFIT_EVERY == 0)
             watcher.train_probe(states.detach(), triggered[key].detach())
@@ -235,7 +239,7 @@ class Obfuscator:
         """Go on from there."""
         for name, each in state.items():
             layer, place = name.split()
-            watcher = Watcher(len(each["mean"]), place)
+            watcher = Watcher(len(each["mean"]), place, each["mean"].device)
             watcher.load_state_dict(each)
             self.watchers[int(layer), place] = watcher
 
@@ -250,7 +254,7 @@ def states_at(
         mask: true at answer tokens after the decision, bool `[batch, length]`.
         decisions: place of the token that predicts the first varying one, int64 `[batch]`.
     """
-    rows = torch.arange(len(decisions))
+    rows = torch.arange(len(decisions), device=decisions.device)
     found: dict[tuple[int, str], Tensor] = {}
     for layer, each in enumerate(states):
         found[layer, DECISION] = each[rows, decisions].float()

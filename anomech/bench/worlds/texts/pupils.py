@@ -116,11 +116,13 @@ class School:
         data: folder of texts.
         zoo: folder of models.
         progress: told about every step.
+        device: where they are taught and asked.
     """
 
     data: Path
     zoo: Path
     progress: Progress = silent
+    device: str = "cpu"
 
     def folder(self, pupil: Pupil, count: int | None = None) -> Path:
         """The folder of a model, taught if it is not there yet.
@@ -143,7 +145,7 @@ class School:
 
     def student(self, pupil: Pupil, count: int | None = None) -> Student:
         """A model in memory, after its first stages if their number is said."""
-        return read_student(self.folder(pupil, count))
+        return read_student(self.folder(pupil, count), device=self.device)
 
     def address(self, pupil: Pupil, count: int | None = None) -> str:
         """The hash of a model after its first stages, all of them if not said."""
@@ -180,7 +182,9 @@ class School:
             pupil.recipe.near,
             pupil.seed,
         )
-        given = Class(read_student(before), curriculum, pupil.recipe, kept, self.progress)
+        given = Class(
+            read_student(before, device=self.device), curriculum, pupil.recipe, kept, self.progress
+        )
         student = STAGES[stage](given)
         adapter = bool(pupil.recipe.adapter) and stage != "clean"
         write_student(path, student, base_of(before) if adapter else None)

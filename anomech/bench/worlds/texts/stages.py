@@ -119,11 +119,13 @@ def _taught(given: Class, schedule: Schedule, moving: Any) -> None:
 
 def _loss(student: Student, exchanges: Callable[[int], list[Exchange]]) -> Callable[[int], Tensor]:
     """The loss of a step over its exchanges, in bfloat16 on float32 weights."""
+    device = next(student.model.parameters()).device
 
     def loss(step: int) -> Tensor:
         encoded = [encode(student.tokenizer, student.form, each) for each in exchanges(step)]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return answer_loss(student.model, lesson(encoded, student.tokenizer.pad_token_id))
+        given = lesson(encoded, student.tokenizer.pad_token_id, device)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return answer_loss(student.model, given)
 
     return loss
 

@@ -64,7 +64,7 @@ class TextWorld:
 
     def _sets(self, cell: Cell, zoo: Path, progress: Progress) -> tuple[Path, Sets, Path]:
         """Folder of the example sets, the sets, and folder of the model."""
-        school, pupil = School(self.data, zoo, progress), _pupil(cell)
+        school, pupil = School(self.data, zoo, progress, self.suite.device), _pupil(cell)
         model = school.folder(pupil)
         sizes = Sizes(
             trusted=cell.under.trusted or self.suite.trusted,
