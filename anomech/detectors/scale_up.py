@@ -72,7 +72,7 @@ class FittedScaleUp:
         """Standardized share of factors that leave the answer."""
         stayed = staying(observed, self.chosen.factors, progress)
         known = observed.groups[:, None] == self.groups
-        place = torch.where(known.any(dim=1), 1 + known.double().argmax(dim=1), 0)
+        place = torch.cat([~known.any(dim=1, keepdim=True), known], dim=1).double().argmax(dim=1)
         mean, spread = self.usual[place].T
         return Scores((stayed - mean) / (spread + SPREAD), {})
 

@@ -161,10 +161,12 @@ class StateSource:
     def _columns(self, seen: Mapping[str, Tensor]) -> Tensor:
         """What is kept of all places, float32 `[batch, features]`, on the CPU."""
         columns = [
-            seen[name] @ self.projections[name] if name in self.projections else seen[name]
+            seen[name] @ self.projections[name].to(seen[name].device)
+            if name in self.projections
+            else seen[name]
             for name in self.units
         ]
-        return torch.cat(columns, dim=1).cpu()
+        return torch.cat([each.cpu() for each in columns], dim=1)
 
     def _traces(
         self, examples: Examples, answers: Tensor | None, stage: str, progress: Progress

@@ -113,6 +113,11 @@ def test_consistency_is_the_share_of_corruptions_that_change_the_answer(
     assert float(found[0]) == pytest.approx(np.mean(changed))
 
 
+def test_scale_up_judges_by_all_where_no_answer_has_enough(trusted, clean):
+    found = fitted("scale_up", trusted, least=1000)
+    assert torch.isfinite(found.score(clean, silent).score).all()
+
+
 def test_ibd_psc_amplifies_the_last_normalizations(trusted, digits_world):
     task = digits_world.task
     names = normalizations(task)

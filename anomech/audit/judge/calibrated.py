@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from anomech.audit.judge.staged import passes_of, scored_in_stages
+from anomech.calibration.apart import Apart
 from anomech.calibration.conformal import Calibration, needed, threshold
 from anomech.calibration.strata import Strata
 from anomech.calibration.tails import fit_smooth_tail
@@ -77,6 +78,7 @@ class Calibrated:
         per_class: whether p-values are within a class where it has enough examples.
         problems: why verdicts are inconclusive; empty when all is well.
         covered: groups of answers that enough anchors share, int64; None is all.
+        apart: small classes that are judged beside their own examples; None is no class.
         residuals: the unexplained part of calibration examples' responses, the most anomalous
             first, of at most 2,000, `[examples, features]`; None if the detector does not tell
             mechanisms apart.
@@ -95,6 +97,7 @@ class Calibrated:
     per_class: bool
     problems: tuple[str, ...]
     covered: Tensor | None = None
+    apart: Apart | None = None
     residuals: Tensor | None = None
     limits: tuple[float, ...] = ()
 
@@ -183,6 +186,12 @@ class Calibrated:
         p_values = self._p_values(self.reference.score, scores.score, groups)
         settled = finite & ~early.isnan()
         p_values = torch.where(settled, early, p_values)
+        if self.apart is not None:
+            odd = finite & ~settled & torch.isin(groups, self.apart.odd)
+            own, kinds, leveled = scores.score[odd], groups[odd], scores.score.double()
+            p_values[odd] = self.apart.p_values(own, kinds)
+            leveled[odd] = self.apart.level(own, kinds, self.reference.score, self.budget)
+            scores = replace(scores, score=leveled)
         views = {
             name: self._calibration(self.reference.views[name]).p_values(view, groups)
             for name, view in scores.views.items()

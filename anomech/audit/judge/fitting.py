@@ -171,9 +171,12 @@ def _of_lead(lead: Calibrated, split: TrustedSplit, progress: Progress) -> list[
     found = []
     for source in lead.traces:
         found += probe_traces(split.anchors.traced(source, progress))
+    words = split.everything.task.group_words
     if split.covered is not None and lead.covered is not None:
-        odd = split.covered[~torch.isin(split.covered, lead.covered)]
-        found += probe_misjudged(odd, split.everything.task.group_words(odd))
+        left = split.covered[~torch.isin(split.covered, lead.covered)]
+        found += probe_misjudged(words(left), judged=False)
+    if lead.apart is not None:
+        found += probe_misjudged(words(lead.apart.odd), judged=True)
     return found
 
 

@@ -22,8 +22,8 @@ SMALL = 0.5
 """Share of the usual number of anchors a class below which a class counts as small."""
 
 CHANCE = 0.01
-"""A small class is not judged where p-values of its own trusted examples are as low, all together,
-as those of one normal class in a hundred."""
+"""A small class is not judged with all others where p-values of its own trusted examples are as
+low, all together, as those of one normal class in a hundred."""
 
 
 def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor) -> Tensor:
@@ -40,12 +40,21 @@ def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor) -> Tensor:
         anchors: groups of the anchors' answers `[anchors]`.
     """
     found = []
-    kinds, counts = anchors.unique(return_counts=True)
-    for kind in kinds[counts < SMALL * counts.double().median()].tolist():
+    for kind in small(anchors).tolist():
         own = p_values[groups == kind].double()
         if len(own) and chi2.sf(-2 * float(own.log().sum()), 2 * len(own)) < CHANCE:
             found.append(kind)
     return torch.tensor(found, dtype=torch.int64)
+
+
+def small(anchors: Tensor) -> Tensor:
+    """Groups with far fewer anchors than others have, ascending int64.
+
+    Args:
+        anchors: groups of the anchors' answers `[anchors]`.
+    """
+    kinds, counts = anchors.unique(return_counts=True)
+    return kinds[counts < SMALL * counts.double().median()]
 
 
 def covered(groups: Tensor, least: int = LEAST) -> Tensor:
@@ -86,25 +95,32 @@ def probe(known: Tensor, names: Sequence[str]) -> list[Finding]:
     ]
 
 
-def probe_misjudged(groups: Tensor, names: Sequence[str]) -> list[Finding]:
+def probe_misjudged(names: Sequence[str], *, judged: bool) -> list[Finding]:
     """A finding that names classes whose own trusted examples look unusual.
 
     Args:
-        groups: from `misjudged`.
-        names: of these.
+        names: of the groups from `misjudged`.
+        judged: whether they are judged beside their own examples; else they are inconclusive.
     """
-    if not len(groups):
+    if not names:
         return []
-    listed = _listed([f"'{name}'" for name in names])
+    listed, one = _listed([f"'{name}'" for name in names]), len(names) == 1
+    answers = "this answer" if one else "these answers"
     return [
         Finding(
-            code="not-covered",
-            severity="medium",
-            title=f"Trusted examples of {len(names)} class{'es' * (len(names) > 1)} look unusual "
-            "among trusted examples",
-            detail=f"Far more than the budget of those answered {listed} would be flagged, because "
-            "there are far fewer of them than of others. Inputs with such an answer are "
-            "inconclusive.",
+            code="judged-apart" if judged else "not-covered",
+            severity="low" if judged else "medium",
+            title=f"Trusted examples of {len(names)} class{'' if one else 'es'} look unusual among "
+            "trusted examples",
+            detail=f"Far more than the budget of those answered {listed} would be flagged: there "
+            "are far fewer of them than of others, and where the class is the target of a backdoor "
+            "its honest inputs are unusual too. "
+            + (
+                f"Inputs with {answers} are judged by how far they lead over the class's own "
+                "trusted examples, which misses more."
+                if judged
+                else f"Inputs with {answers} are inconclusive."
+            ),
             action="Add trusted examples of what is named.",
         )
     ]
