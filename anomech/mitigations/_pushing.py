@@ -33,16 +33,23 @@ class Pushed(NamedTuple):
         overlay: the tensors after it.
         bound: of its steps.
         evaluations: forward passes of one example each, of all pushes and of choosing among them.
+        refused: the gentlest bound above it, which cost too much accuracy; None if there is none.
     """
 
     overlay: Overlay
     bound: float
     evaluations: float
+    refused: float | None = None
 
     @property
     def settled(self) -> dict[str, list[float]]:
         """Options with which the same push is made again."""
         return {"bounds": [self.bound]}
+
+    @property
+    def harder(self) -> dict[str, list[float]]:
+        """Options with which it is pushed by the bound that was refused."""
+        return {} if self.refused is None else {"bounds": [self.refused]}
 
 
 def hardest(
@@ -79,11 +86,16 @@ def hardest(
         spent += found.evaluations + len(kept)
         made.append((lost, overlay, bound))
         if borne(lost, BORNE + chance, len(kept)):
-            return Pushed(overlay, bound, spent)
+            return Pushed(overlay, bound, spent, _above(bound, made))
     if failure is not None and not made:
         raise failure
     _, overlay, bound = min(made, key=lambda each: each[0])
-    return Pushed(overlay, bound, spent)
+    return Pushed(overlay, bound, spent, _above(bound, made))
+
+
+def _above(bound: float, made: Sequence[tuple[float, Overlay, float]]) -> float | None:
+    """The gentlest of harder bounds."""
+    return min((each for _, _, each in made if each > bound), default=None)
 
 
 def _lost(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:

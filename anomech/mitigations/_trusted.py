@@ -73,13 +73,15 @@ class Trusted:
         problems: tuple[str, ...] = (),
         facts: Mapping[str, float] | None = None,
         settled: Mapping[str, Any] | None = None,
+        harder: Mapping[str, Any] | None = None,
     ) -> Repair:
         """A repair, with what it costs on the examples that were kept aside."""
         kept, labels = Subset(self.examples, self.kept), self.labels[self.kept]
         before, after = (measure(self.task, kept, labels, each) for each in ({}, overlay))
         told = (*problems, *health(before, after, len(kept)).problems)
         passes = evaluations + 2 * len(kept)
-        return Repair(overlay, before, after, Health(told, facts), passes, settled or {})
+        known = Health(told, facts)
+        return Repair(overlay, before, after, known, passes, settled or {}, harder or {})
 
 
 def parted(task: Task, trusted: ObservedExamples, share: float, name: str, seed: int) -> Trusted:

@@ -151,7 +151,7 @@ class AttributionGuided:
         facts["flagged answers left"] = remaining(task, members, pushed.overlay)
         facts["kinds of inputs mixed"] = float(0 if rest is None else len(rest.pools))
         passes += pushed.evaluations + source.evaluations * (len(trusted) + len(flagged))
-        return parts.repair(pushed.overlay, passes, (), facts, pushed.settled)
+        return parts.repair(pushed.overlay, passes, (), facts, pushed.settled, pushed.harder)
 
     def _pruned(
         self,

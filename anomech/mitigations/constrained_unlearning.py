@@ -89,7 +89,8 @@ class ConstrainedUnlearning:
         pushed = hardest(parts, self.bounds, push)
         left = remaining(task, flagged, pushed.overlay)
         facts = {"flagged answers left": left, "bound of a step": pushed.bound}
-        return parts.repair(pushed.overlay, pushed.evaluations, (), facts, pushed.settled)
+        spent, found = pushed.evaluations, (pushed.settled, pushed.harder)
+        return parts.repair(pushed.overlay, spent, (), facts, *found)
 
 
 def opposed(keep: Lesson, away: Lesson, beta: float, most: float) -> Objective:

@@ -70,6 +70,8 @@ class MethodResult(Record):
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
     settled: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Options that it settled by trusted examples; made again, it has them from the start."""
+    harder: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """Options with which it would go further than it went for the sake of accuracy."""
     evaluations: float = 0.0
     """Forward passes of one example each."""
     seconds: float = 0.0

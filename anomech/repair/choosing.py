@@ -1,11 +1,14 @@
 """Choosing among methods by what a user has, and repairing by the chosen one with all of it.
 
-Methods are compared on examples that none of them saw. Once one is chosen these are of more use in
-the repair, so it is done again with them; what proves it has still not been seen.
+Methods are compared on examples that none of them saw. One that went gently for the sake of
+accuracy, and whose flagged answers come back from a few poisoned examples, is tried harder too:
+trusted examples alone do not show that a mechanism is only hushed. Once one is chosen these are of
+more use in the repair, so it is done again with them; what proves it has still not been seen.
 """
 
 import math
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from anomech.records import MethodResult, Share
 from anomech.repair import measures
 from anomech.repair.plan import RepairPlan
 from anomech.repair.subject import Subject
-from anomech.repair.trying import CHOSEN, repeated, tried, weights
+from anomech.repair.trying import CHOSEN, Attempt, repeated, tried, weights
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,12 @@ def choose(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
     Raises:
         DataError: no method could be used.
     """
-    results = _tried(plan, subject, out, progress)
+    made = _tried(plan, subject, out, progress)
+    results = [result for _, result in made]
     before = measures.accuracy(subject.task, subject.trusted.choose, {})
     best = _best(results, before, plan.proof.lost)
-    again = repeated(plan, best, subject, out, progress)
+    attempt = next(attempt for attempt, result in made if result is best)
+    again = repeated(plan, attempt, best, subject, out, progress)
     told = best.model_copy(
         update={"problems": tuple(dict.fromkeys((*best.problems, *again.problems)))}
     )
@@ -59,19 +64,28 @@ def choose(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) ->
     return Choice(results, told, weights(out, CHOSEN))
 
 
-def _tried(plan: RepairPlan, subject: Subject, out: Path, progress: Progress) -> list[MethodResult]:
+def _tried(
+    plan: RepairPlan, subject: Subject, out: Path, progress: Progress
+) -> list[tuple[Attempt, MethodResult]]:
     """Results of the methods, as many as the time allows, and of one at least."""
-    results: list[MethodResult] = []
+    waiting = deque(Attempt(name, name, given) for name, given in plan.methods.items())
+    made: list[tuple[Attempt, MethodResult]] = []
     clock = time.monotonic()
-    for number, name in enumerate(plan.methods):
-        done = any(each.status == "done" for each in results)
+    while waiting:
+        attempt = waiting.popleft()
+        done = any(each.status == "done" for _, each in made)
         if plan.seconds and done and time.monotonic() - clock > plan.seconds:
             why = f"the time for trying ({plan.seconds:g} seconds) was over."
-            results.append(MethodResult(name=name, status="left out", why=why))
+            made.append((attempt, MethodResult(name=attempt.name, status="left out", why=why)))
             continue
-        results.append(tried(plan, name, subject, out, progress))
-        progress("trying repairs", number + 1, len(plan.methods))
-    return results
+        result = tried(plan, attempt, subject, out, progress)
+        made.append((attempt, result))
+        hushed = result.back is not None and result.back > plan.proof.relearned
+        if hushed and result.harder and attempt.name in plan.methods:
+            options = {**attempt.options, **result.harder}
+            waiting.appendleft(Attempt(f"{attempt.name}, harder", attempt.method, options))
+        progress("trying repairs", len(made), len(made) + len(waiting))
+    return made
 
 
 def _best(results: list[MethodResult], before: Share, most: float) -> MethodResult:

@@ -1,8 +1,9 @@
 """Trying one method: its weights and what it costs are on disk before the next one begins."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -26,19 +27,34 @@ AGAIN = "Made again with more examples it was worse, so it stays as it was tried
 """Begins what is said of a repair whose repetition is not used."""
 
 
+class Attempt(NamedTuple):
+    """A method as it is tried.
+
+    Attributes:
+        name: of the attempt, and of its files.
+        method: name of the mitigation.
+        options: of it.
+    """
+
+    name: str
+    method: str
+    options: Mapping[str, Any]
+
+
 def tried(
-    plan: RepairPlan, name: str, subject: Subject, out: Path, progress: Progress
+    plan: RepairPlan, attempt: Attempt, subject: Subject, out: Path, progress: Progress
 ) -> MethodResult:
-    """One method's result: the kept one, if it still holds, or a new one.
+    """One attempt's result: the kept one, if it still holds, or a new one.
 
     Args:
         plan: resolved.
-        name: of the method in the plan.
+        attempt: the method with its options.
         subject: the model with what it is repaired by.
         out: folder of the repair, where results are kept.
         progress: told about every step.
     """
-    repair, basis = method(name, plan.methods[name]), _basis(plan, name, subject)
+    name, basis = attempt.name, _basis(plan, attempt, subject)
+    repair = method(attempt.method, attempt.options)
     if (kept := _kept(out, name, basis)) is not None:
         return kept
     clock = time.monotonic()
@@ -62,26 +78,32 @@ def tried(
         problems=tuple(found.health.problems),
         facts={key: value for key, value in (found.health.facts or {}).items() if _finite(value)},
         settled=dict(found.settled),
+        harder=dict(found.harder),
         evaluations=found.evaluations,
     )
     return _saved(out, result, basis, clock)
 
 
 def repeated(
-    plan: RepairPlan, best: MethodResult, subject: Subject, out: Path, progress: Progress
+    plan: RepairPlan,
+    attempt: Attempt,
+    best: MethodResult,
+    subject: Subject,
+    out: Path,
+    progress: Progress,
 ) -> MethodResult:
     """A method that has also seen what it was chosen on, as it was settled; kept, as `tried` keeps.
 
     If it then costs what it did not cost before, or fails, the weights stay those that were tried,
     and its problems say so. `weights(out, CHOSEN)` are its tensors.
     """
-    basis = combined((_basis(plan, best.name, subject), "with all"))
+    basis = combined((_basis(plan, attempt, subject), "with all"))
     if (kept := _kept(out, CHOSEN, basis)) is not None:
         return kept
     clock = time.monotonic()
     suspects = None if subject.flagged is None else subject.flagged.seen
     try:
-        again = method(best.name, {**plan.methods[best.name], **best.settled})
+        again = method(attempt.method, {**attempt.options, **best.settled})
         found = again.mitigate(
             subject.task, subject.trusted.seen, suspects, seed=plan.seed, progress=progress
         )
@@ -98,10 +120,10 @@ def repeated(
     return _saved(out, result, basis, clock)
 
 
-def _basis(plan: RepairPlan, name: str, subject: Subject) -> str:
-    """Hash of all that a method's result rests on."""
-    options = f"{sorted(plan.methods[name].items())} {plan.seed} {plan.choosing} {plan.proving}"
-    return combined((code_of(method(name, plan.methods[name])), options, subject.basis))
+def _basis(plan: RepairPlan, attempt: Attempt, subject: Subject) -> str:
+    """Hash of all that an attempt's result rests on."""
+    options = f"{sorted(attempt.options.items())} {plan.seed} {plan.choosing} {plan.proving}"
+    return combined((code_of(method(attempt.method, attempt.options)), options, subject.basis))
 
 
 def measured(subject: Subject, overlay: dict[str, Tensor], plan: RepairPlan) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Repair:
         evaluations: forward passes in all, of one example each (a backward pass counts as two).
         settled: options that were settled by trusted examples among several; with them the same
             repair is made again, of more examples.
+        harder: options with which it would go further than it went for the sake of accuracy; empty
+            if it went as far as it can.
     """
 
     overlay: Overlay
@@ -30,6 +32,7 @@ class Repair:
     health: Health = Health()
     evaluations: float = 0.0
     settled: Mapping[str, Any] = field(default_factory=dict)
+    harder: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Mitigation(Protocol):

@@ -137,8 +137,11 @@ def test_the_hardest_push_that_accuracy_bears_is_taken(scene):
     found = pushed(parts, factors, (1.0, 0.3, 0.1, 0.01))
     assert found.bound == 0.1
     assert found.settled == {"bounds": [0.1]}
+    assert found.harder == {"bounds": [1.0]}
     assert found.evaluations == 2 * 10 + 3 * len(parts.kept)
-    assert pushed(parts, {1.0: 0.0, 0.1: None}, (1.0, 0.1)).bound == 1.0
+    alone = pushed(parts, {1.0: 0.0, 0.1: None}, (1.0, 0.1))
+    assert alone.bound == 1.0
+    assert alone.harder == {}
     with pytest.raises(ModelError, match="diverged"):
         pushed(parts, factors, (0.3,))
     for bounds in ((), (0.1, 0.0), (-1.0,)):

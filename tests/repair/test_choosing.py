@@ -23,6 +23,7 @@ class Scaled:
     again: float
     most: int = 250
     settled: tuple = ()
+    harder: tuple = ()
     needs: frozenset = frozenset()
 
     def mitigate(self, task, trusted, suspects, *, seed, progress):
@@ -30,7 +31,8 @@ class Scaled:
         factor = self.again if repeated else self.factor
         overlay = {name: each * factor for name, each in task.watched.items()}
         problems = ("it forgot.",) if repeated and self.again != self.factor else ()
-        return Repair(overlay, {}, {}, Health(problems), 1.0, dict(self.settled))
+        known = Health(problems)
+        return Repair(overlay, {}, {}, known, 1.0, dict(self.settled), dict(self.harder))
 
 
 def chosen(subject, methods, tmp_path, monkeypatch, given=None):
@@ -103,3 +105,22 @@ def test_a_repair_is_made_again_with_the_options_that_it_settled_on(subject, tmp
     found = chosen(subject, {"once": once}, tmp_path, monkeypatch, given)
     assert found.best.settled == {"bounds": [0.1]}
     assert given["once"] == {"bounds": [0.1]}
+
+
+def test_what_was_only_hushed_is_tried_harder(subject, tmp_path, monkeypatch):
+    """The model as it is gives all flagged answers, so they are back; once is enough."""
+    asked = []
+    gentle = Scaled(1.0, 1.0, harder=(("bounds", [1.0]),))
+    cured = Scaled(1.0, 1.0)
+    monkeypatch.setattr(
+        trying,
+        "method",
+        lambda name, options: (
+            asked.append((name, dict(options))) or {"gentle": gentle, "cured": cured}[name]
+        ),
+    )
+    plan = RepairPlan(methods={"gentle": {}, "cured": {}})
+    found = choose(plan, subject, tmp_path, silent)
+    assert [each.name for each in found.results] == ["gentle", "gentle, harder", "cured"]
+    assert all(each.back > plan.proof.relearned for each in found.results)
+    assert ("gentle", {"bounds": [1.0]}) in asked
