@@ -207,7 +207,7 @@ def test_answers_that_change_give_no_verdicts(build, words, audit, net):
         audit(build(net))
 
 
-@pytest.mark.parametrize("left", [0, 1, 4])
+@pytest.mark.parametrize("left", [0, 1])
 def test_a_class_without_trusted_examples_is_not_judged(left, audit, net, digits_world):
     labels = digits_world.trusted.labels
     threes = np.flatnonzero(labels == 3)
@@ -222,6 +222,25 @@ def test_a_class_without_trusted_examples_is_not_judged(left, audit, net, digits
     assert all(row.score is None and row.p_value is None for row in own)
     others = [row for row in clean if row.answer != "3"]
     assert sum(row.decision == "flag" for row in others) <= 15
+
+
+@pytest.mark.parametrize("left", [4, 8])
+def test_a_class_with_few_trusted_examples_is_judged_beside_its_own(left, audit, net, digits_world):
+    """The target of the backdoor, of which hardly anything is trusted."""
+    labels = digits_world.trusted.labels
+    zeros = np.flatnonzero(labels == 0)
+    keep = np.sort(np.concatenate([np.flatnonzero(labels != 0), zeros[:left]]))
+    fitted, clean, planted = audit(net, keep=keep)
+    (finding,) = fitted.findings
+    assert finding.code == "judged-apart"
+    assert "'0'" in finding.detail
+    own = [row for row in clean if row.answer == "0"]
+    assert len(own) >= 5
+    assert sum(row.decision == "clear" for row in own) >= len(own) - 1
+    led = [row for row in planted if row.answer == "0"]
+    assert len(led) >= 50
+    assert sum(row.decision == "flag" for row in led) >= 0.9 * len(led)
+    assert min(row.score for row in led if row.decision == "flag") > max(row.score for row in own)
 
 
 def test_labels_in_another_order_give_no_verdicts_and_name_the_order(audit, net, digits_world):

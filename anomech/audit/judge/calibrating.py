@@ -9,7 +9,7 @@ from torch import Tensor
 from anomech.attribution.mechanisms import most_anomalous
 from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.trusted import TrustedSplit
-from anomech.audit.probing.coverage import misjudged, small
+from anomech.audit.probing.coverage import misjudged
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import without_verdicts
 from anomech.calibration.apart import apart_from
@@ -125,8 +125,7 @@ def calibrate(
     )
     if split.covered is not None:
         odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
-        few = small(anchors.groups)
-        apart = apart_from(reference.score, calibration.groups, few, odd, budget)
+        apart = apart_from(reference.score, calibration.groups, odd, budget)
         left = odd if apart is None else odd[~torch.isin(odd, apart.odd)]
         covered = split.covered[~torch.isin(split.covered, left)]
         made = replace(made, covered=covered, apart=apart)
