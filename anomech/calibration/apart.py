@@ -41,13 +41,13 @@ class Apart:
         scores: of calibration examples; higher is more anomalous `[calibration]`.
         groups: their classes, int64.
         odd: the classes that are judged so, int64.
-        enough: examples to count leads of, as far as there are so many.
+        budget: false-positive rate that flags may have.
     """
 
     scores: Tensor
     groups: Tensor
     odd: Tensor
-    enough: int
+    budget: float
 
     def p_values(self, scores: Tensor, groups: Tensor) -> Tensor:
         """Of inputs of odd classes, float64 `[inputs]`."""
@@ -58,20 +58,13 @@ class Apart:
             result[some] = torch.from_numpy(rarity(leads, len(own), self._pool(len(own))))
         return result
 
-    def level(self, scores: Tensor, groups: Tensor, budget: float) -> Tensor:
-        """The scores of inputs, shifted so that one threshold goes for all classes `[inputs]`.
-
-        Args:
-            scores: of inputs of odd classes `[inputs]`.
-            groups: their classes.
-            budget: of that threshold.
-        """
-        limit, result = threshold(self.scores, budget), scores.double().clone()
+    def level(self, scores: Tensor, groups: Tensor) -> Tensor:
+        """Scores of inputs of odd classes, shifted so that the pooled threshold goes for them."""
+        limit, result = threshold(self.scores, self.budget), scores.double().clone()
         assert limit is not None, "odd classes are judged where the budget can be kept"
         for group in groups.unique().tolist():
             own = self._classes[group]
-            most = largest(len(own), self._pool(len(own)), budget)
-            result[groups == group] += limit - float(own[-1]) - most
+            result[groups == group] += limit - float(own[-1]) - self._most[len(own)]
         return result
 
     @cached_property
@@ -82,6 +75,12 @@ class Apart:
             for group in self.groups.unique().tolist()
         }
 
+    @cached_property
+    def _most(self) -> dict[int, float]:
+        """The largest lead that is not flagged, by how many examples it is over."""
+        counts = {len(self._classes[group]) for group in self.odd.tolist()}
+        return {count: largest(count, self._pool(count), self.budget) for count in counts}
+
     def _pool(self, count: int) -> list[np.ndarray]:
         """The classes whose leads are counted for one with so many examples."""
         able = sorted((own for own in self._classes.values() if len(own) > 1), key=len)
@@ -89,7 +88,7 @@ class Apart:
         smaller = [own for own in reversed(able) if len(own) <= count]
         kept, have = list[np.ndarray](), 0
         for own in (*larger, *smaller):
-            if have < self.enough:
+            if have < ENOUGH * needed(self.budget):
                 kept.append(own)
                 have += len(own)
         return kept
@@ -108,7 +107,7 @@ def apart_from(scores: Tensor, groups: Tensor, odd: Tensor, budget: float) -> Ap
     judged = odd[torch.isin(odd, groups)]
     if int(counts[counts > 1].sum()) < needed(budget) or not len(judged):
         return None
-    return Apart(scores, groups, judged, ENOUGH * needed(budget))
+    return Apart(scores, groups, judged, budget)
 
 
 def rarity(leads: np.ndarray, count: int, pool: Sequence[np.ndarray]) -> np.ndarray:

@@ -59,7 +59,7 @@ def test_one_threshold_goes_for_all_classes():
     scores, groups = classes([6] * 30 + [3] * 10)
     made = apart_from(scores, groups, torch.tensor([2, 35]), 0.02)
     inputs, kinds = torch.linspace(-3, 12, 301).double(), torch.tensor([2, 35]).repeat(151)[:301]
-    leveled = made.level(inputs, kinds, 0.02)
+    leveled = made.level(inputs, kinds)
     limit = threshold(scores, 0.02)
     flagged = made.p_values(inputs, kinds) <= 0.02
     assert 0 < int(flagged.sum()) < len(flagged)

@@ -190,7 +190,7 @@ class Calibrated:
             odd = finite & ~settled & torch.isin(groups, self.apart.odd)
             own, kinds, leveled = scores.score[odd], groups[odd], scores.score.double()
             p_values[odd] = self.apart.p_values(own, kinds)
-            leveled[odd] = self.apart.level(own, kinds, self.budget)
+            leveled[odd] = self.apart.level(own, kinds)
             scores = replace(scores, score=leveled)
         views = {
             name: self._calibration(self.reference.views[name]).p_values(view, groups)
