@@ -62,6 +62,17 @@ def saved(fitted, tmp_path):
     return tmp_path / "one.safetensors"
 
 
+def test_classes_judged_apart_are_kept(digits_world, tmp_path):
+    labels = digits_world.trusted.labels
+    keep = np.concatenate([np.flatnonzero(labels != 0), np.flatnonzero(labels == 0)[:6]])
+    task, trusted = digits_world.task, Subset(digits_world.trusted, np.sort(keep))
+    fresh = auditor(tracer=TRACERS["gradient"], twins=CHEAP).fit(task, trusted)
+    assert "judged-apart" in {each.code for each in fresh.findings}
+    fresh.save(tmp_path / "it.safetensors")
+    restored = load_profile(tmp_path / "it.safetensors", task)
+    assert_same(fresh, restored, Subset(digits_world.planted, np.arange(20)))
+
+
 UNSAVED = {"pyod"}
 """What it learned is of another library's kind."""
 
