@@ -74,7 +74,7 @@ class Agpd:
             DataError: not one label for each example.
         """
         check_labels(observed, labels)
-        rows = directions(observed, torch.from_numpy(labels), progress)
+        rows = directions(observed, torch.tensor(labels), progress)
         known = None if trusted is None else directions(trusted, trusted.groups, progress)
         best: dict[str, tuple[Tensor, list[tuple[Tensor, Tensor, str]]]] = {}
         problems = list[str]()

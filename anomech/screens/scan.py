@@ -82,7 +82,7 @@ class Scan:
         features = observed.features @ axes
         known = None if known is None else (known[0] @ axes, known[1])
         middle = (features if known is None else known[0]).mean(dim=0)
-        within = variation(*(known or (features, torch.from_numpy(labels))), middle)
+        within = variation(*(known or (features, torch.tensor(labels))), middle)
         metric = torch.linalg.inv(within)
         for each in by_label(observed, labels, FEWEST, problems, progress):
             rows = features[each.places] - middle
