@@ -204,7 +204,7 @@ def _losses(
     observed: ObservedExamples, labels: np.ndarray, moved: Overlay, progress: Progress
 ) -> Tensor:
     """Losses of the labels at moved weights, float64 `[examples]`, nats."""
-    parts, wanted = list[tuple[np.ndarray, Tensor]](), torch.from_numpy(labels)
+    parts, wanted = list[tuple[np.ndarray, Tensor]](), torch.tensor(labels)
     for places, own in passes(observed.task, observed.examples, wanted, "losses", progress):
         logits = observed.task.respond(moved, observed.examples.load(places)).logits
         assert own is not None

@@ -53,7 +53,7 @@ class ConfidentLearning:
             DataError: not one label for each example, or labels that the model does not know.
         """
         check_labels(observed, labels)
-        given, p = torch.from_numpy(labels), observed.logits.softmax(dim=1)
+        given, p = torch.tensor(labels), observed.logits.softmax(dim=1)
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < p.shape[1]:
             raise DataError(
                 f"labels go from {labels.min()} to {labels.max()}, but the model tells "

@@ -88,7 +88,7 @@ class ExclusionaryReclassification:
         logits, passes = self._answers(observed, labels, ~small, seed, progress)
         unseen = torch.zeros(len(observed), logits.shape[1], dtype=torch.float64)
         unseen[small] = logits
-        doubt = 1 - unseen.softmax(dim=1).gather(1, torch.from_numpy(labels)[:, None])[:, 0]
+        doubt = 1 - unseen.softmax(dim=1).gather(1, torch.tensor(labels)[:, None])[:, 0]
         facts: dict[str, float] = {}
         for each in every:
             places = each.places[small[each.places]]

@@ -53,7 +53,7 @@ class LossIsolation:
             DataError: not one label for each example.
         """
         check_labels(observed, labels)
-        suspicion = log_odds(observed.logits, torch.from_numpy(labels))
+        suspicion = log_odds(observed.logits, torch.tensor(labels))
         suspects = torch.zeros(len(labels), dtype=torch.bool)
         suspects[suspicion.topk(max(1, round(self.share * len(labels)))).indices] = True
         progress("screening labels", len(labels), len(labels))
