@@ -123,12 +123,7 @@ def calibrate(
         problems=problems,
         covered=split.covered,
     )
-    if split.covered is not None:
-        odd = misjudged(made.own_p_values, calibration.groups, anchors.groups)
-        apart = apart_from(reference.score, calibration.groups, odd, budget)
-        left = odd if apart is None else odd[~torch.isin(odd, apart.odd)]
-        covered = split.covered[~torch.isin(split.covered, left)]
-        made = replace(made, covered=covered, apart=apart)
+    made = _with_small_classes(made, anchors.groups)
     if isinstance(fitted, StagedDetector):
         given = [1.0 if stage.proven else stage.limit for stage in fitted.stages]
         made = replace(made, limits=limits_for(given, budget))
@@ -136,3 +131,18 @@ def calibrate(
         return made
     some = calibration.take(most_anomalous(reference.score))
     return replace(made, residuals=fitted.unexplained(some, progress))
+
+
+def _with_small_classes(made: Calibrated, anchors: Tensor) -> Calibrated:
+    """Small classes that look unusual are judged beside their own examples, or not at all.
+
+    Args:
+        made: calibrated on all examples alike.
+        anchors: groups of the anchors' answers.
+    """
+    if made.covered is None:
+        return made
+    odd = misjudged(made.own_p_values, made.groups, anchors)
+    apart = apart_from(made.reference.score, made.groups, odd, made.budget)
+    left = odd if apart is None else odd[~torch.isin(odd, apart.odd)]
+    return replace(made, covered=made.covered[~torch.isin(made.covered, left)], apart=apart)

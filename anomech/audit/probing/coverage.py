@@ -40,21 +40,12 @@ def misjudged(p_values: Tensor, groups: Tensor, anchors: Tensor) -> Tensor:
         anchors: groups of the anchors' answers `[anchors]`.
     """
     found = []
-    for kind in small(anchors).tolist():
+    kinds, counts = anchors.unique(return_counts=True)
+    for kind in kinds[counts < SMALL * counts.double().median()].tolist():
         own = p_values[groups == kind].double()
         if len(own) and chi2.sf(-2 * float(own.log().sum()), 2 * len(own)) < CHANCE:
             found.append(kind)
     return torch.tensor(found, dtype=torch.int64)
-
-
-def small(anchors: Tensor) -> Tensor:
-    """Groups with far fewer anchors than others have, ascending int64.
-
-    Args:
-        anchors: groups of the anchors' answers `[anchors]`.
-    """
-    kinds, counts = anchors.unique(return_counts=True)
-    return kinds[counts < SMALL * counts.double().median()]
 
 
 def covered(groups: Tensor, least: int = LEAST) -> Tensor:
