@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from anomech.audit.judge.batch import Control, controlled
 from anomech.audit.judge.calibrated import Calibrated
 from anomech.audit.judge.chunks import CHUNK, bounds
 from anomech.audit.judge.fitting import Fitted, fit
 from anomech.audit.judge.verdicts import anchor_names, verdicts
+from anomech.audit.probing.minority import Doubtful
 from anomech.audit.profile import read_profile, write_profile
 from anomech.audit.sensitivity.measuring import sensitivity
 from anomech.audit.sensitivity.options import Planting
@@ -45,6 +46,8 @@ class Auditor:
         most_anchors: anchors at the most; what is over calibrates.
         per_class: p-values within a class where it has enough calibration examples.
         seed: of the split and of everything random in the detector.
+        doubtful: a few trusted examples that lie together, apart from the rest of their class, stay
+            trusted ("keep"; `findings` name them) or not ("leave_out").
         access: what of the model may be seen (labels, probabilities, activations, gradients or
             weights); empty is all that it gives.
     """
@@ -57,12 +60,17 @@ class Auditor:
     most_anchors: int = 2000
     per_class: bool = False
     seed: int = 0
+    doubtful: Doubtful = "keep"
     access: str = ""
 
     def __post_init__(self) -> None:
         if not 1e-6 <= self.budget < 1:
             raise ConfigError(
                 f"the budget must lie between 0.000001 and 1, not {self.budget:g}; choose another."
+            )
+        if self.doubtful not in get_args(Doubtful):
+            raise ConfigError(
+                f"doubtful is one of {', '.join(get_args(Doubtful))}, not {shown(self.doubtful)}."
             )
         if self.access not in ("", *Access):
             raise ConfigError(f"access is one of {', '.join(Access)}, not {shown(self.access)}.")

@@ -12,6 +12,7 @@ import yaml
 
 from anomech.audit.judge.batch import Control
 from anomech.audit.judge.chunks import CHUNK
+from anomech.audit.probing.minority import Doubtful
 from anomech.audit.sensitivity.options import Planting
 from anomech.kernel import plugins
 from anomech.kernel.config import USE, build, choice_of, describe, option, options, resolved
@@ -50,6 +51,11 @@ class Plan:
         2000, "anchors at the most; what is over calibrates", unit="examples", ge=2
     )
     per_class: bool = option(False, "p-values within a class where it has enough examples")
+    doubtful: Doubtful = option(
+        "keep",
+        "a few trusted examples that lie together, apart from the rest of their class: they stay "
+        "trusted and are named, or are left out",
+    )
     access: Literal["", "labels", "probabilities", "activations", "gradients", "weights"] = option(
         "", "what of the model detectors may see; empty is all that it gives"
     )

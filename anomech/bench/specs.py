@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from anomech.audit.probing.minority import Doubtful
 from anomech.bench.worlds.texts.recipe import Recipe as LanguageRecipe
 from anomech.kernel import plugins
 from anomech.kernel.config import option, options
@@ -55,6 +56,9 @@ class ConditionSpec:
     trusted: int = option(0, "trusted examples; 0 means the suite's", ge=0)
     contaminated: float = option(
         0.0, "share of the trusted set that has the trigger and the attacker's label", ge=0, le=0.5
+    )
+    doubtful: Doubtful = option(
+        "keep", "whether a few trusted examples that lie apart from their class stay trusted"
     )
     group: str = option("", "cases that are averaged together")
     role: Role | Literal[""] = option("", "as of a subject; empty means that of the subject")

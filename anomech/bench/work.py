@@ -167,6 +167,7 @@ def plan_of(suite: Suite, case: Case, task: Mapping[str, Any]) -> Plan:
             "budget": possible[0],
             "seed": cell.seed,
             "anchor_share": suite.anchor_share,
+            "doubtful": cell.under.doubtful,
             "lead": cell.detector,
             "detectors": {each.detector: each.options for each in case},
             "gallery": GALLERY,

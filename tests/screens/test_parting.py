@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from anomech.attribution.identities import variation
 from anomech.kernel.types import Response, silent
 from anomech.observing.observed import Observed
 from anomech.roles.task import Activations, Features, Logits
@@ -13,7 +14,7 @@ from anomech.screens.confident_learning import ConfidentLearning
 from anomech.screens.functional_attribution import together, widest
 from anomech.screens.loss_isolation import LossIsolation
 from anomech.screens.mean_discrepancy import MeanDiscrepancy, discrepancy, holm
-from anomech.screens.scan import Scan, variation
+from anomech.screens.scan import Scan
 from anomech.screens.uniqueness import dimensionality
 
 LABELS, EACH, POISON = 6, 40, 15

@@ -19,6 +19,8 @@ from anomech.audit.judge.detectors import (
 from anomech.audit.judge.trusted import TrustedSet, TrustedSplit, remembered, split_trusted
 from anomech.audit.probing.asked import ask
 from anomech.audit.probing.coverage import probe_misjudged
+from anomech.audit.probing.minority import Doubtful
+from anomech.audit.probing.minority import probe as probe_minority
 from anomech.audit.probing.traces import probe as probe_traces
 from anomech.audit.probing.verdicts import require_sound
 from anomech.calibration.sufficiency import require
@@ -80,6 +82,8 @@ class Settings(Protocol):
     def seed(self) -> int: ...
     @property
     def access(self) -> str: ...
+    @property
+    def doubtful(self) -> Doubtful: ...
 
 
 def fit(
@@ -110,8 +114,10 @@ def fit(
         most=settings.most_anchors,
         seed=settings.seed,
         progress=progress,
+        doubtful=settings.doubtful,
     )
     noticed = [*ask(split.everything, split.covered), *limited(settings.access)]
+    noticed += _set_apart(split, settings.doubtful)
     require_sound(noticed)
     detectors, seconds, tracing = _calibrated(settings, usable, split, skipped, progress, engine)
     given = detectors[settings.lead]
@@ -126,6 +132,15 @@ def fit(
         task=task,
         noticed=(*noticed, *_of_lead(given, split, progress)),
     )
+
+
+def _set_apart(split: TrustedSplit, doubtful: Doubtful) -> list[Finding]:
+    """What is said of a small group within a class that lies apart."""
+    if split.minority is None:
+        return []
+    (name,) = split.everything.task.group_words(torch.tensor([split.minority.kind]))
+    ids = split.everything.examples.ids
+    return probe_minority(split.minority, ids, name, kept=doubtful == "keep")
 
 
 def _calibrated(

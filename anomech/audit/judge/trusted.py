@@ -10,16 +10,18 @@ from torch import Tensor
 from anomech.audit.probing import normalization
 from anomech.audit.probing.confidence import level
 from anomech.audit.probing.coverage import covered
+from anomech.audit.probing.minority import Doubtful, Minority, minority
 from anomech.audit.probing.order import probe as probe_order
 from anomech.audit.probing.verdicts import require_sound
 from anomech.data.splits import stratified
 from anomech.kernel.errors import DataError, Inconclusive
 from anomech.kernel.types import About, Engine, Examples, Progress, about
 from anomech.observing.observed import Observed, observe
-from anomech.roles.task import Logits, Task
+from anomech.roles.task import Features, Logits, Task
 
 MISANSWERED = "the model does not answer it as labeled"
 UNCOVERED = "too few trusted examples have its answer"
+DOUBTFUL = "it lies with a few others apart from the rest of its class"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class TrustedSplit:
         rest: places of the calibration examples, int64.
         judged: places of all whose answers are covered, int64.
         covered: groups of answers that enough anchors share, ascending int64; None is all.
+        minority: a small group within a class that lies apart from the rest of it; None if there
+            is none.
     """
 
     anchors: Observed
@@ -50,6 +54,7 @@ class TrustedSplit:
     rest: Tensor
     judged: Tensor
     covered: Tensor | None = None
+    minority: Minority | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -127,7 +132,14 @@ def remembered(split: TrustedSplit) -> TrustedSet:
 
 
 def split_trusted(
-    task: Task, reference: Examples, *, share: float, most: int, seed: int, progress: Progress
+    task: Task,
+    reference: Examples,
+    *,
+    share: float,
+    most: int,
+    seed: int,
+    progress: Progress,
+    doubtful: Doubtful = "keep",
 ) -> TrustedSplit:
     """Observe the trusted set and split it by label and seed.
 
@@ -138,6 +150,7 @@ def split_trusted(
         most: anchors at the most; attribution compares all pairs of them. What is over calibrates.
         seed: of the split.
         progress: told about the forward pass.
+        doubtful: what becomes of a small group that lies apart from the rest of its class.
 
     Raises:
         DataError: the trusted set has labels that the model cannot give.
@@ -151,26 +164,22 @@ def split_trusted(
         right = task.agrees(observed.answers, labels).numpy()
         keys = labels if labels.ndim == 1 else keys
     share = min(share, most / len(reference))
-    chosen, calibration = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
+    apart = _minority(observed, keys, seed)
+    aside = _aside(apart if doubtful == "leave_out" else None, len(reference))
+    parts = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
+    chosen, calibration = (part[~aside[part]] for part in parts)
     anchors = chosen[right[chosen]]
-    if len(anchors) < 2:
-        raise Inconclusive(
-            f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
-            "labeled, too few to learn from; check that they belong to this model and reach it as "
-            "in its training: labels in the model's order, the same normalization or prompt."
-        )
+    _require_right(anchors, right)
+    known, covers = _coverage(observed, anchors, ~aside)
     left_out = {reference.ids[i]: MISANSWERED for i in chosen[~right[chosen]]}
-    known, covers = None, np.ones(len(reference), bool)
-    if Logits in task.provides:
-        known = covered(observed.groups[torch.from_numpy(anchors)])
-        covers = torch.isin(observed.groups, known).numpy()
-        left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not covers[i]}
-        anchors, calibration = anchors[covers[anchors]], calibration[covers[calibration]]
-        if not len(anchors):
-            raise Inconclusive(
-                "no class has enough trusted examples to learn from; give at least four of each "
-                "class that is to be judged."
-            )
+    left_out |= {reference.ids[i]: DOUBTFUL for i in np.flatnonzero(aside).tolist()}
+    left_out |= {reference.ids[i]: UNCOVERED for i in (*anchors, *calibration) if not covers[i]}
+    anchors, calibration = anchors[covers[anchors]], calibration[covers[calibration]]
+    if not len(anchors):
+        raise Inconclusive(
+            "no class has enough trusted examples to learn from; give at least four of each "
+            "class that is to be judged."
+        )
     return TrustedSplit(
         anchors=observed.take(anchors),
         calibration=observed.take(calibration),
@@ -182,7 +191,43 @@ def split_trusted(
         rest=torch.from_numpy(calibration),
         judged=torch.from_numpy(np.flatnonzero(covers)),
         covered=known,
+        minority=apart,
     )
+
+
+def _require_right(anchors: np.ndarray, right: np.ndarray) -> None:
+    """Refuse a trusted set that the model hardly answers as labeled."""
+    if len(anchors) < 2:
+        raise Inconclusive(
+            f"the model answers only {int(right.sum())} of {len(right)} trusted examples as "
+            "labeled, too few to learn from; check that they belong to this model and reach it as "
+            "in its training: labels in the model's order, the same normalization or prompt."
+        )
+
+
+def _coverage(
+    observed: Observed, anchors: np.ndarray, usable: np.ndarray
+) -> tuple[Tensor | None, np.ndarray]:
+    """Answers that enough anchors share, and which usable examples have one, bool `[n]`."""
+    if Logits not in observed.task.provides:
+        return None, usable
+    known = covered(observed.groups[torch.from_numpy(anchors)])
+    return known, usable & torch.isin(observed.groups, known).numpy()
+
+
+def _minority(observed: Observed, keys: np.ndarray, seed: int) -> Minority | None:
+    """A small group within a class of a classifier that lies apart, if features show one."""
+    if not {Logits, Features} <= observed.task.provides or keys.ndim != 1:
+        return None
+    return minority(observed.features, torch.from_numpy(keys.astype(np.int64)), seed)
+
+
+def _aside(group: Minority | None, count: int) -> np.ndarray:
+    """Which of so many examples belong to a group, bool `[count]`."""
+    aside = np.zeros(count, bool)
+    if group is not None:
+        aside[group.places.numpy()] = True
+    return aside
 
 
 def _check_order(observed: Observed, labels: np.ndarray) -> None:

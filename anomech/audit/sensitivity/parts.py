@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from anomech.audit.judge.fitting import Fitted
+from anomech.audit.judge.trusted import DOUBTFUL
 from anomech.data.splits import stratified
 from anomech.kernel.errors import Inconclusive
 from anomech.kernel.randomness import numpy_generator
@@ -57,7 +58,9 @@ def parts_of(fitted: Fitted, reference: Examples, *, seed: int, progress: Progre
     target = answers[_example_of_target(fitted, observed, seed)]
     group = task.groups(target[None])[0].cpu()
     wanted = task.groups(answers).cpu()
-    plants, fits, rest = stratified(wanted.numpy(), SHARES, seed=seed, purpose="sensitivity")
+    usable = np.array([fitted.trusted.left_out.get(name) != DOUBTFUL for name in reference.ids])
+    parts = stratified(wanted.numpy(), SHARES, seed=seed, purpose="sensitivity")
+    plants, fits, rest = (part[usable[part]] for part in parts)
     other = ((observed.groups != group) & (wanted != group)).numpy()
     judged = rest[other[rest]]
     if min(len(plants), len(judged)) < LEAST:

@@ -31,6 +31,7 @@ def check(context: Context) -> Check:
         anchor_share=plan.anchor_share,
         most_anchors=plan.most_anchors,
         seed=plan.seed,
+        doubtful=plan.doubtful,
     )
     try:
         fitted = auditor.fit(context.repaired, subject.everything, progress=context.progress)

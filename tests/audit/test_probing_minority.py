@@ -1,0 +1,106 @@
+"""A few trusted examples of another kind in a class: found whole, said, left out if asked."""
+
+import numpy as np
+import pytest
+import torch
+
+from anomech.attacks.badnets import Badnets
+from anomech.audit.auditor import Auditor
+from anomech.audit.judge.trusted import DOUBTFUL, split_trusted
+from anomech.audit.probing.minority import FEWEST, minority
+from anomech.kernel.errors import ConfigError
+from anomech.kernel.types import silent
+
+KINDS, EACH, WIDTH = 7, 80, 24
+
+
+def classes(each=EACH, seed=0):
+    """Features of classes that are each one cloud, and their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = torch.arange(KINDS).repeat(each)
+    means = 4 * torch.randn(KINDS, WIDTH, generator=generator)
+    return means[kinds] + torch.randn(len(kinds), WIDTH, generator=generator), kinds
+
+
+@pytest.mark.parametrize("count", [5, 8, 16])
+def test_a_small_group_is_found_whole(count):
+    features, kinds = classes()
+    places = torch.nonzero(kinds == 2)[:count, 0]
+    features[places] += 9 / WIDTH**0.5 * torch.ones(WIDTH)
+    found = minority(features, kinds, 0)
+    assert found.kind == 2
+    assert found.size == EACH
+    assert found.places.tolist() == places.tolist()
+    assert found.farther > 1.9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_classes_of_one_kind_hold_none(seed):
+    assert minority(*classes(seed=seed), 0) is None
+
+
+def test_classes_that_all_fall_in_two_hold_none():
+    features, kinds = classes()
+    features[::2] += 9 / WIDTH**0.5 * torch.ones(WIDTH)
+    assert minority(features, kinds, 0) is None
+
+
+def test_small_classes_and_features_that_are_not_finite_say_nothing():
+    features, kinds = classes(each=FEWEST - 1)
+    features[torch.nonzero(kinds == 2)[:8, 0]] += 3
+    assert minority(features, kinds, 0) is None
+    features, kinds = classes()
+    features[0, 0] = float("inf")
+    assert minority(features, kinds, 0) is None
+
+
+@pytest.fixture(scope="module")
+def poisoned(digits_world, examples_of):
+    """Trusted digits of which six have the trigger and the label that it leads to."""
+    images, labels = digits_world.trusted.values.copy(), digits_world.trusted.labels.copy()
+    places = np.flatnonzero(labels != 0)[:6]
+    images[places] = Badnets(ratio=0.1, size=2).stamp(images[places])
+    labels[places] = 0
+    return examples_of(images, labels, "t"), places
+
+
+def test_poison_in_the_trusted_set_is_said_and_left_out_if_asked(digits_world, poisoned):
+    trusted, places = poisoned
+    ids = {trusted.ids[place] for place in places}
+    parts = {
+        doubtful: split_trusted(
+            digits_world.task,
+            trusted,
+            share=0.5,
+            most=2000,
+            seed=0,
+            progress=silent,
+            doubtful=doubtful,
+        )
+        for doubtful in ("keep", "leave_out")
+    }
+    assert set(parts["keep"].minority.places.tolist()) == set(places.tolist())
+    assert DOUBTFUL not in parts["keep"].left_out.values()
+    left = parts["leave_out"]
+    assert {name for name, why in left.left_out.items() if why == DOUBTFUL} == ids
+    used = {*left.anchors.examples.ids, *left.calibration.examples.ids}
+    assert not ids & used
+    assert not {trusted.ids[place] for place in left.judged.tolist()} & ids
+
+
+def test_leaving_the_group_out_wins_detection_back(digits_world, poisoned):
+    trusted, _ = poisoned
+    share = {}
+    for doubtful in ("keep", "leave_out"):
+        auditor = Auditor(detector="mahalanobis", doubtful=doubtful)
+        fitted = auditor.fit(digits_world.task, trusted)
+        (found,) = [each for each in fitted.findings if each.code == "trusted-minority"]
+        assert f"doubtful={'leave_out' if doubtful == 'keep' else 'keep'}" in found.action
+        rows = fitted.score(digits_world.planted)
+        share[doubtful] = np.mean([row.decision == "flag" for row in rows])
+    assert share["leave_out"] > share["keep"] + 0.3
+
+
+def test_a_word_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="doubtful is one of keep, leave_out"):
+        Auditor(doubtful="drop")
