@@ -30,7 +30,11 @@ class Record(pydantic.BaseModel):
 
 
 class ExampleRow(Record):
-    """One example: `role` is where it was used; `reason` says why it was left out of a role."""
+    """One example: `role` is where it was used.
+
+    `reason` says why it was left out of a role, or, if it was used all the same, why a person
+    should look at it.
+    """
 
     id: str
     role: Literal["anchor", "calibration", "input"]

@@ -95,6 +95,7 @@ def test_leaving_the_group_out_wins_detection_back(digits_world, poisoned):
         auditor = Auditor(detector="mahalanobis", doubtful=doubtful)
         fitted = auditor.fit(digits_world.task, trusted)
         (found,) = [each for each in fitted.findings if each.code == "trusted-minority"]
+        assert found.severity == ("high" if doubtful == "keep" else "medium")
         assert f"doubtful={'leave_out' if doubtful == 'keep' else 'keep'}" in found.action
         rows = fitted.score(digits_world.planted)
         share[doubtful] = np.mean([row.decision == "flag" for row in rows])

@@ -1,6 +1,7 @@
 """The sentences and numbers of the report."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from anomech import records
 from anomech.report import words
 from anomech.report.run import folder as folders
 from anomech.report.run import outcome
+from anomech.report.run.render import render
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,25 @@ def test_unjudged_inputs_are_not_called_clear(folder: Path):
     none = outcome.answer(dataclasses.replace(whole, decisions=unsure, flagged=()))
     assert none.level == "open"
     assert none.headline == "No input could be judged."
+
+
+def test_doubtful_trusted_examples_are_shown_and_keep_the_answer_open(maker, tmp_path):
+    run = maker(groups=(), lone=1).write(tmp_path / "run")
+    rows = [json.loads(line) for line in (run / "examples.jsonl").read_text().splitlines()]
+    place = next(i for i, row in enumerate(rows) if row["role"] == "anchor" and row["used"])
+    rows[place]["reason"] = "it lies <apart>"
+    (run / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder = folders.read(run)
+    assert {reason: group.count for reason, group in folder.doubtful.items()} == {
+        "it lies <apart>": 1
+    }
+    assert "it lies <apart>" not in folder.left_out
+    told = outcome.answer(folder)
+    assert told.level == "open"
+    assert any("lie apart from their class" in step for step in told.steps)
+    page = render(run).read_text(encoding="utf-8")
+    assert "Trusted, and worth a look" in page
+    assert "it lies &lt;apart&gt;" in page
 
 
 def test_every_status_has_words():

@@ -85,6 +85,7 @@ class TrustedSet:
         calibration: places of the calibration examples.
         left_out: ids that are in neither role, with the reason.
         misanswered: places of all that the model does not answer as labeled.
+        doubtful: places of a small group that lies apart from the rest of its class.
         about: what the task remembers of them for inputs to come.
         unsure: log-odds below which an answer is less sure than those of nearly all of them.
     """
@@ -98,6 +99,7 @@ class TrustedSet:
     calibration: tuple[int, ...]
     left_out: Mapping[str, str]
     misanswered: tuple[int, ...]
+    doubtful: tuple[int, ...]
     about: About
     unsure: float
 
@@ -126,6 +128,7 @@ def remembered(split: TrustedSplit) -> TrustedSet:
         calibration=tuple(places[name] for name in split.calibration.examples.ids),
         left_out=dict(split.left_out),
         misanswered=tuple(torch.nonzero(~split.right)[:, 0].tolist()),
+        doubtful=() if split.minority is None else tuple(split.minority.places.tolist()),
         about=about(examples),
         unsure=level(everything.log_odds.tolist()),
     )

@@ -43,6 +43,10 @@ FARTHER, STANDS = 1.9, 3.5
 deviations of its logarithm, that both take for a finding. Settled on nine networks for digits and
 eight for CIFAR-10, clean and with 1 to 5 % of poison."""
 
+SURELY = 2.5
+"""How far apart they lie where honest classes were never seen to: then the verdicts of an audit
+that trusts the group cannot be relied on."""
+
 SHOWN = 5
 """Examples that are named."""
 
@@ -120,7 +124,7 @@ def probe(found: Minority, ids: Sequence[str], name: str, *, kept: bool) -> list
     return [
         Finding(
             code="trusted-minority",
-            severity="medium",
+            severity="high" if kept and found.farther >= SURELY else "medium",
             title=f"{count} of {found.size} trusted examples of '{name}' lie together, apart from "
             "the rest of their class",
             detail=f"The two parts of this class lie {found.farther:.1f} times as far apart as is "

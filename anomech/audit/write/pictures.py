@@ -9,8 +9,8 @@ from anomech.records import Mechanism, Verdict, write_bytes
 
 FOLDER = "previews"
 SUFFIX = {"image": ".png", "text": ".txt"}
-LEFT_OUT = 6
-"""Pictures of trusted examples that were left out for the same reason."""
+NOTED = 6
+"""Pictures of trusted examples that were left out, or should be looked at, for one reason."""
 
 
 def save(
@@ -19,9 +19,9 @@ def save(
     inputs: Examples,
     shown: Sequence[Verdict],
     mechanisms: Sequence[Mechanism],
-    left_out: Mapping[str, str],
+    noted: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write previews of the flags shown, their anchors, mechanisms and left-out examples.
+    """Write previews of the flags shown, their anchors, mechanisms and noted trusted examples.
 
     Without the trusted examples, as when judging by a profile, those have none.
 
@@ -36,17 +36,17 @@ def save(
     return (
         {}
         if reference is None
-        else _write(out, reference, list(dict.fromkeys([*anchors, *_few(left_out)]))),
+        else _write(out, reference, list(dict.fromkeys([*anchors, *_few(noted)]))),
         _write(out, inputs, list(dict.fromkeys([*(row.id for row in shown), *central]))),
     )
 
 
-def _few(left_out: Mapping[str, str]) -> list[str]:
+def _few(noted: Mapping[str, str]) -> list[str]:
     """The first ids of every reason."""
     by_reason: dict[str, list[str]] = {}
-    for name, why in left_out.items():
+    for name, why in noted.items():
         by_reason.setdefault(why, []).append(name)
-    return [name for names in by_reason.values() for name in names[:LEFT_OUT]]
+    return [name for names in by_reason.values() for name in names[:NOTED]]
 
 
 def _write(out: Path, examples: Examples, ids: Sequence[str]) -> dict[str, str]:

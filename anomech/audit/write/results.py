@@ -119,8 +119,8 @@ def write(
         RunError: the disk is full.
     """
     plan, inputs, fitted, out = kept.plan, kept.loaded.inputs, kept.fitted, kept.out
-    without = rows.no_anchors(fitted.trusted, fitted.lead)
-    shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, without)
+    noted = rows.worth_a_look(fitted.trusted, fitted.lead)
+    shown = pictures.save(out, kept.loaded.reference, inputs, kept.outcome.shown, found, noted)
     q_values, digests, done = kept.outcome.q_values, inputs.digests(), 0
     with ExitStack() as stack:
         scores = {

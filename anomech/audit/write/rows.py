@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from anomech.audit.judge.calibrated import Calibrated
-from anomech.audit.judge.trusted import MISANSWERED, TrustedSet
+from anomech.audit.judge.trusted import DOUBTFUL, MISANSWERED, TrustedSet
 from anomech.calibration.conformal import needed
 from anomech.calibration.excess import Traffic
 from anomech.calibration.rate import false_rate
@@ -54,11 +54,18 @@ def no_anchors(trusted: TrustedSet, lead: Calibrated) -> dict[str, str]:
     return left_out | dict(lead.fitted.left_out)
 
 
+def worth_a_look(trusted: TrustedSet, lead: Calibrated) -> dict[str, str]:
+    """Trusted examples that a person should look at, by id, with the reason."""
+    return dict.fromkeys((trusted.ids[place] for place in trusted.doubtful), DOUBTFUL) | (
+        no_anchors(trusted, lead)
+    )
+
+
 def trusted_examples(
     trusted: TrustedSet, lead: Calibrated, shown: Mapping[str, str]
 ) -> list[ExampleRow]:
     """Every trusted example with its role; `shown` are paths of previews by id."""
-    dropped = no_anchors(trusted, lead)
+    dropped, noted = no_anchors(trusted, lead), worth_a_look(trusted, lead)
     calibration = set(trusted.calibration)
     return [
         ExampleRow(
@@ -68,7 +75,7 @@ def trusted_examples(
             answer=answer,
             label=None if trusted.labels is None else trusted.labels[place],
             used=name not in dropped,
-            reason=dropped.get(name),
+            reason=noted.get(name),
             preview=shown.get(name),
         )
         for place, (name, digest, answer) in enumerate(

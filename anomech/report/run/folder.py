@@ -63,7 +63,8 @@ class Folder:
         trusted: trusted examples that are nearest to those flagged, by id.
         inputs: flagged and central inputs, by id.
         left_out: trusted examples that were left out, by reason.
-        unjudged: the same of inputs.
+        doubtful: those that stayed, and that a person should look at.
+        unjudged: inputs that were not judged.
         lead: name of the detector that gave the verdicts, "" if none is known.
         marks: its judgment by role, "calibration" or "input".
         findings: the most severe first.
@@ -82,6 +83,7 @@ class Folder:
     trusted: Mapping[str, records.ExampleRow]
     inputs: Mapping[str, records.ExampleRow]
     left_out: Mapping[str, Group]
+    doubtful: Mapping[str, Group]
     unjudged: Mapping[str, Group]
     lead: str
     marks: Mapping[str, Marks]
@@ -111,7 +113,7 @@ def read(path: Path) -> Folder:
     wanted |= {name for one in run.mechanisms for name in one.examples}
     near = {anchor.anchor for verdict in flagged for anchor in verdict.evidence}
     examples = _rows(path, "examples.jsonl", records.ExampleRow, "examples", missing)
-    listed, inputs, trusted, unused = _chosen(examples, wanted, near)
+    listed, inputs, trusted, noted = _chosen(examples, wanted, near)
     return Folder(
         path=path,
         run=run,
@@ -123,8 +125,9 @@ def read(path: Path) -> Folder:
         explained=told.explained,
         trusted=trusted,
         inputs=inputs,
-        left_out=unused[False],
-        unjudged=unused[True],
+        left_out=noted["left out"],
+        doubtful=noted["doubtful"],
+        unjudged=noted["unjudged"],
         lead=lead,
         marks=_marks(_rows(path, file, records.ScoreRow, "scores", missing)),
         findings=(*_changes(path, run), *_findings(path, missing)),
@@ -171,24 +174,25 @@ def _judged(verdicts: Iterable[records.Verdict]) -> _Judged:
 def _chosen(
     examples: Iterable[records.ExampleRow], wanted: AbstractSet[str], near: AbstractSet[str]
 ) -> tuple[
-    int, dict[str, records.ExampleRow], dict[str, records.ExampleRow], dict[bool, dict[str, Group]]
+    int, dict[str, records.ExampleRow], dict[str, records.ExampleRow], dict[str, dict[str, Group]]
 ]:
-    """Inputs counted, the wanted inputs and trusted examples, and those left out by reason."""
+    """Inputs counted, the wanted inputs and trusted examples, and those with a reason, by it."""
     listed = 0
     inputs: dict[str, records.ExampleRow] = {}
     trusted: dict[str, records.ExampleRow] = {}
-    unused: dict[bool, dict[str, Group]] = {False: {}, True: {}}
+    noted: dict[str, dict[str, Group]] = {"left out": {}, "doubtful": {}, "unjudged": {}}
     for row in examples:
         is_input = row.role == "input"
         listed += is_input
         if row.id in (wanted if is_input else near):
             (inputs if is_input else trusted)[row.id] = row
-        if not row.used:
-            groups, reason = unused[is_input], row.reason or "no reason was recorded"
+        if not row.used or (row.reason and not is_input):
+            kind = "unjudged" if is_input else "doubtful" if row.used else "left out"
+            groups, reason = noted[kind], row.reason or "no reason was recorded"
             known = groups.get(reason, Group(0, ()))
             rows = known.rows if len(known.rows) == MOST_LEFT_OUT else (*known.rows, row)
             groups[reason] = Group(known.count + 1, rows)
-    return listed, inputs, trusted, unused
+    return listed, inputs, trusted, noted
 
 
 def _marks(rows: Iterable[records.ScoreRow]) -> Mapping[str, Marks]:

@@ -125,9 +125,11 @@ def _judged(folder: Folder) -> Answer:
         return Answer(asked, headline, by_chance, meaning, _ACT, "alarm")
     weak = any(each.caught is not None and each.caught < WEAK for each in run.sensitivity)
     grave = [each.title for each in folder.findings if each.fails]
-    level = "open" if grave or unsure or weak or run.status != "complete" else "calm"
-    said = (_QUIET, *(f"{each}." for each in grave)) if grave else _CALM
-    steps = (_FIRST,) if grave else (*_REST, *((_WEAK,) if weak else ()))
+    doubtful = bool(folder.doubtful)
+    level = "open" if grave or unsure or weak or doubtful or run.status != "complete" else "calm"
+    said = (_QUIET, *(f"{each}." for each in grave)) if grave or doubtful else _CALM
+    rest = (_LOOK, _REST[1]) if doubtful else _REST
+    steps = (_FIRST,) if grave else (*rest, *((_WEAK,) if weak else ()))
     meaning = (*said, power(folder), *meaning)
     return Answer(asked, headline, by_chance, meaning, steps, level)
 
@@ -233,7 +235,10 @@ _REST = (
     "No action is needed because of these inputs. Glance at the flagged ones if there are any.",
     "Keep this report with the model, and audit new traffic before you rely on it.",
 )
-
+_LOOK = (
+    "Look at the trusted examples that lie apart from their class (below, with the trusted set): "
+    "inputs that carry what these carry pass as usual ones."
+)
 _WEAK = (
     "Do not take this for a clean model: the audit misses triggers that it planted itself. Give "
     "more trusted examples, allow a larger budget, or use another lead detector."

@@ -67,7 +67,7 @@ class MechanismCard:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Examples left out for one reason."""
+    """Examples that were left out, or should be looked at, for one reason."""
 
     reason: str
     count: int
@@ -108,6 +108,7 @@ class Page:
     mechanisms: tuple[MechanismCard, ...]
     localization: Localization | None
     left_out: tuple[LeftOut, ...]
+    doubtful: tuple[LeftOut, ...]
     unjudged: tuple[LeftOut, ...]
     judged: int
     expected: str
@@ -132,6 +133,7 @@ def build(folder: Folder) -> Page:
         ),
         localization=_localization(folder),
         left_out=_left_out(folder.left_out, found),
+        doubtful=_left_out(folder.doubtful, found),
         unjudged=_left_out(folder.unjudged, found),
         judged=judged,
         expected=outcome.about(judged * folder.run.budget),
@@ -150,7 +152,7 @@ def _worth_showing(folder: Folder) -> Iterator[ExampleRow]:
     for rows, name in wanted:
         if name in rows:
             yield rows[name]
-    for groups in (folder.left_out, folder.unjudged):
+    for groups in (folder.doubtful, folder.left_out, folder.unjudged):
         for group in _reasons(groups).values():
             yield from group.rows
 
