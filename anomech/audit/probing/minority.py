@@ -4,13 +4,14 @@ Triggered examples that bear the attacker's label are answered as labeled, so no
 answers tells them from honest ones, and what calibrates on them lets inputs with the trigger pass.
 They have come another way, though: before the last layer they lie together, apart from the rest of
 their class. Each class is parted in two as SCAn parts it (`anomech.attribution.identities`), and
-the squared distance between the parts, in units of the variation within classes, is compared with
-those of the other classes. Honest classes part into halves that lie about as far apart in every
-class; a part that lies twice as far is none of them.
+the squared distance between the parts, in units of the variation within the *other* classes, is
+compared with those of the other classes. In units that the group itself has a share in, as SCAn
+measures, it hides behind the width that it gives its class. Honest classes part into halves that
+lie about as far apart in every class; a part that lies several times as far is none of them.
 
 It sees what a network keeps together, such as a patch or a blend. It does not see a trigger in a
-third of a class or more, in a class with few examples, or in features that whoever trained the
-network made look honest. An honest group, such as one style of writing, can look so.
+class with few examples, in features that whoever trained the network made look honest, or among
+classes that fall apart by themselves, as ways of writing a digit do.
 """
 
 from collections.abc import Sequence
@@ -38,14 +39,10 @@ FEWEST, CLASSES = 50, 5
 SMALLEST = 4
 """Examples that make a group."""
 
-FARTHER, STANDS = 1.9, 3.5
+FARTHER, STANDS = 3.0, 4.5
 """How far apart the parts of a class lie, as a part of what is usual among classes, and the robust
-deviations of its logarithm, that both take for a finding. Settled on nine networks for digits and
-eight for CIFAR-10, clean and with 1 to 5 % of poison."""
-
-SURELY = 2.5
-"""How far apart they lie where honest classes were never seen to: then the verdicts of an audit
-that trusts the group cannot be relied on."""
+deviations of its logarithm, that both take for a finding. Settled on nine networks for digits,
+nine for traffic signs and eight for CIFAR-10, each with 0 to 5 % of poison."""
 
 SHOWN = 5
 """Examples that are named."""
@@ -85,8 +82,7 @@ def minority(features: Tensor, kinds: Tensor, seed: int) -> Minority | None:
         return None
     rows = rows @ principal(rows, DIRECTIONS)
     rows = rows - rows.mean(dim=0)
-    metric = torch.linalg.inv(variation(rows, kinds, rows.mean(dim=0)))
-    parts = [_smaller(rows, kinds == name, metric, int(name), seed) for name in names]
+    parts = [_parted(rows, kinds, int(name), seed) for name in names]
     logs = torch.tensor([squared for _, squared in parts], dtype=torch.float64).log()
     above = logs - logs.median()
     spread = (1.4826 * above.abs().median()).clamp_min(TRIFLE)
@@ -108,7 +104,7 @@ def probe(found: Minority, ids: Sequence[str], name: str, *, kept: bool) -> list
         kept: whether its examples are trusted all the same.
     """
     named = ", ".join(ids[place] for place in found.places[:SHOWN].tolist())
-    count, more = len(found.places), ", ..." if len(found.places) > SHOWN else ""
+    count, more = len(found.places), " and the others" if len(found.places) > SHOWN else ""
     consequence = (
         "They calibrate, so inputs that carry what they carry pass as usual ones."
         if kept
@@ -124,7 +120,7 @@ def probe(found: Minority, ids: Sequence[str], name: str, *, kept: bool) -> list
     return [
         Finding(
             code="trusted-minority",
-            severity="high" if kept and found.farther >= SURELY else "medium",
+            severity="high" if kept else "medium",
             title=f"{count} of {found.size} trusted examples of '{name}' lie together, apart from "
             "the rest of their class",
             detail=f"The two parts of this class lie {found.farther:.1f} times as far apart as is "
@@ -135,16 +131,15 @@ def probe(found: Minority, ids: Sequence[str], name: str, *, kept: bool) -> list
     ]
 
 
-def _smaller(
-    rows: Tensor, mine: Tensor, metric: Tensor, name: int, seed: int
-) -> tuple[Tensor, float]:
-    """The smaller part of a class, and the squared distance of its parts."""
-    places = torch.nonzero(mine)[:, 0]
-    own = rows[places]
+def _parted(rows: Tensor, kinds: Tensor, name: int, seed: int) -> tuple[Tensor, float]:
+    """Places of the smaller part of a class, and the squared distance of its parts."""
+    mine = kinds == name
+    places, own, others = torch.nonzero(mine)[:, 0], rows[mine], rows[~mine]
+    metric = torch.linalg.inv(variation(others, kinds[~mine], others.mean(dim=0)))
     _, lean = parted(own, metric, STARTS, torch_generator(seed, "minority", name))
     first = lean > 0
     if bool(first.all()) or not bool(first.any()):
         return places[:0], TRIFLE
     apart = own[first].mean(dim=0) - own[~first].mean(dim=0)
-    squared = float(apart @ metric @ apart)
-    return places[first if int(first.sum()) <= len(first) / 2 else ~first], squared
+    smaller = first if int(first.sum()) <= len(first) / 2 else ~first
+    return places[smaller], float(apart @ metric @ apart)
