@@ -3,16 +3,88 @@
 Poison that was given a label keeps an identity of its own, so two identities explain the examples
 with that label better than one. Source: Tang, Wang, Tang, Zhang 2021 (SCAn), whose screen and whose
 statistic are in `anomech.screens.scan`.
+
+SCAn measures in units of the variation of clean data. Where there are none, poison has a share in
+that variation, widens it, and hides behind the width: on CIFAR-10 with 10 % of poison no label
+stands out any more. `partings` measures each kind in units of the variation of all *others*.
 """
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from anomech.kernel.randomness import torch_generator
+from anomech.kernel.types import Progress, silent
 
 ROUNDS = 100
 """Of expectation maximization and of parting, at the most."""
 
 SHRUNK = 0.01
 """Of the mean variance, added to each covariance, which few examples leave singular."""
+
+DIRECTIONS = 48
+"""Principal directions of features that are looked at."""
+
+STARTS = 4
+"""Random halves that a kind is parted from, besides the principal direction."""
+
+FEWEST, KINDS = 50, 5
+"""Examples of a kind, and kinds with so many, that are enough to compare."""
+
+FARTHER, STANDS = 3.0, 4.5
+"""How far apart the parts of a kind lie, as a part of what is usual among kinds, and the robust
+deviations of its logarithm, that both take for two kinds in one. Settled on trusted sets with 0 to
+5 % of poison: nine networks for digits, nine for traffic signs and eight for CIFAR-10."""
+
+TRIFLE = 1e-6
+"""Deviation of logarithms below which kinds are all alike; a distance that is none."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Principal directions of some features.
+
+    Attributes:
+        middle: their mean `[features]`.
+        axes: the directions `[features, d]`.
+    """
+
+    middle: Tensor
+    axes: Tensor
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Features `[n, features]` along the directions `[n, d]`, float64."""
+        return (features.double() - self.middle) @ self.axes
+
+
+def plane_of(features: Tensor) -> Plane | None:
+    """The plane of features `[n, features]`; None if they are not finite."""
+    rows = features.double()
+    if not bool(rows.isfinite().all()):
+        return None
+    return Plane(rows.mean(dim=0), principal(rows, DIRECTIONS))
+
+
+class Parting(NamedTuple):
+    """One kind of examples in two parts.
+
+    Attributes:
+        kind: which one.
+        places: of its examples, int64 `[n]`.
+        rows: their features along the principal directions `[n, d]`.
+        lean: by how much each is likelier in the smaller part, nats `[n]`.
+        metric: the precision of the variation within all other kinds `[d, d]`.
+        squared: distance of the parts in it.
+    """
+
+    kind: int
+    places: Tensor
+    rows: Tensor
+    lean: Tensor
+    metric: Tensor
+    squared: float
 
 
 def principal(rows: Tensor, components: int) -> Tensor:
@@ -81,6 +153,50 @@ def parted(
         if ratio / len(rows) > best:
             best, lean = ratio / len(rows), leaning(rows, rows, first, metric)
     return max(best, 0.0), lean
+
+
+def partings(rows: Tensor, kinds: Tensor, seed: int, progress: Progress = silent) -> list[Parting]:
+    """Every kind of `FEWEST` examples or more in two parts; none if there are fewer than `KINDS`.
+
+    Args:
+        rows: features in their plane `[n, d]`.
+        kinds: of each, int64 `[n]`.
+        seed: of the halves that parting starts from.
+        progress: told about the kinds.
+    """
+    names, counts = kinds.unique(return_counts=True)
+    names = names[counts >= FEWEST]
+    if len(names) < KINDS:
+        return []
+    found = list[Parting]()
+    for done, name in enumerate(names.tolist(), start=1):
+        found.append(_parting(rows, kinds, name, seed))
+        progress("parting kinds", done, len(names))
+    return found
+
+
+def standing(found: list[Parting]) -> tuple[Tensor, Tensor]:
+    """How kinds stand out: `FARTHER` and `STANDS` say from where on, float64 `[kinds]` each.
+
+    Returns:
+        Distance of the parts as a part of the median, and robust deviations of its logarithm.
+    """
+    logs = torch.tensor([each.squared for each in found], dtype=torch.float64).log()
+    above = logs - logs.median()
+    return above.exp(), above / (1.4826 * above.abs().median()).clamp_min(TRIFLE)
+
+
+def _parting(rows: Tensor, kinds: Tensor, name: int, seed: int) -> Parting:
+    mine = kinds == name
+    places, own, others = torch.nonzero(mine)[:, 0], rows[mine], rows[~mine]
+    metric = torch.linalg.inv(variation(others, kinds[~mine], others.mean(dim=0)))
+    _, lean = parted(own, metric, STARTS, torch_generator(seed, "parting", name))
+    first = lean > 0
+    if bool(first.all()) or not bool(first.any()):
+        return Parting(name, places, own, torch.zeros_like(lean), metric, TRIFLE)
+    apart = own[first].mean(dim=0) - own[~first].mean(dim=0)
+    lean = lean if 2 * int(first.sum()) <= len(first) else -lean
+    return Parting(name, places, own, lean, metric, float(apart @ metric @ apart))
 
 
 def leaning(some: Tensor, rows: Tensor, first: Tensor, metric: Tensor) -> Tensor:

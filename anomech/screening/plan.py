@@ -13,7 +13,7 @@ from anomech.roles.screen import Screen
 from anomech.roles.source import Source
 from anomech.roles.task_options import TaskOptions
 
-ALONE = ("scan", "spectral_signatures", "activation_clustering")
+ALONE = ("two_identities", "scan", "spectral_signatures", "activation_clustering")
 """What runs without trusted examples, the first of them deciding."""
 
 COMPARING = ("functional_attribution", "agpd", *ALONE)

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from anomech.attacks.badnets import Badnets
+from anomech.attribution.identities import FEWEST
 from anomech.audit.auditor import Auditor
 from anomech.audit.judge.trusted import DOUBTFUL, split_trusted
-from anomech.audit.probing.minority import FEWEST, minority
+from anomech.audit.probing.minority import minority
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
 

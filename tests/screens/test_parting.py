@@ -15,6 +15,7 @@ from anomech.screens.functional_attribution import together, widest
 from anomech.screens.loss_isolation import LossIsolation
 from anomech.screens.mean_discrepancy import MeanDiscrepancy, discrepancy, holm
 from anomech.screens.scan import Scan
+from anomech.screens.two_identities import TwoIdentities
 from anomech.screens.uniqueness import dimensionality
 
 LABELS, EACH, POISON = 6, 40, 15
@@ -47,13 +48,13 @@ class Rows:
         return self.count
 
 
-def made(poison=POISON, away=6.0, seed=0):
+def made(poison=POISON, away=6.0, seed=0, each=EACH):
     """Labels of one spread; some of label 2 are of another identity. Rows, labels and truth."""
     rng = np.random.default_rng(seed)
-    labels = np.repeat(np.arange(LABELS), EACH)
+    labels = np.repeat(np.arange(LABELS), each)
     rows = rng.normal(size=(len(labels), 8)) + 8 * np.eye(LABELS, 8)[labels]
     truth = np.zeros(len(labels), bool)
-    truth[2 * EACH : 2 * EACH + poison] = True
+    truth[2 * each : 2 * each + poison] = True
     rows[truth, 7] += away
     features = torch.from_numpy(rows)
     logits = features[:, :LABELS]
@@ -115,6 +116,33 @@ def test_too_few_labels_are_a_problem_and_no_verdict():
     two = observed.take(np.flatnonzero(labels < 2))
     found = Scan().screen(two, labels[labels < 2], None, seed=0, progress=silent)
     assert "5 are needed" in found.health.problems[0]
+    assert not bool(found.suspects.any())
+
+
+@pytest.mark.parametrize("poison", [8, 20, 35])
+def test_two_identities_are_told_by_the_variation_of_other_labels(poison):
+    observed, (labels, truth) = made(poison=poison, each=80)
+    found = TwoIdentities().screen(observed, labels, None, seed=0, progress=silent)
+    assert (found.suspects.numpy() == truth).mean() > 0.99
+    assert found.suspicion.numpy()[truth].min() > np.median(found.suspicion.numpy()[~truth])
+    clean, (labels, _) = made(poison=0, each=80)
+    none = TwoIdentities().screen(clean, labels, None, seed=0, progress=silent)
+    assert not bool(none.suspects.any())
+
+
+def test_trusted_examples_tell_which_identity_is_honest():
+    observed, (labels, truth) = made(poison=60, each=80)
+    alone = TwoIdentities().screen(observed, labels, None, seed=0, progress=silent)
+    assert not (alone.suspects.numpy() & truth).any()  # the smaller part is the honest one
+    trusted, _ = made(poison=0, seed=1, each=80)
+    found = TwoIdentities().screen(observed, labels, trusted, seed=0, progress=silent)
+    assert (found.suspects.numpy() == truth).mean() > 0.99
+
+
+def test_two_identities_say_what_they_cannot_compare():
+    observed, (labels, _) = made()
+    found = TwoIdentities().screen(observed, labels, None, seed=0, progress=silent)
+    assert "5 labels of 50 examples" in found.health.problems[0]
     assert not bool(found.suspects.any())
 
 
