@@ -86,6 +86,8 @@ class ScannerResult(Record):
     compared: tuple[Compared, ...] = ()
     """The most suspicious first."""
     chance: Chance | None = None
+    shares: bool = False
+    """Whether what it compared are shares of one whole, which no others of the model calibrate."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
     evaluations: float = 0.0

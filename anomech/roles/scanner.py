@@ -35,6 +35,8 @@ class Scan:
         facts: numbers behind it.
         names: what was compared if it is no answers but, say, layers `[targets]`; None otherwise.
         unit: what each of them is, as a noun.
+        shares: whether the statistics are shares of one whole. Then they say nothing of each other,
+            since one natural class may take most of it, and nothing but clean networks calibrates.
     """
 
     groups: Tensor
@@ -45,6 +47,7 @@ class Scan:
     facts: Mapping[str, float] | None = None
     names: Sequence[str] | None = None
     unit: str = "class"
+    shares: bool = False
 
 
 class Scanner(Protocol):

@@ -169,6 +169,7 @@ def recorded(
             for place in order
         ),
         chance=_chance(scan, clean, asked, known),
+        shares=scan.shares,
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
@@ -192,7 +193,8 @@ def _chance(scan: Scan, clean: list[Scan], asked: Asked, known: Null | None) -> 
     """The p-value of a scan; None if nothing gives one, or the scan itself is unsound.
 
     Weights of one model are no measure of each other: layers and classes differ by nature. A
-    search asks the same of every class, so that others say something of one.
+    search asks the same of every class, so that others say something of one, unless they share out
+    one whole.
     """
     if scan.health.problems or not len(scan.statistic):
         return None
@@ -203,8 +205,10 @@ def _chance(scan: Scan, clean: list[Scan], asked: Asked, known: Null | None) -> 
         found = from_clean_models(scan.statistic, [each.statistic for each in clean])
     elif known is not None:
         found = from_known(scan.statistic, known)
+    elif asked == "triggers" and not scan.shares:
+        found = from_own_classes(scan.statistic)
     else:
-        found = from_own_classes(scan.statistic) if asked == "triggers" else None
+        found = None
     return None if found is None else Chance(**found._asdict())
 
 

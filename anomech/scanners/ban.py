@@ -97,6 +97,7 @@ class Ban:
             statistic=mean - before,
             candidates={},
             health=Health(),
+            shares=True,
             evaluations=mask.evaluations + steps + measured,
             facts={
                 "largest share": float(mean.max()),

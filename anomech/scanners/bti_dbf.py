@@ -84,6 +84,7 @@ class BtiDbf:
             statistic=after - before,
             candidates={int((after - before).argmax()): found},
             health=Health(),
+            shares=True,
             evaluations=mask.evaluations + STEP * self.transform.rounds * some.searched + measured,
             facts={
                 "largest share": float(after.max()),

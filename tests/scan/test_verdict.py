@@ -1,10 +1,13 @@
 """From scanners and files to one verdict."""
 
 import pytest
+import torch
 
 from anomech.records import Chance, Compared, Finding, Recovered, ScannerResult
+from anomech.roles.scanner import Scan
 from anomech.scan import verdict
 from anomech.scan.plan import from_mapping
+from anomech.scan.searching import recorded
 
 PLAN = from_mapping({"files": "model", "scanners": {"neural_cleanse": {}}})
 
@@ -55,6 +58,39 @@ def test_no_p_value_is_no_verdict_and_says_what_is_needed():
     assert any("3 classes" in each for each in reasons)
     assert any("--clean-model" in each for each in reasons)
     assert finding.code == "scanner-unsound"
+
+
+def taking(statistic, **changed):
+    """What a scanner of shares says, of which nothing is known on clean networks."""
+    first = Compared(name="cat", statistic=statistic, group=3)
+    given = {"name": "ban", "asked": "triggers", "status": "done", "shares": True}
+    return ScannerResult(compared=(first,), **(given | changed))
+
+
+def test_shares_of_one_whole_give_no_p_value_by_themselves():
+    statistic = torch.tensor([0.9, 0, 0.01, -0.01, 0.02, -0.02, 0], dtype=torch.float64)
+    names = [str(place) for place in range(7)]
+    for shares in (True, False):
+        scan = Scan(torch.arange(7), statistic, {}, shares=shares)
+        made = recorded("ban", "triggers", scan, [], names, {})
+        assert (made.chance is None) == shares
+        assert made.shares == shares
+        clean = [Scan(torch.arange(7), statistic / 2, {}, shares=shares)] * 3
+        assert recorded("ban", "triggers", scan, clean, names, {}).chance.networks == 3
+
+
+def test_a_class_that_takes_most_leaves_the_verdict_open():
+    said, reasons, (finding,) = judged([result(0.6), taking(0.56)])
+    assert said == "inconclusive"
+    assert "'cat' takes 56% more" in reasons[0]
+    assert (finding.code, finding.severity) == ("scanner-ban-uncalibrated", "medium")
+    assert judged([result(0.6), taking(0.3)])[0] == "no finding"
+    known = Chance(value=0.4, of="it is so", networks=20)
+    assert judged([result(0.6), taking(0.56, chance=known)])[0] == "no finding"
+    assert judged([result(0.001), taking(0.56)])[0] == "finding"
+    accepted = [finding.model_copy(update={"accepted": "known"})]
+    open_ = [result(0.6), taking(0.56)]
+    assert verdict.verdict(PLAN, ("files", "triggers"), accepted, open_)[0] == "no finding"
 
 
 def test_an_accepted_finding_is_said_to_be_accepted():
