@@ -6,7 +6,9 @@ statistic are in `anomech.screens.scan`.
 
 SCAn measures in units of the variation of clean data. Where there are none, poison has a share in
 that variation, widens it, and hides behind the width: on CIFAR-10 with 10 % of poison no label
-stands out any more. `partings` measures each kind in units of the variation of all *others*.
+stands out any more. `partings` measures each kind in units of the variation of all *others*. Nor
+need poison be the smaller part. It is the one farther from all other kinds: honest kinds lie next
+to each other, and an identity that was planted lies outside.
 """
 
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ class Parting(NamedTuple):
         kind: which one.
         places: of its examples, int64 `[n]`.
         rows: their features along the principal directions `[n, d]`.
-        lean: by how much each is likelier in the smaller part, nats `[n]`.
+        lean: by how much each is likelier in the part farther from all other kinds, nats `[n]`.
         metric: the precision of the variation within all other kinds `[d, d]`.
         squared: distance of the parts in it.
     """
@@ -194,9 +196,10 @@ def _parting(rows: Tensor, kinds: Tensor, name: int, seed: int) -> Parting:
     first = lean > 0
     if bool(first.all()) or not bool(first.any()):
         return Parting(name, places, own, torch.zeros_like(lean), metric, TRIFLE)
-    apart = own[first].mean(dim=0) - own[~first].mean(dim=0)
-    lean = lean if 2 * int(first.sum()) <= len(first) else -lean
-    return Parting(name, places, own, lean, metric, float(apart @ metric @ apart))
+    one, two, middle = own[first].mean(dim=0), own[~first].mean(dim=0), others.mean(dim=0)
+    away = [float((mean - middle) @ metric @ (mean - middle)) for mean in (one, two)]
+    squared = float((one - two) @ metric @ (one - two))
+    return Parting(name, places, own, lean if away[0] >= away[1] else -lean, metric, squared)
 
 
 def leaning(some: Tensor, rows: Tensor, first: Tensor, metric: Tensor) -> Tensor:

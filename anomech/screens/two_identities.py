@@ -6,15 +6,15 @@ Equation: each label is parted in two as in SCAn, by the discriminant of the pre
 variation within all *other* labels. `d = (m_1 - m_2)^T F (m_1 - m_2)` is the squared distance of
 the parts' means; a label is poisoned if `d` is `farther` times the median over labels and its
 logarithm stands out by `stands` robust deviations. Poison is the part with the smaller share of the
-label's trusted examples, or else the smaller one. `suspicion` is the probability of that part times
-the logistic function of how the label stands out.
+label's trusted examples, or else the one farther from the mean of all other labels. `suspicion` is
+the probability of that part times the logistic function of how the label stands out.
 Source: this project; the identities and the parting are those of Tang, Wang, Tang, Zhang 2021
 (SCAn), which takes the variation from clean data. Without these poison widens the variation that it
 is measured by and hides behind it.
 Needs: features, labels as training saw them, and five labels of fifty examples or more.
 Cost: none beyond the forward pass; iterations over each label, and over all others.
-Fails when: most labels are poisoned (all-to-all); poison outnumbers the honest examples of its
-label and nobody trusts any; labels fall apart by themselves, as ways of writing a digit do.
+Fails when: most labels are poisoned (all-to-all); labels fall apart by themselves, as ways of
+writing a digit do.
 """
 
 import numpy as np
@@ -104,11 +104,11 @@ class TwoIdentities:
 
 def _towards_poison(part: Parting, honest: Tensor | None) -> Tensor:
     """Leanings `[n]` to the part that fewer of the label's trusted examples `[m, d]` lie in."""
-    smaller = part.lean > 0
-    if honest is None or not len(honest) or not bool(smaller.any()):
+    far = part.lean > 0
+    if honest is None or not len(honest) or not bool(far.any()):
         return part.lean
-    share = float((leaning(honest, part.rows, smaller, part.metric) > 0).double().mean())
-    return -part.lean if share > float(smaller.double().mean()) else part.lean
+    share = float((leaning(honest, part.rows, far, part.metric) > 0).double().mean())
+    return -part.lean if share > float(far.double().mean()) else part.lean
 
 
 def _left(kinds: Tensor, found: list[Parting]) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def test_too_few_labels_are_a_problem_and_no_verdict():
     assert not bool(found.suspects.any())
 
 
-@pytest.mark.parametrize("poison", [8, 20, 35])
+@pytest.mark.parametrize("poison", [8, 30, 60])
 def test_two_identities_are_told_by_the_variation_of_other_labels(poison):
     observed, (labels, truth) = made(poison=poison, each=80)
     found = TwoIdentities().screen(observed, labels, None, seed=0, progress=silent)
@@ -131,12 +131,10 @@ def test_two_identities_are_told_by_the_variation_of_other_labels(poison):
 
 
 def test_trusted_examples_tell_which_identity_is_honest():
-    observed, (labels, truth) = made(poison=60, each=80)
-    alone = TwoIdentities().screen(observed, labels, None, seed=0, progress=silent)
-    assert not (alone.suspects.numpy() & truth).any()  # the smaller part is the honest one
-    trusted, _ = made(poison=0, seed=1, each=80)
+    observed, (labels, truth) = made(poison=30, each=80)
+    trusted, _ = made(poison=80, seed=1, each=80)  # who trusts the far identity suspects the other
     found = TwoIdentities().screen(observed, labels, trusted, seed=0, progress=silent)
-    assert (found.suspects.numpy() == truth).mean() > 0.99
+    assert (found.suspects.numpy() == (labels == 2) & ~truth).mean() > 0.99
 
 
 def test_two_identities_say_what_they_cannot_compare():
