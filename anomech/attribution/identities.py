@@ -32,7 +32,7 @@ DIRECTIONS = 48
 STARTS = 4
 """Random halves that a kind is parted from, besides the principal direction."""
 
-FEWEST, KINDS = 50, 5
+FEWEST, KINDS = 25, 5
 """Examples of a kind, and kinds with so many, that are enough to compare."""
 
 FARTHER, STANDS = 3.0, 4.5

@@ -11,7 +11,7 @@ the probability of that part times the logistic function of how the label stands
 Source: this project; the identities and the parting are those of Tang, Wang, Tang, Zhang 2021
 (SCAn), which takes the variation from clean data. Without these poison widens the variation that it
 is measured by and hides behind it.
-Needs: features, labels as training saw them, and five labels of fifty examples or more.
+Needs: features, labels as training saw them, and five labels of twenty-five examples or more.
 Cost: none beyond the forward pass; iterations over each label, and over all others.
 Fails when: most labels are poisoned (all-to-all); labels fall apart by themselves, as ways of
 writing a digit do.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from anomech.architectures.digits import Digits
 from anomech.attacks.badnets import Badnets
 from anomech.attribution.identities import FEWEST
 from anomech.audit.auditor import Auditor
@@ -11,6 +12,8 @@ from anomech.audit.judge.trusted import DOUBTFUL, split_trusted
 from anomech.audit.probing.minority import minority
 from anomech.kernel.errors import ConfigError
 from anomech.kernel.types import silent
+from anomech.learning.training import Recipe, train
+from anomech.tasks.image_classifier import ImageClassifier
 
 KINDS, EACH, WIDTH = 7, 80, 24
 
@@ -55,22 +58,38 @@ def test_small_classes_and_features_that_are_not_finite_say_nothing():
     assert minority(features, kinds, 0) is None
 
 
+def prints(count, rng, prototypes):
+    """Noisy prints of ten pictures, so that every class is of one kind."""
+    labels = rng.permutation(np.arange(count) % len(prototypes))
+    noisy = prototypes[labels] + rng.normal(0, 30, (count, 8, 8, 1))
+    return noisy.clip(0, 255).astype(np.uint8), labels
+
+
 @pytest.fixture(scope="module")
-def poisoned(digits_world, examples_of):
-    """Trusted digits of which six have the trigger and the label that it leads to."""
-    images, labels = digits_world.trusted.values.copy(), digits_world.trusted.labels.copy()
-    places = np.flatnonzero(labels != 0)[:6]
-    images[places] = Badnets(ratio=0.1, size=2).stamp(images[places])
-    labels[places] = 0
-    return examples_of(images, labels, "t"), places
+def world(examples_of):
+    """A network with a backdoor, trusted prints of which ten are poison, and triggered prints."""
+    rng = np.random.default_rng(3)
+    prototypes = rng.uniform(30, 180, (10, 8, 8, 1))
+    attack = Badnets(ratio=0.1, size=2)
+    taught = attack.poison(*prints(1000, rng, prototypes), seed=0)
+    recipe = Recipe(epochs=6, batch=50, peak=0.1, augment="none")
+    model = train(
+        Digits().build(classes=10, channels=1), taught.inputs, taught.labels, recipe, seed=0
+    )
+    images, labels = prints(400, rng, prototypes)
+    places = np.flatnonzero(labels != 0)[:10]
+    images[places], labels[places] = attack.stamp(images[places]), 0
+    later, own = prints(300, rng, prototypes)
+    planted = examples_of(attack.stamp(later[own != 0]), None, "planted", blind=True)
+    return ImageClassifier(model), examples_of(images, labels, "t"), places, planted
 
 
-def test_poison_in_the_trusted_set_is_said_and_left_out_if_asked(digits_world, poisoned):
-    trusted, places = poisoned
+def test_poison_in_the_trusted_set_is_said_and_left_out_if_asked(world):
+    task, trusted, places, _ = world
     ids = {trusted.ids[place] for place in places}
     parts = {
         doubtful: split_trusted(
-            digits_world.task,
+            task,
             trusted,
             share=0.5,
             most=2000,
@@ -89,16 +108,16 @@ def test_poison_in_the_trusted_set_is_said_and_left_out_if_asked(digits_world, p
     assert not {trusted.ids[place] for place in left.judged.tolist()} & ids
 
 
-def test_leaving_the_group_out_wins_detection_back(digits_world, poisoned):
-    trusted, _ = poisoned
+def test_leaving_the_group_out_wins_detection_back(world):
+    task, trusted, _, planted = world
     share = {}
     for doubtful in ("keep", "leave_out"):
         auditor = Auditor(detector="mahalanobis", doubtful=doubtful)
-        fitted = auditor.fit(digits_world.task, trusted)
+        fitted = auditor.fit(task, trusted)
         (found,) = [each for each in fitted.findings if each.code == "trusted-minority"]
         assert found.severity == ("high" if doubtful == "keep" else "medium")
         assert f"doubtful={'leave_out' if doubtful == 'keep' else 'keep'}" in found.action
-        rows = fitted.score(digits_world.planted)
+        rows = fitted.score(planted)
         share[doubtful] = np.mean([row.decision == "flag" for row in rows])
     assert share["leave_out"] > share["keep"] + 0.3
 
