@@ -160,15 +160,12 @@ def split_trusted(
         Inconclusive: the model answers few trusted examples as labeled.
     """
     observed, labels = observe(task, reference, progress=progress), reference.labels
-    right, keys = np.ones(len(reference), bool), observed.groups.numpy()
-    if labels is not None:
-        _check_labels(observed, labels)
-        _check_order(observed, labels)
-        right = task.agrees(observed.answers, labels).numpy()
-        keys = labels if labels.ndim == 1 else keys
+    right, keys = _answered(observed, labels)
     share = min(share, most / len(reference))
     apart = _minority(observed, keys, seed)
-    aside = _aside(apart if doubtful == "leave_out" else None, len(reference))
+    aside = np.zeros(len(reference), bool)
+    if apart is not None and doubtful == "leave_out":
+        aside[apart.places.numpy()] = True
     parts = stratified(keys, [share, 1 - share], seed=seed, purpose="trusted")
     chosen, calibration = (part[~aside[part]] for part in parts)
     anchors = chosen[right[chosen]]
@@ -198,6 +195,21 @@ def split_trusted(
     )
 
 
+def _answered(observed: Observed, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Whether examples are answered as labeled, and what kind each is of; by answers if unlabeled.
+
+    Raises:
+        DataError: the trusted set has labels that the model cannot give.
+    """
+    own = observed.groups.numpy()
+    if labels is None:
+        return np.ones(len(observed), bool), own
+    _check_labels(observed, labels)
+    _check_order(observed, labels)
+    right = observed.task.agrees(observed.answers, labels).numpy()
+    return right, labels if labels.ndim == 1 else own
+
+
 def _require_right(anchors: np.ndarray, right: np.ndarray) -> None:
     """Refuse a trusted set that the model hardly answers as labeled."""
     if len(anchors) < 2:
@@ -223,14 +235,6 @@ def _minority(observed: Observed, keys: np.ndarray, seed: int) -> Minority | Non
     if not {Logits, Features} <= observed.task.provides or keys.ndim != 1:
         return None
     return minority(observed.features, torch.from_numpy(keys.astype(np.int64)), seed)
-
-
-def _aside(group: Minority | None, count: int) -> np.ndarray:
-    """Which of so many examples belong to a group, bool `[count]`."""
-    aside = np.zeros(count, bool)
-    if group is not None:
-        aside[group.places.numpy()] = True
-    return aside
 
 
 def _check_order(observed: Observed, labels: np.ndarray) -> None:
