@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from anomech.audit.judge.trusted import DOUBTFUL
 from anomech.audit.plan import Plan, read_plan
 from anomech.audit.plan import from_mapping as audit_plan
 from anomech.kernel.errors import ConfigError, RunError
-from anomech.records import Run, Verdict, iterate_rows, read_record
+from anomech.records import ExampleRow, Run, Verdict, iterate_rows, read_record
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Flagged:
         ids: of the inputs to unlearn.
         judged: ids of all inputs.
         mechanism: number of the one that they share; None if flags share none.
+        doubtful: digests of trusted examples that the audit left out as a group apart.
     """
 
     plan: Plan
     ids: tuple[str, ...]
     judged: tuple[str, ...]
     mechanism: int | None
+    doubtful: frozenset[str] = frozenset()
 
 
 def plan_of(run: Path) -> Plan:
@@ -66,7 +69,15 @@ def flagged(run: Path, mechanism: int | None) -> Flagged:
     if chosen is None and sizes:
         chosen = sizes.most_common(1)[0][0]
     ids = tuple(row.id for row in flags if chosen is None or row.mechanism == chosen)
-    return Flagged(plan, ids, tuple(row.id for row in rows), chosen)
+    return Flagged(plan, ids, tuple(row.id for row in rows), chosen, _doubtful(run, plan))
+
+
+def _doubtful(run: Path, plan: Plan) -> frozenset[str]:
+    """What the audit did not trust of its trusted set, by content."""
+    if plan.doubtful == "keep":
+        return frozenset()
+    rows = iterate_rows(run / "examples.jsonl", ExampleRow)
+    return frozenset(row.digest for row in rows if not row.used and row.reason == DOUBTFUL)
 
 
 def _verdicts(run: Path) -> Iterator[Verdict]:

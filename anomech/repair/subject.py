@@ -122,6 +122,7 @@ def open_subject(plan: RepairPlan, progress: Progress, workers: int = 0) -> Subj
         inputs = found.plan.task.read(
             found.plan.inputs, "inputs", like=about(reference), progress=progress, workers=workers
         )
+        reference = _trusted_by(found, reference)
     return Subject(
         task=task,
         trusted=_trusted(task, reference, plan, progress),
@@ -133,6 +134,22 @@ def open_subject(plan: RepairPlan, progress: Progress, workers: int = 0) -> Subj
         title=opened.title,
         everything=reference,
     )
+
+
+def _trusted_by(found: Flagged, reference: Examples) -> Examples:
+    """Trusted examples without those that the audit left out as a group apart.
+
+    Raises:
+        DataError: too few are left.
+    """
+    kept = [
+        place for place, digest in enumerate(reference.digests()) if digest not in found.doubtful
+    ]
+    if len(kept) == len(reference):
+        return reference
+    if len(kept) < FEWEST:
+        raise DataError("the audit left out nearly all of these trusted examples; give others.")
+    return Subset(reference, np.array(kept, np.int64))
 
 
 def _trusted(task: Task, reference: Examples, plan: RepairPlan, progress: Progress) -> Parts:

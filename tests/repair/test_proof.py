@@ -7,19 +7,23 @@ import numpy as np
 import pytest
 import torch
 
+from anomech.audit.judge.trusted import DOUBTFUL
 from anomech.audit.plan import Plan as AuditPlan
 from anomech.data.subset import Subset
+from anomech.kernel.errors import DataError
 from anomech.kernel.types import silent
 from anomech.learning.descent import Lesson, Relearning, descend, plainly
 from anomech.learning.inversion import Inversion
 from anomech.observing.observed import observe
-from anomech.records import Check
+from anomech.records import Check, ExampleRow, row_text
+from anomech.repair import flagged as flagged_inputs
 from anomech.repair import measures
 from anomech.repair.flagged import Flagged
 from anomech.repair.plan import Proving, RepairPlan
 from anomech.repair.proof import accuracy, answers, audited, relearned, triggers
 from anomech.repair.proof.context import Context
 from anomech.repair.proving import verified
+from anomech.repair.subject import _trusted_by
 
 PLAN = RepairPlan(proof=Proving(inversion=Inversion(rounds=40), controls=2))
 
@@ -136,6 +140,30 @@ def test_a_second_audit_fails_if_flags_are_many_whatever_they_are_answered(
     assert found.outcome == outcome
     assert ("10 of the flags are due to 'unfamiliar input'" in found.said) == (outcome == "failed")
     assert found.numbers["flagged again"] == 1.0
+
+
+def test_what_the_audit_did_not_trust_repairs_nothing(digits_world, tmp_path):
+    rows = [
+        ExampleRow(id=str(n), role="anchor", digest=digest, answer="0", used=used, reason=reason)
+        for n, (digest, used, reason) in enumerate(
+            [
+                ("a", False, DOUBTFUL),
+                ("b", True, DOUBTFUL),
+                ("c", False, "another"),
+                ("d", True, None),
+            ]
+        )
+    ]
+    (tmp_path / "examples.jsonl").write_text("".join(map(row_text, rows)))
+    assert flagged_inputs._doubtful(tmp_path, AuditPlan(doubtful="leave_out")) == {"a"}
+    assert flagged_inputs._doubtful(tmp_path, AuditPlan()) == set()
+    digests = digits_world.trusted.digests()
+    found = Flagged(AuditPlan(), (), (), None, frozenset(digests[:20]))
+    left = _trusted_by(found, digits_world.trusted)
+    assert len(left) == len(digests) - 20
+    assert not set(left.digests()) & set(digests[:20])
+    with pytest.raises(DataError, match="nearly all"):
+        _trusted_by(replace(found, doubtful=frozenset(digests)), digits_world.trusted)
 
 
 def test_a_mechanism_that_is_back_sooner_than_a_new_one_is_learned_was_hidden(subject):
