@@ -38,6 +38,18 @@ def test_a_small_group_is_found_whole(count):
     assert found.farther > 1.9
 
 
+def test_of_many_classes_some_measure_each():
+    generator = torch.Generator().manual_seed(1)
+    kinds = torch.arange(60).repeat(FEWEST)
+    means = 4 * torch.randn(60, WIDTH, generator=generator)
+    features = means[kinds] + torch.randn(len(kinds), WIDTH, generator=generator)
+    assert minority(features, kinds, 0) is None
+    places = torch.nonzero(kinds == 41)[:6, 0]
+    features[places] += 12 / WIDTH**0.5 * torch.ones(WIDTH)
+    found = minority(features, kinds, 0)
+    assert (found.kind, found.places.tolist()) == (41, places.tolist())
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_classes_of_one_kind_hold_none(seed):
     assert minority(*classes(seed=seed), 0) is None
