@@ -19,7 +19,9 @@ from torch import Tensor
 from anomech.kernel.errors import DataError
 from anomech.records import write_bytes
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of what a profile holds; another one is refused. 2 knows of doubtful trusted examples."""
+
 HEADER = "anomech"
 """Key of the JSON text in the file's header."""
 
