@@ -10,7 +10,7 @@ them.
 
 It sees what a network keeps together, such as a patch or a blend. It does not see a trigger in a
 class with few examples, in features that whoever trained the network made look honest, or among
-classes that fall apart by themselves, as ways of writing a digit do.
+classes that fall apart by themselves, as ways of writing a digit and many traffic signs do.
 """
 
 from collections.abc import Sequence
