@@ -20,6 +20,9 @@ from torch import Tensor
 from anomech.kernel.randomness import torch_generator
 from anomech.kernel.types import Progress, silent
 
+TINY = 1e-12
+"""Added to each covariance besides: features that never vary leave no other."""
+
 ROUNDS = 100
 """Of expectation maximization and of parting, at the most."""
 
@@ -110,7 +113,7 @@ def variation(rows: Tensor, kinds: Tensor, middle: Tensor) -> Tensor:
     every, place, counts = kinds.unique(return_inverse=True, return_counts=True)
     means = torch.stack([around[place == each].mean(dim=0) for each in range(len(every))])
     identity = torch.eye(width, dtype=rows.dtype)
-    floor = SHRUNK * around.square().mean() * identity
+    floor = (SHRUNK * around.square().mean() + TINY) * identity
     between = means.T @ means / len(means) + floor
     apart = around - means[place]
     within = apart.T @ apart / len(rows) + floor
@@ -201,6 +204,8 @@ def _parting(rows: Tensor, kinds: Tensor, name: int, seed: int) -> Parting:
     mine, measuring = kinds == name, _measuring(kinds, name)
     places, own, others = torch.nonzero(mine)[:, 0], rows[mine], rows[measuring]
     metric = torch.linalg.inv(variation(others, kinds[measuring], others.mean(dim=0)))
+    if torch.equal(others, others[:1].expand_as(others)):  # what never varies measures nothing
+        return Parting(name, places, own, torch.zeros(len(own), dtype=own.dtype), metric, TRIFLE)
     _, lean = parted(own, metric, STARTS, torch_generator(seed, "parting", name))
     first = lean > 0
     if bool(first.all()) or not bool(first.any()):

@@ -38,6 +38,17 @@ def test_a_small_group_is_found_whole(count):
     assert found.farther > 1.9
 
 
+@pytest.mark.parametrize("alive", [(), (3,)])
+def test_features_that_never_vary_say_nothing(alive):
+    kinds = torch.arange(KINDS).repeat(EACH)
+    features = torch.zeros(len(kinds), WIDTH)
+    for kind in alive:
+        features[kinds == kind] = torch.rand(
+            EACH, WIDTH, generator=torch.Generator().manual_seed(0)
+        )
+    assert minority(features, kinds, 0) is None
+
+
 def test_of_many_classes_some_measure_each():
     generator = torch.Generator().manual_seed(1)
     kinds = torch.arange(60).repeat(FEWEST)
