@@ -14,7 +14,7 @@ from anomech.roles.task_options import TaskOptions
 
 SCANNERS = (
     *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
-    *("ban", "neural_cleanse"),
+    *("ban", "neural_cleanse", "maximum_margin", "universal_perturbation", "universal_warp"),
 )
 """What runs if nothing else is asked for."""
 

@@ -16,11 +16,14 @@ CHEAP = {
     "bti_dbf": {"mask": {"passes": 2}, "transform": {"rounds": 2}, "examples": 20},
     "deep_inspect": {"each": 2, "recover": 2, "rounds": 2},
     "feature_re": {"transform": {"rounds": 2}, "examples": 10, "batch": 10},
+    "maximum_margin": {"steps": 3, "starts": 2},
     "mntd": {"zoo": ZOO, "epochs": 2},
     "neural_cleanse": {"inversion": {"rounds": 3}, "examples": 20},
     "parameter_shift": {"rounds": 3, "examples": 20},
     "tabor": {"inversion": {"rounds": 3}, "examples": 20},
     "ulp": {"zoo": ZOO, "epochs": 2},
+    "universal_perturbation": {"sizes": {"doublings": 1}, "climb": {"steps": 2}, "examples": 20},
+    "universal_warp": {"sizes": {"doublings": 1}, "climb": {"steps": 2}, "examples": 20},
 }
 """Options that finish in a moment."""
 
