@@ -144,7 +144,7 @@ def _missing(plan: ScanPlan, results: Sequence[ScannerResult]) -> int:
 
 def findings_of(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[Finding]:
     """What the scanners found, and which of them said nothing."""
-    listed = [_suspicious(each, results) for each in finding(plan, results)]
+    listed = [_suspicious(plan, each, results) for each in finding(plan, results)]
     for each in results:
         if _takes_most(each):
             listed.append(_uncalibrated(each))
@@ -155,19 +155,18 @@ def findings_of(plan: ScanPlan, results: Sequence[ScannerResult]) -> list[Findin
     return listed
 
 
-def _suspicious(result: ScannerResult, others: Sequence[ScannerResult]) -> Finding:
+def _suspicious(plan: ScanPlan, result: ScannerResult, others: Sequence[ScannerResult]) -> Finding:
     first, chance = result.compared[0], result.chance
     assert chance is not None
     weak = f" {chance.weakness[:1].upper()}{chance.weakness[1:]}." if chance.weakness else ""
-    look = (
-        "Look at the recovered trigger." if result.asked == "triggers" else "Ask how it was tuned."
-    )
+    elsewhere = _elsewhere(plan, result, others)
+    look = "Look at the recovered trigger." if first.trigger else "Ask how it was trained or tuned."
     return Finding(
         code=code_of(result),
         severity="medium" if _natural(first) else "high",
         title=f"{result.name}: {result.unit} '{first.name}' stands out",
         detail=f"Its statistic is {first.statistic:.3g}; the chance that {chance.of} is "
-        f"{chance.value:.2g}.{_confirmed(first)}{_elsewhere(result, others)}{weak}",
+        f"{chance.value:.2g}.{_confirmed(first)}{elsewhere}{weak}",
         action=f"{look} Do not rely on the model until the cause is known; judge its traffic with "
         "anomech audit, repair it or replace it.",
     )
@@ -210,8 +209,8 @@ def _uncalibrated(result: ScannerResult) -> Finding:
     )
 
 
-def _elsewhere(result: ScannerResult, others: Sequence[ScannerResult]) -> str:
-    """Where other searches for a trigger put another class first: which it is, is open then."""
+def _elsewhere(plan: ScanPlan, result: ScannerResult, others: Sequence[ScannerResult]) -> str:
+    """Where other searches that would find something put another class: which it is, is open."""
     own = result.compared[0].name
     said = [
         f"{each.name} puts '{each.compared[0].name}' first ({each.chance.value:.2g})"
@@ -219,6 +218,7 @@ def _elsewhere(result: ScannerResult, others: Sequence[ScannerResult]) -> str:
         if each.asked == result.asked == "triggers"
         and each.compared
         and each.chance is not None
+        and each.chance.value <= plan.level
         and each.compared[0].name != own
     ]
     return f" Which class it is, is open: {', '.join(said)}." if said else ""

@@ -29,7 +29,7 @@ class UniversalWarp:
     """How far one smooth bend of all pictures leads to a class."""
 
     nodes: int = option(4, "of the field along a side", unit="nodes", ge=2)
-    sizes: Sizes = option(Sizes(smallest=0.02, doublings=2), "shares of half a side")
+    sizes: Sizes = option(Sizes(smallest=0.04, doublings=1), "shares of half a side")
     climb: Climb = option(Climb(), "how it is searched")
     noise: float = option(1.0, "size of random fields, in sizes of what is searched", ge=0)
     draws: int = option(4, "random fields", unit="draws", ge=1)
