@@ -14,9 +14,9 @@ from anomech.roles.task_options import TaskOptions
 
 SCANNERS = (
     *("channel_lipschitz", "channel_spread", "output_weights", "singular_outliers"),
-    *("ban", "neural_cleanse", "maximum_margin", "universal_perturbation", "universal_warp"),
+    *("neural_cleanse", "maximum_margin", "universal_perturbation", "universal_warp"),
 )
-"""What runs if nothing else is asked for."""
+"""What runs if nothing else is asked for: weights, and searches that need no clean networks."""
 
 
 @options

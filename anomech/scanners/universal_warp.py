@@ -9,8 +9,7 @@ until a quarter of inputs is led to the median class, up to 0.08.
 Source: own; the family of triggers is that of WaNet, Nguyen & Tran 2021.
 Needs: pictures as differentiable inputs, logits, trusted examples.
 Cost: `(3 steps + 1) * examples` forward passes for each class and size.
-Fails when: triggers are no warps; where classes are few, or pictures so small that a bend blurs
-them.
+Fails when: triggers are no warps; where classes are few. Pictures below 16x16 pixels are left out.
 """
 
 from anomech.kernel.config import option, options
@@ -22,6 +21,10 @@ from anomech.roles.scanner import Scan
 from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.scanners._classes import drawn
 from anomech.scanners._universal import Sizes, scanned
+
+SMALLEST = 16
+"""Pixels along a side. In pictures of 8x8 digits a bend within the bound moves a third of a pixel
+and blurs; it told natural classes of clean networks apart, such as the ones."""
 
 
 @options
@@ -56,10 +59,11 @@ class UniversalWarp:
             CapabilityError: inputs that are no pictures.
         """
         some = drawn("universal_warp", trusted, self.examples, self.batch, seed)
-        if able(task, DifferentiableInputs).embed(some.batches[0]).ndim != 4:
+        points = able(task, DifferentiableInputs).embed(some.batches[0])
+        if points.ndim != 4 or min(points.shape[-2:]) < SMALLEST:
             raise CapabilityError(
-                f"universal_warp bends pictures, which inputs of this {task.kind} are not; use "
-                "another scanner."
+                f"universal_warp bends pictures of {SMALLEST}x{SMALLEST} pixels at least, which "
+                f"inputs of this {task.kind} are not; use another scanner."
             )
         return scanned(
             task,

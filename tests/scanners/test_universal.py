@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from anomech.calibration.models import from_own_classes
+from anomech.data.images import from_arrays
 from anomech.data.subset import Subset
 from anomech.kernel.errors import CapabilityError, DataError
 from anomech.kernel.types import silent
@@ -15,7 +16,7 @@ from anomech.scanners.universal_perturbation import UniversalPerturbation, usual
 from anomech.scanners.universal_warp import UniversalWarp
 from anomech.tasks.image_classifier import ImageClassifier
 
-METHODS = (MaximumMargin(), UniversalPerturbation(), UniversalWarp())
+METHODS = (MaximumMargin(), UniversalPerturbation())
 
 
 @pytest.fixture
@@ -117,3 +118,41 @@ def test_inputs_that_cannot_be_changed_are_refused(digits_world, trusted, method
         method.scan(Sentences(digits_world.model), trusted, seed=0, progress=silent)
     with pytest.raises(DataError):
         method.scan(digits_world.task, None, seed=0, progress=silent)
+
+
+class Larger(torch.nn.Module):
+    """A network of pictures of 8x8 pixels, given larger ones; it may answer to a shift."""
+
+    def __init__(self, model, shifted):
+        super().__init__()
+        self.model, self.shifted = model, shifted
+
+    def forward(self, x):
+        small = torch.nn.functional.avg_pool2d(x, 4)
+        columns = torch.linspace(-1, 1, x.shape[-1])
+        # The balance of a picture's left and right, in twentieths of its light.
+        balance = (x * columns).sum((1, 2, 3)) / x.sum((1, 2, 3)).clamp_min(1e-3) / 0.05
+        answer = torch.nn.functional.softplus(balance - 2)[:, None]
+        return self.model(small) + toward(6, self.shifted * answer)
+
+
+def enlarged(world, shifted):
+    images = world.trusted.load(np.arange(100))
+    examples = from_arrays(images.repeat(4, axis=1).repeat(4, axis=2), world.trusted.labels[:100])
+    task = ImageClassifier(Larger(world.model, shifted).eval()).prepared(examples)
+    return task, observe(task, examples)
+
+
+def test_a_class_that_a_shift_leads_to_stands_out(digits_world):
+    task, trusted = enlarged(digits_world, 30.0)
+    scan = UniversalWarp().scan(task, trusted, seed=0, progress=silent)
+    assert int(scan.statistic.argmax()) == 6
+    assert from_own_classes(scan.statistic).value < 0.01
+    task, trusted = enlarged(digits_world, 0.0)
+    scan = UniversalWarp().scan(task, trusted, seed=0, progress=silent)
+    assert from_own_classes(scan.statistic).value > 0.05
+
+
+def test_pictures_that_are_too_small_to_bend_are_refused(digits_world, trusted):
+    with pytest.raises(CapabilityError, match="16x16 pixels at least"):
+        UniversalWarp().scan(digits_world.task, trusted, seed=0, progress=silent)
