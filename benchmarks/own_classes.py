@@ -61,7 +61,7 @@ def _said(bench: Path, network: str, scanners: Sequence[str]) -> dict[str, Said]
         if card is None or card.status != "done" or card.problems:
             continue
         statistic = torch.tensor(card.statistic, dtype=torch.float64)
-        if (chance := from_own_classes(statistic)) is not None:
+        if (chance := from_own_classes(statistic, card.usual)) is not None:
             found[name] = Said(chance.value, card.groups[int(statistic.argmax())])
     if found:
         best = min(found.values())

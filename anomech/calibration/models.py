@@ -6,10 +6,12 @@ data, which makes `p = (1 + #{clean >= model}) / (n + 1)` valid if the model at 
 more of them; or, without any, the classes of the model itself.
 
 Without clean models the largest of the statistics is compared with the others by Grubbs' test:
-`t^2 = n (n - 2) G^2 / ((n - 1)^2 - n G^2)` with `G = (largest - mean) / deviation`, and n times the
-tail of Student's distribution with n - 2 degrees of freedom (Grubbs 1950). It is right if the
-statistics of a clean model's classes are normal and alike, which nobody promises: natural classes
-differ in how easily they are reached. So its weakness is said wherever it is shown.
+n times the tail of Student's distribution with n - 2 degrees of freedom at `t = (largest - mean of
+the others) / (their deviation sqrt(1 + 1 / (n - 1)))` (Grubbs 1950). It is right if the statistics
+of a clean model's classes are normal and alike, which nobody promises: natural classes differ in how
+easily they are reached. So its weakness is said wherever it is shown. Where a scanner says how far
+classes of clean networks usually scatter, their deviation is moderated by that (Smyth 2004): nine
+classes that happen to lie close together make no outlier of the tenth.
 """
 
 import math
@@ -27,6 +29,12 @@ ENOUGH = 3
 
 FEWEST = 5
 """Statistics below which their spread tells nothing."""
+
+PRIOR = 8
+"""Degrees of freedom of what is known of clean networks: as many as ten classes have."""
+
+TRIFLE = 1e-6
+"""Share of a distance below which a deviation is none."""
 
 
 class ModelChance(NamedTuple):
@@ -130,21 +138,24 @@ def from_known(statistic: Tensor, known: Null) -> ModelChance | None:
     )
 
 
-def from_own_classes(statistic: Tensor) -> ModelChance | None:
+def from_own_classes(statistic: Tensor, usual: float = 0.0) -> ModelChance | None:
     """Against the other statistics of the same model; None if they are too few or all alike.
 
     Args:
         statistic: `[targets]`, float64.
+        usual: deviation among classes of clean networks, as a share of their mean; 0 if unknown.
     """
     count = len(statistic)
-    spread = float(statistic.std()) if count >= FEWEST else 0.0
-    if not spread > 0:
+    if count < FEWEST or not float(statistic.std()) > 0:
         return None
-    outlying = float((statistic.max() - statistic.mean()) / spread)
-    rest = (count - 1) ** 2 - count * outlying**2
-    t = math.sqrt(count * (count - 2) * outlying**2 / rest) if rest > 1e-12 else math.inf
+    others = statistic.sort().values[:-1]
+    mean, free, known = float(others.mean()), count - 2, PRIOR if usual else 0
+    squares = free * float(others.var()) + known * (usual * mean) ** 2
+    spread = math.sqrt(squares / (free + known) * (1 + 1 / (count - 1)))
+    above = float(statistic.max()) - mean
+    t = above / spread if spread > TRIFLE * above else math.inf
     return ModelChance(
-        max(min(1.0, count * float(stats.t.sf(t, count - 2))), 1e-12),
+        max(min(1.0, count * float(stats.t.sf(t, free + known))), 1e-12),
         "the largest of so many normal numbers stands out as far as this",
         "it compares classes of this one model and holds only if those of a clean one scatter "
         "normally; clean models of the same kind (--clean-model) would tell",

@@ -51,6 +51,8 @@ class ModelCard(Record):
     statistic: tuple[float, ...] = ()
     whole: bool = False
     """Whether the network was judged as one thing, and not class by class."""
+    usual: float = 0.0
+    """Deviation among classes of clean networks, as a share of their mean; 0 if unknown."""
     problems: tuple[str, ...] = ()
     facts: dict[str, float] = pydantic.Field(default_factory=dict)
     evaluations: float = 0.0

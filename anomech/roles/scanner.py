@@ -48,6 +48,7 @@ class Scan:
     names: Sequence[str] | None = None
     unit: str = "class"
     shares: bool = False
+    usual: float = 0.0
 
 
 class Scanner(Protocol):

@@ -206,7 +206,7 @@ def _chance(scan: Scan, clean: list[Scan], asked: Asked, known: Null | None) -> 
     elif known is not None:
         found = from_known(scan.statistic, known)
     elif asked == "triggers" and not scan.shares:
-        found = from_own_classes(scan.statistic)
+        found = from_own_classes(scan.statistic, scan.usual)
     else:
         found = None
     return None if found is None else Chance(**found._asdict())

@@ -27,6 +27,10 @@ from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.roles.tracer import Health
 from anomech.scanners._classes import drawn, each_class, few_classes
 
+USUAL = 0.2
+"""Deviation of margins among classes of clean networks, as a share of their mean: 0.18 to 0.33 of
+four networks for CIFAR-10 of three kinds, less of small ones for digits."""
+
 
 @options
 class MaximumMargin:
@@ -72,6 +76,7 @@ class MaximumMargin:
             statistic=margins,
             candidates={},
             health=Health(few_classes(len(found))),
+            usual=USUAL,
             evaluations=float((3 * self.steps + 1) * len(starts) * len(found)),
             facts={
                 "highest margin": float(margins.max()),

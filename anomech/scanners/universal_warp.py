@@ -22,10 +22,6 @@ from anomech.roles.task import Ability, DifferentiableInputs, Logits, Task, able
 from anomech.scanners._classes import drawn
 from anomech.scanners._universal import Sizes, scanned
 
-SMALLEST = 16
-"""Pixels along a side. In pictures of 8x8 digits a bend within the bound moves a third of a pixel
-and blurs; it told natural classes of clean networks apart, such as the ones."""
-
 
 @options
 class UniversalWarp:
@@ -36,6 +32,13 @@ class UniversalWarp:
     climb: Climb = option(Climb(), "how it is searched")
     noise: float = option(1.0, "size of random fields, in sizes of what is searched", ge=0)
     draws: int = option(4, "random fields", unit="draws", ge=1)
+    smallest: int = option(
+        16,
+        "side of pictures that are bent at all: in smaller ones a bend blurs, and tells natural "
+        "classes of clean networks apart",
+        unit="pixels",
+        ge=4,
+    )
     examples: int = option(64, "trusted inputs at the most", unit="examples", ge=2)
     batch: int = option(64, "inputs in one step", unit="examples", ge=1)
 
@@ -60,10 +63,10 @@ class UniversalWarp:
         """
         some = drawn("universal_warp", trusted, self.examples, self.batch, seed)
         points = able(task, DifferentiableInputs).embed(some.batches[0])
-        if points.ndim != 4 or min(points.shape[-2:]) < SMALLEST:
+        if points.ndim != 4 or min(points.shape[-2:]) < self.smallest:
             raise CapabilityError(
-                f"universal_warp bends pictures of {SMALLEST}x{SMALLEST} pixels at least, which "
-                f"inputs of this {task.kind} are not; use another scanner."
+                f"universal_warp bends pictures of {self.smallest}x{self.smallest} pixels at least, "
+                f"which inputs of this {task.kind} are not; use another scanner."
             )
         return scanned(
             task,

@@ -32,6 +32,19 @@ def test_against_its_own_classes_it_holds_for_normal_ones():
     assert from_own_classes(draws[0]).weakness
 
 
+def test_what_is_known_of_clean_networks_moderates_a_chance_closeness():
+    rng = torch.Generator().manual_seed(3)
+    draws = 10 + 2 * torch.randn(2000, 10, generator=rng, dtype=torch.float64)
+    values = torch.tensor([from_own_classes(row, usual=0.2).value for row in draws])
+    for level in (0.01, 0.05):
+        assert float((values <= level).double().mean()) == pytest.approx(level, abs=0.015)
+    close = torch.tensor([10, 10.1, 9.9, 10, 10.2, 9.8, 10, 10.1, 9.9, 11.5], dtype=torch.float64)
+    assert from_own_classes(close).value < 1e-4
+    assert from_own_classes(close, usual=0.2).value > 0.5
+    wide = torch.tensor([10, 7, 13, 8, 12, 9, 11, 6, 14, 24.0], dtype=torch.float64)
+    assert from_own_classes(wide, usual=0.2).value < from_own_classes(wide).value
+
+
 def test_too_few_or_equal_classes_tell_nothing():
     assert from_own_classes(torch.tensor([1.0, 2, 9], dtype=torch.float64)) is None
     assert from_own_classes(torch.ones(10, dtype=torch.float64)) is None

@@ -23,7 +23,12 @@ CHEAP = {
     "tabor": {"inversion": {"rounds": 3}, "examples": 20},
     "ulp": {"zoo": ZOO, "epochs": 2},
     "universal_perturbation": {"sizes": {"doublings": 1}, "climb": {"steps": 2}, "examples": 20},
-    "universal_warp": {"sizes": {"doublings": 1}, "climb": {"steps": 2}, "examples": 20},
+    "universal_warp": {
+        "sizes": {"doublings": 1},
+        "climb": {"steps": 2},
+        "examples": 20,
+        "smallest": 8,
+    },
 }
 """Options that finish in a moment."""
 

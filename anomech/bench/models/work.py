@@ -135,6 +135,7 @@ def _scanned(
         groups=tuple(scan.groups.tolist()),
         statistic=tuple(scan.statistic.tolist()),
         whole=scan.names is not None,
+        usual=scan.usual,
         problems=tuple(scan.health.problems),
         facts=dict(scan.facts or {}),
         evaluations=scan.evaluations,
