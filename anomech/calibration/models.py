@@ -8,10 +8,10 @@ more of them; or, without any, the classes of the model itself.
 Without clean models the largest of the statistics is compared with the others by Grubbs' test:
 n times the tail of Student's distribution with n - 2 degrees of freedom at `t = (largest - mean of
 the others) / (their deviation sqrt(1 + 1 / (n - 1)))` (Grubbs 1950). It is right if the statistics
-of a clean model's classes are normal and alike, which nobody promises: natural classes differ in how
-easily they are reached. So its weakness is said wherever it is shown. Where a scanner says how far
-classes of clean networks usually scatter, their deviation is moderated by that (Smyth 2004): nine
-classes that happen to lie close together make no outlier of the tenth.
+of a clean model's classes are normal and alike, which nobody promises: natural classes differ in
+how easily they are reached. So its weakness is said wherever it is shown. Where a scanner says how
+far classes of clean networks usually scatter, their deviation is moderated by that (Smyth 2004):
+nine classes that happen to lie close together make no outlier of the tenth.
 """
 
 import math

@@ -65,7 +65,7 @@ class UniversalWarp:
         points = able(task, DifferentiableInputs).embed(some.batches[0])
         if points.ndim != 4 or min(points.shape[-2:]) < self.smallest:
             raise CapabilityError(
-                f"universal_warp bends pictures of {self.smallest}x{self.smallest} pixels at least, "
+                f"universal_warp bends pictures of {self.smallest}x{self.smallest} pixels or more, "
                 f"which inputs of this {task.kind} are not; use another scanner."
             )
         return scanned(

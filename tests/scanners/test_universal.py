@@ -154,5 +154,5 @@ def test_a_class_that_a_shift_leads_to_stands_out(digits_world):
 
 
 def test_pictures_that_are_too_small_to_bend_are_refused(digits_world, trusted):
-    with pytest.raises(CapabilityError, match="16x16 pixels at least"):
+    with pytest.raises(CapabilityError, match="16x16 pixels or more"):
         UniversalWarp().scan(digits_world.task, trusted, seed=0, progress=silent)
