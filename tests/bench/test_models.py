@@ -9,6 +9,7 @@ from anomech.bench.models.runner import run_models
 from anomech.bench.suite_files import read_suite, shipped
 from anomech.cli.other_benches import models, other_kind
 from anomech.kernel.errors import ConfigError
+from anomech.kernel.yaml_text import read_yaml
 from anomech.records.modelcards import CLEAN, ModelCard, NetworkCard
 
 SMALL = {
@@ -31,12 +32,26 @@ def test_shipped_suites_hold_together():
         suite = suites.from_mapping(read_suite(name, suites.ROOM))
         made = list(suites.networks(suite))
         assert len({each.name for each in made}) == len(made)
-        kinds = [each.kind for each in made]
-        assert kinds.count(CLEAN) >= 20 <= len(kinds) - kinds.count(CLEAN)
-        checks = sum(each.spec.role == "check" for each in made)
-        assert abs(checks - len(made) / 2) <= 1
+        assert {each.spec.role for each in made} == {"check", "development"}
+        assert {each.kind for each in made} > {CLEAN}
         assert other_kind(name) is models
     assert other_kind("smoke") is None
+
+
+def test_the_zoo_of_digits_is_as_large_as_was_asked_and_half_of_it_is_check():
+    made = list(suites.networks(suites.from_mapping(read_suite("scan-small", suites.ROOM))))
+    kinds = [each.kind for each in made]
+    assert kinds.count(CLEAN) >= 20 <= len(kinds) - kinds.count(CLEAN)
+    checks = sum(each.spec.role == "check" for each in made)
+    assert abs(checks - len(made) / 2) <= 1
+
+
+def test_a_network_may_be_of_another_kind_than_the_suite_s():
+    other = {"network": {"use": "mlp", "side": 8}}
+    suite = suites.from_mapping({**SMALL, "subjects": {"usual": {}, "other": other}})
+    usual, made = suites.networks(suite)
+    assert (usual.network.label, made.network.label) == ("digits", "mlp side=8")
+    assert suites.from_mapping(read_yaml(suites.as_yaml(suite), "suite")) == suite
 
 
 @pytest.mark.parametrize(

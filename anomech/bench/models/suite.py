@@ -35,6 +35,9 @@ class ModelSpec:
     kind: str = option(
         "dirty label", "what is planted, coarsely; networks of one kind are counted together"
     )
+    network: str | Mapping[str, Any] = option(
+        "", "architecture: a name, or {use: NAME, ...options}; empty means the suite's"
+    )
     recipe: Mapping[str, Any] = option({}, "options laid over the suite's recipe")
     least_success: float = option(
         0.8, "attack success below which the network is refused", ge=0, le=1
@@ -138,6 +141,7 @@ def networks(suite: ModelSuite) -> Iterator[Made]:
     for seed in suite.seeds:
         for subject, spec in suite.subjects.items():
             recipe = build(Recipe, {**resolved(suite.recipe), **spec.recipe}, f"{subject}.recipe")
-            made = Subject(tuple(spec.attacks.items()), suite.network, recipe, seed)
+            network = plugins.make("architecture", spec.network or suite.network, "network")
+            made = Subject(tuple(spec.attacks.items()), network, recipe, seed)
             name = "".join(c if c.isalnum() or c in "-." else "_" for c in subject)
             yield Made(f"{name}-seed{seed}", subject, spec, made)
