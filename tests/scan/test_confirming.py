@@ -39,5 +39,5 @@ def test_what_gray_does_not_show_is_shown_on_a_chessboard(digits_world, tmp_path
     held_out = observe(digits_world.task, Subset(digits_world.trusted, np.arange(20)))
     subject = SimpleNamespace(task=digits_world.task, held_out=held_out)
     pictures = _pictures(tmp_path, subject, trigger, 0)
-    assert list(pictures)[0] == f"trigger, on {ground}"
+    assert next(iter(pictures)) == f"trigger, on {ground}"
     assert all((tmp_path / path).exists() for path in pictures.values())
