@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,14 +61,13 @@ class Reached:
 
 def seen(task: Task, some: Drawn) -> tuple[Seen, Seen]:
     """Inputs to search on, and others to measure on."""
-    space = able(task, DifferentiableInputs)
+    embed = able(task, DifferentiableInputs).embed
+
+    def of(batches: Sequence[Any], answers: Sequence[Tensor]) -> Seen:
+        return Seen(batches, [embed(each).detach() for each in batches], answers)
+
     held_out = [batch for batch, _ in some.held_out]
-    answers = [own for _, own in some.held_out]
-    both = (some.batches, some.answers), (held_out, answers)
-    return tuple(  # type: ignore[return-value]
-        Seen(batches, [space.embed(each).detach() for each in batches], own)
-        for batches, own in both
-    )
+    return of(some.batches, some.answers), of(held_out, [own for _, own in some.held_out])
 
 
 def scanned(
