@@ -33,6 +33,9 @@ FEWEST = 5
 PRIOR = 8
 """Degrees of freedom of what is known of clean networks: as many as ten classes have."""
 
+ROUNDED = 1e-9
+"""Share of the largest statistic below which their deviation is what rounding leaves."""
+
 TRIFLE = 1e-6
 """Share of a distance below which a deviation is none."""
 
@@ -146,7 +149,7 @@ def from_own_classes(statistic: Tensor, usual: float = 0.0) -> ModelChance | Non
         usual: deviation among classes of clean networks, as a share of their mean; 0 if unknown.
     """
     count = len(statistic)
-    if count < FEWEST or not float(statistic.std()) > 0:
+    if count < FEWEST or not float(statistic.std()) > ROUNDED * float(statistic.abs().max()):
         return None
     others = statistic.sort().values[:-1]
     mean, free, known = float(others.mean()), count - 2, PRIOR if usual else 0

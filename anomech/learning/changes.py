@@ -1,6 +1,7 @@
 """Changes that are the same for all inputs, and the one of a size that leads most to an answer.
 
 A change is a few free numbers of about 1 and a size: what it does to points is its own business.
+Where every number of a change has a bound of its own, see `anomech.learning.universal`.
 """
 
 from collections.abc import Sequence
@@ -183,8 +184,13 @@ def odds_of_all(space: DifferentiableInputs, seen: Seen, candidate: Changed) -> 
 
 
 def log_odds(logits: Tensor) -> Tensor:
-    """`log p - log (1 - p)` of every class `[..., classes]`, right where p is all but 1."""
-    classes = logits.shape[-1]
-    own = torch.eye(classes, dtype=torch.bool, device=logits.device)
-    others = logits.unsqueeze(-2).masked_fill(own, -torch.inf).logsumexp(dim=-1)
-    return logits - others
+    """`log p - log (1 - p)` of every class `[inputs, classes]`, right where p is all but 1.
+
+    Memory is that of the logits: only of the likeliest class are the others summed anew, since
+    `1 - p` rounds to 0 for no other one.
+    """
+    likeliest = logits.argmax(dim=1, keepdim=True)
+    logs = logits.log_softmax(dim=1)
+    others = logits.scatter(1, likeliest, -torch.inf).logsumexp(dim=1, keepdim=True)
+    own = logits.gather(1, likeliest) - others
+    return (logs - torch.log1p(-logs.exp())).scatter(1, likeliest, own)

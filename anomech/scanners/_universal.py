@@ -16,6 +16,9 @@ from anomech.roles.task import DifferentiableInputs, Logits, Task, able
 from anomech.roles.tracer import Health
 from anomech.scanners._classes import Drawn, few_classes
 
+STILL = 1e-4
+"""Nats below which log-odds have not moved."""
+
 BACKWARD = 3
 """Forward passes that a step costs for each input: one forward, and a backward as two."""
 
@@ -103,12 +106,13 @@ def scanned(
     over = len(every) > 1 and float(every[-1].led.median()) > sizes.most
     reached = every[-2] if over else every[-1]
     chance = _by_chance(space, held_out, change, noise * reached.size, draws, generator)
+    moved = float((reached.margins - chance).abs().max())
     searched = BACKWARD * climb.steps * search.count + held_out.count
     return Scan(
         groups=torch.arange(classes),
         statistic=reached.margins - chance,
         candidates=reached.found,
-        health=Health(few_classes(classes)),
+        health=Health((*unmoved(moved), *few_classes(classes))),
         evaluations=float(classes * len(every) * searched + draws * held_out.count),
         facts={
             "size": reached.size,
@@ -157,6 +161,17 @@ def _by_chance(
     drawn = [Changed(change, change.start(like, generator), size) for _ in range(draws)]
     rows = [_others(odds_of_all(space, held_out, each), held_out) for each in drawn]
     return torch.stack([torch.cat(each).mean() for each in zip(*rows, strict=True)])
+
+
+def unmoved(most: float) -> tuple[str, ...]:
+    """The problem of answers that no change of inputs moves, if it is one.
+
+    Args:
+        most: how far the log-odds of any class moved, nats.
+    """
+    if most >= STILL:
+        return ()
+    return ("no change of the inputs moves any answer; check that the model reads its inputs.",)
 
 
 def _others(odds: Tensor, seen: Seen) -> list[Tensor]:

@@ -48,6 +48,8 @@ def test_what_is_known_of_clean_networks_moderates_a_chance_closeness():
 def test_too_few_or_equal_classes_tell_nothing():
     assert from_own_classes(torch.tensor([1.0, 2, 9], dtype=torch.float64)) is None
     assert from_own_classes(torch.ones(10, dtype=torch.float64)) is None
+    rounded = torch.tensor([0.3] * 9 + [0.3 + 1e-15], dtype=torch.float64)
+    assert from_own_classes(rounded) is None
     alone = torch.tensor([0.0] * 9 + [1.0], dtype=torch.float64)
     assert from_own_classes(alone).value == pytest.approx(1e-12)
 

@@ -25,6 +25,8 @@ def test_log_odds_of_every_class_hold_where_one_is_all_but_certain():
     p = logits[0].softmax(0)
     torch.testing.assert_close(log_odds(logits)[0], (p / (1 - p)).log())
     assert log_odds(logits)[1, 0] == pytest.approx(400, abs=0.1)
+    tied = log_odds(torch.zeros(1, 4, dtype=torch.float64))
+    torch.testing.assert_close(tied, torch.full_like(tied, 1 / 3).log())
 
 
 @pytest.mark.parametrize("size", [0.1, 0.5])

@@ -84,6 +84,22 @@ def test_a_bias_towards_a_class_is_no_trigger(digits_world, trusted):
     assert abs(float(biased.statistic[5] - plain.statistic[5])) < 1
 
 
+def test_a_network_that_does_not_read_its_inputs_has_no_trigger(digits_world, trusted):
+    class Deaf(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = torch.nn.Linear(64, 10)
+
+        def forward(self, x):
+            return 0 * self.last(x.flatten(1)) + torch.linspace(0, 0.3, 10)
+
+    task = ImageClassifier(Deaf().eval()).prepared(digits_world.trusted)
+    scan = UniversalPerturbation().scan(
+        task, observe(task, digits_world.trusted), seed=0, progress=silent
+    )
+    assert any("moves any answer" in problem for problem in scan.health.problems)
+
+
 def test_sizes_grow_until_a_usual_class_is_reached(digits_world, trusted):
     def size(sizes):
         method = UniversalPerturbation(sizes=sizes)
